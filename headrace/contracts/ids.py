@@ -1,0 +1,58 @@
+"""Ids that come from content (DESIGN §4.5): the same cause gives the same id on every replay."""
+
+from hashlib import blake2b
+
+_SEPARATOR = b"\x1f"
+
+
+def content_id(prefix: str, *parts: str | int) -> str:
+    """`prefix` + 32 hexadecimal digits of a BLAKE2b hash over the parts, order and borders included."""
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        raw = str(part).encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(4, "big"))
+        digest.update(raw)
+        digest.update(_SEPARATOR)
+    return prefix + digest.hexdigest()
+
+
+def profile_id(source: str, message_id: str) -> str:
+    """Id of the profile that this event created. Carries no personal data and is never created twice:
+    (source, messageId) is deduplicated as long as the timeline is kept."""
+    return content_id("p", source, message_id)
+
+
+def event_cause(source: str, message_id: str) -> tuple[str, ...]:
+    return ("event", source, message_id)
+
+
+def timer_cause(source: str, message_id: str, due: int) -> tuple[str, ...]:
+    """A timer's cause: its anchor's event and the due time in milliseconds."""
+    return ("timer", source, message_id, str(due))
+
+
+def record_cause(profile: str, seq: int) -> tuple[str, ...]:
+    """Cause of a transition that no event of the customer decided: a definition, a trait, a birthday."""
+    return ("record", profile, str(seq))
+
+
+def entry_id(segment_id: str, version: int, cause: tuple[str, ...]) -> str:
+    return content_id("e", segment_id, version, *cause)
+
+
+def entered_message_id(entry: str, profile: str) -> str:
+    return content_id("m", entry, profile)
+
+
+def exited_message_id(entry: str, cause: tuple[str, ...]) -> str:
+    return content_id("m", entry, *cause, "exit")
+
+
+def outcome_message_id(message_id: str, outcome: str, link: str, occurrence: int) -> str:
+    """messageId of a message outcome on the customer's timeline (DESIGN §7)."""
+    return content_id("o", message_id, outcome, link, occurrence)
+
+
+def send_id(campaign_id: str, entry: str, step: str) -> str:
+    """Id of a message: one per (campaign, entry, step)."""
+    return content_id("s", campaign_id, entry, step)

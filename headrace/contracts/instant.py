@@ -1,0 +1,58 @@
+"""Instants are integers: milliseconds since 1970-01-01T00:00:00Z, the precision of Kafka's log time."""
+
+from datetime import UTC, datetime, timedelta
+
+Millis = int
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+MIN_INSTANT: Millis = -62135596800000  # 0001-01-01T00:00:00Z
+MAX_INSTANT: Millis = 253402300799999  # 9999-12-31T23:59:59.999Z
+
+
+def parse_instant(text: str) -> Millis:
+    """ISO-8601 text to milliseconds; a text without a zone is UTC, digits past milliseconds are cut.
+
+    A leap second becomes .999 of the second before and 24:00 the next day's midnight. Raises ValueError
+    for what is no instant between the years 1 and 9999 (UTC).
+    """
+    if not text.isascii():
+        raise ValueError("not an ISO-8601 instant")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = _parse_unusual(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    millis = (moment - EPOCH) // _MILLISECOND
+    if not MIN_INSTANT <= millis <= MAX_INSTANT:
+        raise ValueError("instant outside the years 1 to 9999")
+    return millis
+
+
+def _parse_unusual(text: str) -> datetime:
+    """`:60` seconds and `24:00`, which datetime refuses."""
+    if len(text) >= 19 and text[17:19] == "60":
+        zone = text[19:].lstrip(".0123456789")
+        return datetime.fromisoformat(f"{text[:17]}59.999{zone}")
+    if len(text) >= 16 and text[11:16] == "24:00":
+        try:
+            return datetime.fromisoformat(f"{text[:11]}00:00{text[16:]}") + timedelta(days=1)
+        except OverflowError as error:
+            raise ValueError("instant outside the years 1 to 9999") from error
+    raise ValueError("not an ISO-8601 instant")
+
+
+def format_instant(millis: Millis) -> str:
+    """Milliseconds to `2026-01-31T12:00:00.000Z`."""
+    moment = EPOCH + timedelta(milliseconds=millis)
+    return (
+        f"{moment:%Y-%m-%dT%H:%M:%S}.{millis % 1000:03d}Z"
+        if moment.year >= 1000
+        else _format_early(moment, millis)
+    )
+
+
+def _format_early(moment: datetime, millis: Millis) -> str:
+    # strftime's %Y does not pad on glibc
+    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}.{millis % 1000:03d}Z"

@@ -1,0 +1,99 @@
+"""What every service's HTTP side shares: errors in one shape, health, metrics, the admin token."""
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from headrace.contracts.errors import ApiError, InvalidDefinition
+from headrace.runtime.metrics import Metrics
+
+Check = Callable[[], Awaitable[None]]
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+_SLUGS = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+
+
+def create_app(
+    title: str, *, metrics: Metrics, checks: Mapping[str, Check], lifespan: Lifespan | None = None
+) -> FastAPI:
+    """A FastAPI app with /healthz, /readyz, /metrics and errors as DESIGN §5. `checks` are the engines that
+    /readyz asks, by name; a check raises when its engine does not answer."""
+    app = FastAPI(title=title, lifespan=lifespan, redoc_url=None)
+    _add_errors(app)
+    _add_health(app, metrics, checks)
+    return app
+
+
+def error_response(status: int, code: str, message: str, *, retry_after: int | None = None) -> JSONResponse:
+    headers = {"Retry-After": str(retry_after)} if retry_after is not None else None
+    return JSONResponse({"success": False, "code": code, "message": message}, status, headers)
+
+
+def admin_guard(token: str) -> Callable[..., None]:
+    """A dependency that demands `Authorization: Bearer <admin token>`, compared in constant time."""
+    scheme = HTTPBearer(auto_error=False)
+
+    def guard(credentials: HTTPAuthorizationCredentials | None = Depends(scheme)) -> None:  # noqa: B008
+        given = credentials.credentials if credentials else ""
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            raise ApiError(
+                401, "unauthorized", "Send the admin token: Authorization: Bearer <HEADRACE_ADMIN_TOKEN>."
+            )
+
+    return guard
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(ApiError)
+    async def api_error(request: Request, error: ApiError) -> JSONResponse:
+        return error_response(error.status, error.code, error.message, retry_after=error.retry_after)
+
+    @app.exception_handler(InvalidDefinition)
+    async def invalid_definition(request: Request, error: InvalidDefinition) -> JSONResponse:
+        body = {"success": False, "code": "invalid_definition", "message": str(error)}
+        return JSONResponse({**body, "problems": [p.as_dict() for p in error.problems]}, 400)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        return error_response(400, "invalid_request", f"Correct the request: {where}.")
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        slug = _SLUGS.get(error.status_code, "error")
+        message = "There is nothing at this path; see /docs." if error.status_code == 404 else str(error.detail)
+        return error_response(error.status_code, slug, message)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        return error_response(500, "internal", "The service failed on this request; the log has the reason.")
+
+
+def _add_health(app: FastAPI, metrics: Metrics, checks: Mapping[str, Check]) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> dict[str, bool]:
+        return {"success": True}
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> JSONResponse:
+        failed = {}
+        for name, check in checks.items():
+            try:
+                await check()
+            except Exception as error:
+                failed[name] = type(error).__name__
+        if failed:
+            waiting = ", ".join(f"{name} ({reason})" for name, reason in failed.items())
+            return error_response(503, "not_ready", f"Waiting for {waiting}.", retry_after=1)
+        return JSONResponse({"success": True, "ready": sorted(checks)})
+
+    @app.get("/metrics", include_in_schema=False)
+    async def exposition() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

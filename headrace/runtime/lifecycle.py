@@ -1,0 +1,63 @@
+"""How a service process runs: one uvicorn server, background tasks beside it, a clean stop."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Sequence
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+log = structlog.get_logger()
+
+GRACE_SECONDS = 20
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: the service stops in its own order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+async def serve(app: ASGIApp, *, host: str, port: int, background: Sequence[Awaitable[None]] = ()) -> int:
+    """Serve until SIGINT or SIGTERM, or until a background task ends (that is a failure: exit code 1).
+
+    On a stop the server finishes its requests first, then the background tasks are cancelled and awaited.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http="httptools",
+        loop="uvloop",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        lifespan="on",
+        h11_max_incomplete_event_size=16_384,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(), name="http")
+    tasks = [asyncio.ensure_future(task) for task in background]
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    done, _ = await asyncio.wait([serving, stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    failed = [task for task in done if task is not stopping]
+    for task in failed:
+        error = None if task.cancelled() else task.exception()
+        log.error("task_ended", task=task.get_name() if isinstance(task, asyncio.Task) else "", exc_info=error)
+    server.should_exit = True
+    await asyncio.gather(serving, return_exceptions=True)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    stopping.cancel()
+    return 1 if failed else 0

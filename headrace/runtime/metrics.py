@@ -1,0 +1,82 @@
+"""Every metric of every service, declared once, each with a sentence.
+
+One `Metrics` per process, made in `main` and handed down: no global registry. Labels are few and bounded;
+never an id of a customer.
+"""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """The metrics of one process. Bind labels once outside of loops."""
+
+    def __init__(self, service: str) -> None:
+        self.registry = CollectorRegistry()
+        self.service = service
+
+        self.http_requests = self._counter("http_requests", "HTTP requests answered.", ["route", "status"])
+        self.http_seconds = self._histogram("http_request_seconds", "Time to answer an HTTP request.", ["route"])
+        self.accepted = self._counter(
+            "events_accepted", "Events acknowledged after the log had them.", ["source", "type"]
+        )
+        self.rejected = self._counter(
+            "events_rejected", "Events or requests refused, by reason.", ["source", "reason"]
+        )
+        self.ingest_bytes = self._gauge("ingest_buffered_bytes", "Request bytes held in memory now.")
+
+        self.records = self._counter("records_processed", "Input records applied.", ["topic", "partition"])
+        self.duplicates = self._counter("records_duplicate", "Input records dropped as seen before.", ["topic"])
+        self.lag = self._gauge("lag_records", "Records not yet applied.", ["topic", "partition"])
+        self.oldest_age = self._gauge(
+            "oldest_unprocessed_age_seconds", "Age of the oldest record not yet applied.", ["topic", "partition"]
+        )
+        self.fenced = self._counter(
+            "fenced_commits", "Commits refused because another process had committed.", ["store"]
+        )
+        self.gaps = self._counter(
+            "sequence_gaps", "Holes found in an input's dense numbers.", ["topic", "partition"]
+        )
+        self.halted = self._gauge("partition_halted", "1 while a partition waits for help.", ["partition"])
+        self.restarts = self._counter(
+            "partition_restarts", "Partition workers restarted after an error.", ["partition"]
+        )
+        self.dead_letters = self._counter("dead_letters", "Records set aside with a reason.", ["reason"])
+        self.published = self._counter("records_published", "Output records acknowledged by the log.", ["topic"])
+        self.outbox = self._gauge(
+            "outbox_records", "Outputs committed and not yet published.", ["topic", "partition"]
+        )
+
+        self.duplicate_events = self._counter(
+            "events_duplicate", "Events with a messageId seen before.", ["conflict"]
+        )
+        self.merges = self._counter("profile_merges", "Profiles merged into another.")
+        self.ticks = self._counter("ticks_published", "Tick records published.")
+        self.transitions = self._counter(
+            "segment_transitions", "Membership transitions.", ["segment", "action", "reason"]
+        )
+        self.event_to_membership = self._histogram(
+            "event_to_membership_seconds", "From the event's receipt to the committed membership change."
+        )
+        self.rebuilds = self._counter("rebuilds", "Partitions rebuilt from history.")
+        self.type_mismatches = self._counter(
+            "condition_type_mismatches", "Comparisons with a value of another type."
+        )
+        self.timers = self._gauge("timers_armed", "Customers with an armed deadline.", ["partition"])
+
+        self.messages = self._counter("messages", "Messages by status reached.", ["campaign", "channel", "status"])
+        self.entry_to_provider = self._histogram(
+            "entry_to_provider_seconds", "From a segment entry to the provider's answer.", ["channel"]
+        )
+
+    def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"headrace_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(f"headrace_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, labels: Sequence[str] = ()) -> Histogram:
+        return Histogram(f"headrace_{name}", text, labels, registry=self.registry, buckets=LATENCY_BUCKETS)

@@ -1,0 +1,33 @@
+"""The asyncpg pool every service uses: time-outs everywhere, since a dead socket wedges a pool for ever."""
+
+import asyncpg
+
+from headrace.contracts.errors import HeadraceError
+
+
+class StoreUnavailable(HeadraceError):
+    """Postgres did not answer. Check HEADRACE_DATABASE_URL and that the server runs."""
+
+
+async def connect_pool(url: str, *, schema: str, max_size: int = 8) -> "asyncpg.Pool[asyncpg.Record]":
+    """A pool whose connections look up names in `schema`. Raises StoreUnavailable with the address, not the
+    password."""
+    try:
+        return await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=max_size,
+            timeout=10,
+            command_timeout=30,
+            max_inactive_connection_lifetime=300,
+            server_settings={
+                "search_path": schema,
+                "application_name": f"headrace-{schema}",
+                "statement_timeout": "30000",
+                "idle_in_transaction_session_timeout": "60000",
+                "timezone": "UTC",
+                "jit": "off",
+            },
+        )
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise StoreUnavailable(f"cannot connect to Postgres: {error}") from error

@@ -1,0 +1,133 @@
+"""The relay from a store's outbox to a topic: in order, one acknowledged batch at a time (DESIGN §4.2)."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from headrace.contracts.headers import EPOCH, SEQ, header
+from headrace.log.port import Log, NewRecord
+from headrace.runtime.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRecord:
+    """A committed output: its dense number, its position (`headrace-position`) and the finished record."""
+
+    seq: int
+    position: str
+    record: NewRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """How far an output partition is published: the last number and position, and the log offset behind them."""
+
+    epoch: int
+    seq: int
+    position: str
+    next_offset: int
+
+
+class Outbox(Protocol):
+    """One output topic of one store. Called by the partition's owner only, one call at a time per partition."""
+
+    async def pending(self, partition: int, after: int, limit: int) -> Sequence[OutboxRecord]:
+        """Committed outputs with seq > `after`, ascending and dense from `after` + 1; at most `limit`."""
+        ...
+
+    async def published(self, partition: int) -> Published:
+        """What was last stored by `mark`; seq 0 and next_offset 0 if never. `epoch` is the store's own, now."""
+        ...
+
+    async def mark(self, partition: int, published: Published) -> None:
+        """Store how far publishing has come. Never lowers it."""
+        ...
+
+
+class Relay:
+    """Publishes one output partition. `wake` it after every commit; it also looks by itself every `poll` s."""
+
+    def __init__(
+        self,
+        log: Log,
+        outbox: Outbox,
+        *,
+        topic: str,
+        partition: int,
+        metrics: Metrics,
+        batch: int = 500,
+        poll: float = 0.25,
+    ) -> None:
+        self._log = log
+        self._outbox = outbox
+        self._topic = topic
+        self._partition = partition
+        self._batch = batch
+        self._poll = poll
+        self._wake = asyncio.Event()
+        self._count = metrics.published.labels(topic)
+        self._state: Published | None = None
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Publish for ever. Any error ends it: the next run finds out from the log where to go on."""
+        while True:
+            self._wake.clear()
+            if await self.drain() == 0:
+                try:
+                    await asyncio.wait_for(self._wake.wait(), self._poll)
+                except TimeoutError:
+                    continue
+
+    async def drain(self) -> int:
+        """Publish all that is committed now; return how many records. Resumes after the highest number found
+        at the end of the log or stored, whoever sent it."""
+        if self._state is None:
+            self._state = await self._resume()
+        total = 0
+        while True:
+            rows = await self._outbox.pending(self._partition, self._state.seq, self._batch)
+            if not rows:
+                return total
+            try:
+                offset = await self._log.append(self._topic, self._partition, [row.record for row in rows])
+            except BaseException:
+                self._state = None  # it may have landed: look again
+                raise
+            self._state = Published(self._state.epoch, rows[-1].seq, rows[-1].position, offset + len(rows))
+            await self._outbox.mark(self._partition, self._state)
+            self._count.inc(len(rows))
+            total += len(rows)
+
+    async def _resume(self) -> Published:
+        stored = await self._outbox.published(self._partition)
+        found = await last_published(self._log, self._topic, self._partition, stored)
+        if found != stored:
+            await self._outbox.mark(self._partition, found)
+        return found
+
+
+async def last_published(log: Log, topic: str, partition: int, stored: Published) -> Published:
+    """The greatest number of the store's epoch at the end of the log or stored, with its position."""
+    bounds = await log.bounds(topic, partition)
+    offset = max(bounds.begin, min(stored.next_offset, bounds.end))
+    seq, position = stored.seq, stored.position
+    while offset < bounds.end:
+        records = await log.read(topic, partition, offset)
+        if not records:
+            break
+        for record in records:
+            number, where = _number(record.headers, stored.epoch)
+            if number > seq:
+                seq, position = number, where
+        offset = records[-1].offset + 1
+    return Published(stored.epoch, seq, position, offset)
+
+
+def _number(headers: Sequence[tuple[str, bytes]], epoch: int) -> tuple[int, str]:
+    if int(header(headers, EPOCH) or 0) != epoch:
+        return 0, ""
+    return int(header(headers, SEQ) or 0), (header(headers, "headrace-position") or b"").decode()

@@ -1,0 +1,16 @@
+"""W3C trace context: one trace from the HTTP request to the message, carried in record headers."""
+
+import re
+import secrets
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_INVALID_TRACE = "0" * 32
+_INVALID_SPAN = "0" * 16
+
+
+def continue_trace(traceparent: str | None) -> str:
+    """A traceparent for our own span: same trace as the caller's, or a new trace if it is absent or malformed."""
+    match = _TRACEPARENT.fullmatch(traceparent or "")
+    if match is None or match[1] == _INVALID_TRACE or match[2] == _INVALID_SPAN:
+        return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    return f"00-{match[1]}-{secrets.token_hex(8)}-{match[3]}"
