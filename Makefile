@@ -1,0 +1,102 @@
+# Everything runs from .venv, created here from the hashed locks. `make` alone lists the targets.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV_PYTHON := .venv/bin/python
+PIP := PIP_USER=0 $(VENV_PYTHON) -m pip --disable-pip-version-check --quiet
+LOCK := $(VENV_PYTHON) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+
+unexport PYTHONHOME PYTHONPATH
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## List the targets (this)
+	@echo 'Usage: make TARGET [PYTHON=python3.13] [ARGS="..."]'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo '  PYTHON  the interpreter .venv is made from, 3.11 or newer (now: $(PYTHON))'
+	@echo '  ARGS    passed on: make test ARGS="tests/unit -k merge", make demo ARGS="--help"'
+
+.PHONY: run
+run: .venv/.installed-run ## Install from the lock, then start the whole platform (headrace up)
+	@exec $(VENV_PYTHON) -m headrace.cli.main up $(ARGS)
+
+.PHONY: demo
+demo: .venv/.installed-run ## Replay real orders on a temporary platform; ends by itself
+	@exec $(VENV_PYTHON) -m headrace.cli.main demo $(ARGS)
+
+.PHONY: test
+test: .venv/.installed-dev ## Every test that needs only Python packages
+	$(VENV_PYTHON) -m pytest $(ARGS)
+
+.PHONY: check
+check: .venv/.installed-dev ## Lint, format, types, import rule, generated files, locks
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m mypy
+	$(VENV_PYTHON) -c 'import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())'
+	$(VENV_PYTHON) -m headrace.runtime.reference --check
+	$(VENV_PYTHON) -m pytest --quiet tests/unit/repository
+
+.PHONY: format
+format: .venv/.installed-dev ## Format the code and apply the safe lint fixes
+	$(VENV_PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff format .
+
+.PHONY: generate
+generate: .venv/.installed-dev ## Rewrite the schemas, the AsyncAPI document and the reference tables under docs/
+	$(VENV_PYTHON) -m headrace.runtime.reference
+
+# The dev lock comes first: it holds everything, and the run lock takes its versions from it.
+.PHONY: lock
+lock: .venv/.installed-dev ## Resolve both locks anew (needs the package index); ARGS=--upgrade for newer versions
+	$(LOCK) --group build --group dev $(ARGS) --output-file requirements-dev.lock
+	$(LOCK) --group build --constraints requirements-dev.lock $(ARGS) --output-file requirements.lock
+
+.PHONY: clean
+clean: ## Remove .venv and caches; the data folder .headrace stays
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find headrace services tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Old interpreters must be able to read these two lines of Python, so that they can say what is wrong.
+define require_python
+@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+	echo 'Headrace needs Python 3.11 or newer; "$(PYTHON)" is not installed.' >&2; \
+	echo 'Install it (Debian, Ubuntu: apt-get install python3 python3-venv) or name one: make PYTHON=/path/to/python3' >&2; \
+	exit 1; }
+@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "Headrace needs Python 3.11 or newer; $(PYTHON) is $$("$(PYTHON)" -V 2>&1)." >&2; \
+	echo 'Install a newer one (Debian, Ubuntu: apt-get install python3.11 python3.11-venv) and run: make PYTHON=python3.11' >&2; \
+	exit 1; }
+@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	version=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	echo "$(PYTHON) has no venv module with ensurepip." >&2; \
+	echo "Install it (Debian, Ubuntu: apt-get install python$$version-venv) and run make again." >&2; \
+	exit 1; }
+endef
+
+# Made again when its interpreter is gone (an upgraded system, a copied folder).
+ifneq ($(shell test -x $(VENV_PYTHON) && echo yes),yes)
+.PHONY: .venv/.created
+endif
+.venv/.created:
+	$(require_python)
+	@echo 'Making .venv ...'
+	@"$(PYTHON)" -m venv --clear .venv
+	@touch $@
+
+.venv/.installed-run: .venv/.created requirements.lock pyproject.toml
+	@echo 'Installing from requirements.lock (the first time takes about a minute) ...'
+	$(PIP) install --require-hashes --requirement requirements.lock
+	$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed-run requirements-dev.lock
+	@echo 'Installing from requirements-dev.lock ...'
+	$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
