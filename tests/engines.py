@@ -1,0 +1,100 @@
+"""Engines for tests: the embedded ones, on free ports with data in a temporary folder that is removed."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from headrace.local.account import unprivileged_account
+from headrace.local.binaries import postgres_server
+from headrace.local.placement import place
+from headrace.local.ports import free_port
+from headrace.local.postgres import Postgres
+from headrace.local.program import Program
+from headrace.local.valkey import Valkey
+
+# data of a test is thrown away: no fsync, which is most of the cost on a slow disk
+_FAST = (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"), ("max_connections", "300"))
+
+
+@contextlib.contextmanager
+def data_folder() -> Iterator[Path]:
+    """A temporary folder that the account Postgres runs as can pass (pytest's own is closed to others)."""
+    path = Path(tempfile.mkdtemp(prefix="headrace-test-"))
+    path.chmod(0o711)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running(program: Program, answers: Callable[[], bool], timeout: float = 60.0) -> Iterator[None]:
+    """Run an engine under its guard while the context lasts."""
+    log = Path(f"{program.pid_file}.log")
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            program.guarded(),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env=dict(program.environment),
+            cwd=program.folder,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + timeout
+        while not answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{program.name} did not start:\n{log.read_text()}")
+            time.sleep(0.02)
+        yield
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        if process.stdin is not None:
+            process.stdin.close()
+        process.wait(10)
+
+
+@contextlib.contextmanager
+def valkey(fsync: Literal["always", "everysec"] = "everysec", *, folder: Path | None = None) -> Iterator[Valkey]:
+    """A running Valkey. Give the same `folder` again to start it once more on its data."""
+    with contextlib.ExitStack() as stack:
+        path = folder or stack.enter_context(data_folder())
+        engine = Valkey("valkey", path / "valkey", free_port(), secrets.token_urlsafe(16), fsync)
+        stack.enter_context(running(engine.prepare(path), engine.answers))
+        yield engine
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[Postgres]:
+    """A running Postgres with the settings of tests."""
+    with data_folder() as path:
+        account = unprivileged_account()
+        placement = place(path / "postgres", path.name, postgres_server(), account)
+        engine = Postgres(placement, free_port(), secrets.token_urlsafe(16), account, _FAST)
+        with engine.initialization(path) as program:
+            done = subprocess.run(
+                (*program.guarded(),),
+                stdin=_open_pipe(),
+                env=dict(program.environment),
+                capture_output=True,
+                check=False,
+            )
+            if done.returncode:
+                raise RuntimeError(done.stderr.decode())
+        with running(engine.prepare(path), engine.answers):
+            yield engine
+
+
+def _open_pipe() -> int:
+    """The reading end of a pipe that never ends while this process lives."""
+    return os.pipe()[0]
