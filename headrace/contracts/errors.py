@@ -1,5 +1,9 @@
 """The one exception root. A message tells the user what to do; a driver's error is wrapped with `from`."""
 
+from typing import Literal
+
+import msgspec
+
 
 class HeadraceError(Exception):
     """Root of every error that Headrace raises on purpose."""
@@ -40,3 +44,13 @@ class ApiError(HeadraceError):
         self.message = message
         self.retry_after = retry_after
         super().__init__(message)
+
+
+class ErrorBody(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """Body of every HTTP answer other than success. `code` is a slug, `message` says what to do; `problems`
+    (each with path, reason and suggestion) come with `invalid_definition`."""
+
+    success: Literal[False]
+    code: str
+    message: str
+    problems: list[dict[str, str]] = []

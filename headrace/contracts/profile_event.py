@@ -127,7 +127,7 @@ def encode_row(*, seq: int, epoch: int, time: int, low: int, payload: bytes) -> 
     return b'{"seq":%d,"epoch":%d,"time":%d,"low":%d,%b' % (seq, epoch, time, low, payload[1:])
 
 
-_decoder = msgspec.json.Decoder(ProfileEvent)
+_decoder: msgspec.json.Decoder[ProfileEvent] = msgspec.json.Decoder(ProfileEvent)
 
 
 def decode_profile_event(value: bytes) -> ProfileEvent:

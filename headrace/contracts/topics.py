@@ -9,7 +9,7 @@ from typing import Literal
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A declared topic. `name` is without the deployment's prefix; `groups` are the consumer groups that
-    must have passed a record before an embedded log may trim it."""
+    must have passed a record before an embedded log may trim it, `senders` the services that append (empty: none yet)."""
 
     name: str
     key: str
@@ -18,6 +18,7 @@ class Topic:
     cleanup: Literal["delete", "compact"] = "delete"
     log_append_time: bool = False
     kafka_only: bool = False
+    senders: tuple[str, ...] = ()
 
 
 PROFILES_GROUP = "headrace.profiles"
@@ -28,6 +29,7 @@ EVENTS = Topic(
     "cdp.events.v1",
     "userId, else anonymousId, else first external id",
     "Events as collected from websites, apps and tills, validated.",
+    senders=("ingest",),
     groups=(PROFILES_GROUP,),
     log_append_time=True,
 )
@@ -35,12 +37,14 @@ PROFILE_EVENTS = Topic(
     "cdp.profile-events.v1",
     "profile_id",
     "Events resolved to a profile with the traits they changed; merges, erasures, controls and ticks.",
+    senders=("profiles",),
     groups=(SEGMENTER_GROUP, MESSENGER_GROUP),
 )
 SEGMENT_CHANGES = Topic(
     "cdp.segment-changes.v1",
     "profile_id",
     "A customer entered or exited a segment.",
+    senders=("segmenter",),
     groups=(MESSENGER_GROUP,),
 )
 SEGMENT_MEMBERSHIPS = Topic(
@@ -60,6 +64,7 @@ MESSAGES = Topic(
     "cdp.messages.v1",
     "profile_id",
     "Every outcome of every message.",
+    senders=("messenger",),
     groups=(PROFILES_GROUP,),
     log_append_time=True,
 )
@@ -73,6 +78,7 @@ DEAD_LETTERS = Topic(
     "cdp.dead-letters.v1",
     "as the origin",
     "What could not be processed: reason, origin topic, partition, offset and the raw bytes.",
+    senders=("ingest", "profiles", "segmenter", "messenger"),
 )
 
 TOPICS: Sequence[Topic] = (

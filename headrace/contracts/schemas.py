@@ -1,0 +1,79 @@
+"""JSON Schemas (2020-12) of everything that crosses a border between services, from the types themselves."""
+
+from collections.abc import Mapping
+from typing import Any, cast, get_args
+
+import msgspec
+
+from headrace.contracts.dead_letter import DeadLetter
+from headrace.contracts.errors import ErrorBody
+from headrace.contracts.event import Event
+from headrace.contracts.message import MessageOutcome
+from headrace.contracts.profile_event import ControlRequest, ProfileEvent
+from headrace.contracts.segment_change import SegmentChange
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+# File name under docs/schemas → title and type. A union's title describes it, since it has no docstring.
+STRUCTS: Mapping[str, tuple[str, Any]] = {
+    "event": ("An event as collected", Event),
+    "profile-event": ("A row of a customer's timeline, or a tick", ProfileEvent),
+    "segment-change": ("A membership transition", SegmentChange),
+    "message-outcome": ("One outcome of one message", MessageOutcome),
+    "dead-letter": ("What could not be processed", DeadLetter),
+    "control-request": ("Body of POST /v1/control", ControlRequest),
+    "error": ("An HTTP answer other than success", ErrorBody),
+}
+
+
+def schemas() -> dict[str, Schema]:
+    """Every schema by file name (without `.json`)."""
+    return {name: _titled(name, title, _struct_schema(kind)) for name, (title, kind) in STRUCTS.items()}
+
+
+def _titled(name: str, title: str, schema: Schema) -> Schema:
+    body = {key: value for key, value in schema.items() if key not in {"$schema", "$id", "title"}}
+    return {"$schema": DIALECT, "$id": f"{name}.json", "title": title, **body}
+
+
+def _struct_schema(kind: Any) -> Schema:
+    members = get_args(kind) or (kind,)
+    mirrors = [_mirror(member) for member in members]
+    schema = msgspec.json.schema(_union(mirrors))
+    if list(schema) == ["$ref", "$defs"] and len(schema["$defs"]) == 1:
+        return cast(Schema, next(iter(schema["$defs"].values())))
+    return schema
+
+
+def _union(types: list[type]) -> Any:
+    union: Any = types[0]
+    for other in types[1:]:
+        union = union | other
+    return union
+
+
+def _mirror(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The same record with every `Raw` (bytes passed through) declared as the JSON object it holds; msgspec
+    cannot describe a Raw that has a default."""
+    config = struct.__struct_config__
+    return msgspec.defstruct(
+        struct.__name__,
+        [_mirror_field(field) for field in msgspec.structs.fields(struct)],
+        kw_only=True,
+        tag=config.tag,
+        tag_field=config.tag_field,
+        namespace={"__doc__": struct.__doc__},
+    )
+
+
+def _mirror_field(field: msgspec.structs.FieldInfo) -> tuple[str, Any, Any]:
+    if field.type is msgspec.Raw:
+        # each Raw of the contracts defaults to an empty object
+        return field.name, dict[str, Any], msgspec.field(default_factory=dict, name=field.encode_name)
+    if field.default is not msgspec.NODEFAULT:
+        return field.name, field.type, msgspec.field(default=field.default, name=field.encode_name)
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.name, field.type, msgspec.field(default_factory=field.default_factory, name=field.encode_name)
+    return field.name, field.type, msgspec.field(name=field.encode_name)
