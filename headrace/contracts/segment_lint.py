@@ -1,0 +1,160 @@
+"""The shape of a segment definition, checked before its types: what stands where, spelt how, how deep.
+
+Working on the document as written, it can name the path, the reason and what was probably meant. What
+DESIGN §6 describes and this version does not evaluate yet is refused here, never ignored.
+"""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from headrace.contracts.errors import Problem
+
+MAX_DEPTH = 16
+MAX_CONDITIONS = 200
+MAX_LIST = 1_000
+
+OPERATORS = frozenset(
+    {"eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "between"}
+    | {"contains", "starts_with", "ends_with", "exists"}
+)
+NUMBER_OPERATORS = frozenset({"eq", "gt", "gte", "lt", "lte", "between"})
+
+_GROUPS = frozenset({"all", "any"})
+_CONDITIONS = _GROUPS | {"not", "trait", "event"}
+_LATER_CONDITIONS = frozenset(
+    {"sequence", "held", "segment", "tag", "rfm", "percent", "geo", "consent", "message"}
+)
+_LATER_TRAIT = frozenset({"matches", "within_last", "older_than", "within_next", "anniversary"})
+_LATER_EVENT = frozenset({"avg", "min", "max", "distinct", "first", "last", "between", "currency"})
+_DEFINITION = frozenset({"kind", "id", "name", "when"})
+_LATER_KINDS = frozenset({"list", "stages"})
+_EVENT = frozenset({"name", "where", "count", "sum", "within"})
+_SYMBOLS = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "is": "eq"}
+
+
+def lint(document: object) -> list[Problem]:
+    """Everything wrong with the shape of `document`; empty when its types may be looked at."""
+    if not isinstance(document, Mapping):
+        return [Problem("", "must be an object", "a definition has kind, id, name and when")]
+    if document.get("kind") in _LATER_KINDS:
+        return [Problem("kind", f"kind {document['kind']} is not supported yet", "write kind: segment")]
+    found = list(_keys("", document, _DEFINITION))
+    found += [Problem(key, "is missing", "add it") for key in sorted(_DEFINITION - set(document) - {"kind"})]
+    if "when" in document:
+        walk = _Walk()
+        walk.condition("when", document["when"], 1)
+        found += walk.problems
+    return found
+
+
+class _Walk:
+    """One pass over the tree of conditions. Stops going down at the limits, so that no input is costly."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._conditions = 0
+
+    def condition(self, path: str, node: object, depth: int) -> None:
+        self._conditions += 1
+        if self._conditions > MAX_CONDITIONS:
+            if self._conditions == MAX_CONDITIONS + 1:
+                self._add(path, f"has more than {MAX_CONDITIONS} conditions", "split it into several segments")
+            return
+        if depth > MAX_DEPTH:
+            self._add(path, f"is nested deeper than {MAX_DEPTH} levels", "flatten all and any")
+            return
+        if not isinstance(node, Mapping) or len(node) != 1:
+            self._add(path, "must be an object with exactly one condition", "join several with all: or any:")
+            return
+        ((kind, body),) = node.items()
+        self._body(f"{path}.{kind}", kind, body, depth)
+
+    def _body(self, path: str, kind: object, body: object, depth: int) -> None:
+        if kind in _GROUPS:
+            self._group(path, body, depth)
+        elif kind == "not":
+            self.condition(path, body, depth + 1)
+        elif kind == "trait":
+            self._test(path, body, "name", OPERATORS, _LATER_TRAIT)
+        elif kind == "event":
+            self._event(path, body)
+        elif kind in _LATER_CONDITIONS:
+            self._add(path, f"the condition {kind} is not supported yet", "use trait, event, all, any or not")
+        else:
+            self._add(path, "is not a condition", _nearest(kind, _CONDITIONS | _LATER_CONDITIONS))
+
+    def _group(self, path: str, body: object, depth: int) -> None:
+        if not isinstance(body, list | tuple) or not body:
+            self._add(path, "must be a list of at least one condition", "write each condition after a dash")
+            return
+        for index, child in enumerate(body):
+            self.condition(f"{path}.{index}", child, depth + 1)
+
+    def _event(self, path: str, body: object) -> None:
+        if not isinstance(body, Mapping):
+            self._add(path, "must be an object", "write event: {name: Order Completed}")
+            return
+        wrong = list(_keys(path, body, _EVENT, _LATER_EVENT))
+        self.problems += wrong
+        if "name" not in body and not wrong:
+            self._add(f"{path}.name", "is missing", "add the event's name")
+        if "count" in body and "sum" in body:
+            self._add(
+                path, "has more than one aggregate", "keep count or sum, join two event conditions with all:"
+            )
+        if "count" in body:
+            self._test(f"{path}.count", body["count"], None, NUMBER_OPERATORS)
+        if "sum" in body:
+            self._test(f"{path}.sum", body["sum"], "of", NUMBER_OPERATORS)
+        self._where(f"{path}.where", body.get("where", ()))
+
+    def _where(self, path: str, body: object) -> None:
+        if not isinstance(body, list | tuple) or len(body) > MAX_CONDITIONS:
+            self._add(path, f"must be a list of at most {MAX_CONDITIONS} tests", "write - {path: …, eq: …}")
+            return
+        for index, test in enumerate(body):
+            self._test(f"{path}.{index}", test, "path", OPERATORS, frozenset({"matches", "local"}))
+
+    def _test(
+        self,
+        path: str,
+        body: object,
+        subject: str | None,
+        operators: frozenset[str],
+        later: frozenset[str] = frozenset(),
+    ) -> None:
+        """A test: its subject (a trait's name, a path) and exactly one operator."""
+        if not isinstance(body, Mapping):
+            self._add(path, "must be an object with one operator", "write for instance {gte: 2}")
+            return
+        known = operators | ({subject} if subject else set())
+        wrong = list(_keys(path, body, known, later))
+        self.problems += wrong
+        if subject and subject not in body and not wrong:
+            self._add(f"{path}.{subject}", "is missing", "add it")
+        used = operators & set(body)
+        if len(used) > 1 or (not used and not wrong):
+            self._add(path, "must have exactly one operator", f"one of {', '.join(sorted(operators))}")
+
+    def _add(self, path: str, reason: str, suggestion: str) -> None:
+        self.problems.append(Problem(path, reason, suggestion))
+
+
+def _keys(
+    path: str, body: Mapping[Any, object], known: frozenset[str] | set[str], later: frozenset[str] = frozenset()
+) -> Iterable[Problem]:
+    for key in body:
+        where = f"{path}.{key}" if path else str(key)
+        if key in later:
+            yield Problem(where, f"{key} is not supported yet", "leave it out")
+        elif key not in known:
+            yield Problem(where, "is not known here", _nearest(key, known | later))
+
+
+def _nearest(key: object, known: Iterable[str]) -> str:
+    text = str(key).lower()
+    if text in _SYMBOLS:
+        return f"did you mean {_SYMBOLS[text]}?"
+    near = get_close_matches(text, sorted(known), 1, 0.5)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
