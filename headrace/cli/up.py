@@ -1,0 +1,21 @@
+"""`headrace up`: the whole platform on this machine, embedded engines unless URLs are set."""
+
+import os
+import sys
+
+from headrace.contracts.errors import HeadraceError
+from headrace.local.services import installed_services
+from headrace.local.settings import up_settings
+from headrace.local.up import run_up
+
+
+def up() -> int:
+    """Run until stopped; the exit code. What goes wrong is one line on standard error."""
+    try:
+        run_up(up_settings(os.environ), installed_services())
+    except HeadraceError as error:
+        print(f"headrace: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0

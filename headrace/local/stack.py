@@ -1,0 +1,168 @@
+"""The whole platform on this machine: engines first, then topics and migrations, then the services."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from headrace.local.data_folder import DataFolder, Deployment, explained
+from headrace.local.engines import Engine, Engines
+from headrace.local.errors import StartFailed
+from headrace.local.keeper import Keeper
+from headrace.local.output import LogFile, Terminal
+from headrace.local.process import Process, describe_end
+from headrace.local.program import Program
+from headrace.local.readiness import is_ready
+from headrace.local.services import Service
+from headrace.local.settings import UpSettings, port_variable
+from headrace.log.connect import connect_log
+from headrace.log.topics import ensure_topics
+
+READY_SECONDS = 60.0
+SERVICE_GRACE = 10.0
+ENGINE_GRACE = 20.0
+
+
+class LocalStack:
+    """Starts everything once and keeps it running until `stop`."""
+
+    def __init__(
+        self,
+        settings: UpSettings,
+        folder: DataFolder,
+        deployment: Deployment,
+        engines: Engines,
+        services: Mapping[Service, int],
+        terminal: Terminal,
+    ) -> None:
+        """`services` maps each service to its port, in the order they start."""
+        self._settings = settings
+        self._folder = folder
+        self._deployment = deployment
+        self._engines = engines
+        self._terminal = terminal
+        self._ports = services
+        self._environment = self._service_environment()
+        self._engine_keepers = [self._engine_keeper(engine) for engine in engines.embedded]
+        self._service_keepers = {service.name: self._service_keeper(service) for service in services}
+        self._migrated = {service.name: asyncio.Event() for service in services if service.migrates}
+
+    async def start(self) -> None:
+        """Return when every /readyz answers 200. Raises StartFailed or another HeadraceError; call `stop` then."""
+        for postgres in self._engines.uninitialized():
+            with explained(postgres.placement.cluster), postgres.initialization(self._folder.run) as program:
+                await self._run_to_end(program, "Postgres' initdb")
+        for keeper in self._engine_keepers:
+            keeper.start()
+        await _all_of([keeper.wait_ready(READY_SECONDS) for keeper in self._engine_keepers])
+        topics = asyncio.create_task(self._create_topics(), name="topics")
+        await _all_of([topics, *(self._start_service(service, topics) for service in self._ports)])
+
+    async def stop(self) -> None:
+        """Services in the reverse order of their start, then the engines. Idempotent."""
+        for keeper in reversed(self._service_keepers.values()):
+            await keeper.stop(SERVICE_GRACE)
+        await asyncio.gather(*(keeper.stop(ENGINE_GRACE) for keeper in self._engine_keepers))
+
+    async def kill(self) -> None:
+        """Cut a running `stop` short."""
+        await asyncio.gather(
+            *(keeper.kill() for keeper in (*self._service_keepers.values(), *self._engine_keepers))
+        )
+
+    async def _create_topics(self) -> None:
+        log = await connect_log(self._engines.log_url, rollback_horizon_ms=self._settings.rollback_horizon_ms)
+        try:
+            await ensure_topics(log, prefix=self._settings.topic_prefix, partitions=self._deployment.partitions)
+        finally:
+            await log.close()
+
+    async def _start_service(self, service: Service, topics: Awaitable[None]) -> None:
+        if service.migrates:
+            if service.after in self._migrated:
+                await self._migrated[service.after].wait()
+            await self._migrate(service)
+        await topics
+        keeper = self._service_keepers[service.name]
+        keeper.start()
+        await keeper.wait_ready(READY_SECONDS)
+
+    async def _migrate(self, service: Service) -> None:
+        program = self._program(f"{service.name}-migrate", (*service.command, "migrate"))
+        await self._run_to_end(program, f"the migration of {service.name}")
+        self._migrated[service.name].set()
+
+    async def _run_to_end(self, program: Program, what: str) -> None:
+        """Run a program that ends by itself; raise StartFailed when it fails."""
+        log = self._log_file(program.name)
+        process = await Process.start(program, lock=self._folder.lock, write=log.write)
+        try:
+            code = await process.wait()
+        finally:
+            await process.stop(SERVICE_GRACE)
+            log.close()
+        if code:
+            raise StartFailed(f"{what} failed: {describe_end(code, process.tail)}; see {log.path}")
+
+    def _engine_keeper(self, engine: Engine) -> Keeper:
+        async def probe() -> bool:
+            return await asyncio.to_thread(engine.answers)
+
+        # engines talk a lot and rarely to the user: their lines go to the file only
+        return self._keeper(engine.name, lambda: engine.prepare(self._folder.run), probe, show=False)
+
+    def _service_keeper(self, service: Service) -> Keeper:
+        host, port = self._settings.host, self._ports[service]
+        program = self._program(service.name, service.command)
+        return self._keeper(service.name, lambda: program, lambda: is_ready(host, port), show=True)
+
+    def _keeper(
+        self, name: str, prepare: Callable[[], Program], probe: Callable[[], Awaitable[bool]], *, show: bool
+    ) -> Keeper:
+        return Keeper(
+            name,
+            prepare,
+            probe,
+            lock=self._folder.lock,
+            log=self._log_file(name),
+            show=(lambda line: self._terminal.show(name, line)) if show else _hide,
+            report=lambda line: self._terminal.show("up", line),
+        )
+
+    def _program(self, name: str, command: tuple[str, ...]) -> Program:
+        return Program(name, command, self._folder.run / f"{name}.pid", self._environment)
+
+    def _log_file(self, name: str) -> LogFile:
+        return LogFile(self._folder.logs / f"{name}.log")
+
+    def _service_environment(self) -> dict[str, str]:
+        settings, deployment = self._settings, self._deployment
+        environment = {
+            "HEADRACE_LOG_FORMAT": "text",
+            **settings.environment,
+            "HEADRACE_LOG_URL": self._engines.log_url,
+            "HEADRACE_DATABASE_URL": self._engines.database_url,
+            "HEADRACE_REDIS_URL": self._engines.redis_url,
+            "HEADRACE_DATA_DIR": str(self._folder.path),
+            "HEADRACE_HOST": settings.host,
+            "HEADRACE_PARTITIONS": str(deployment.partitions),
+            "HEADRACE_ROLLBACK_HORIZON": settings.rollback_horizon,
+            "HEADRACE_WRITE_KEY": settings.write_key or deployment.write_key,
+            "HEADRACE_ADMIN_TOKEN": settings.admin_token or deployment.admin_token,
+        }
+        for service, port in self._ports.items():
+            environment[port_variable(service.name)] = str(port)
+        return environment
+
+
+def _hide(line: str) -> None:
+    """For lines that are kept in the file only."""
+
+
+async def _all_of(parts: Sequence[Awaitable[None]]) -> None:
+    """Wait for all; at the first error cancel the rest, wait for them too, and raise that error."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
