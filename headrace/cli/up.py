@@ -1,5 +1,6 @@
 """`headrace up`: the whole platform on this machine, embedded engines unless URLs are set."""
 
+import contextlib
 import os
 import sys
 
@@ -14,7 +15,9 @@ def up() -> int:
     try:
         run_up(up_settings(os.environ), installed_services())
     except HeadraceError as error:
-        print(f"headrace: {error}", file=sys.stderr)  # noqa: T201
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError):  # nobody reads any more
+                sys.stderr.write(f"headrace: {error}\n")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -116,7 +116,7 @@ class Keeper:
             stopping.cancel()
 
     async def _watch(self) -> None:
-        while not await self._probe():
+        while not await self._probe():  # noqa: ASYNC110 (another process' state)
             await asyncio.sleep(_PROBE_SECONDS)
         if self._ready.is_set():
             self._report(f"{self.name} is back")

@@ -104,7 +104,10 @@ def _welcome(
     ports: Mapping[Service, int],
     seconds: float,
 ) -> str:
-    rows = [(service.name, base_url(settings.host, port)) for service, port in ports.items()]
+    rows = [
+        (service.name, base_url(settings.host, port))
+        for service, port in sorted(ports.items(), key=lambda item: item[1])
+    ]
     rows += [
         ("", ""),
         ("write key", settings.write_key or deployment.write_key),
