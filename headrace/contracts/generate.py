@@ -75,8 +75,8 @@ def _topics() -> str:
     head = ["topic", "key", "records", "from", "read by", "cleanup"]
     return (
         "# Topics\n\n"
-        "Generated from `headrace/contracts/topics.py`. The shape of every record is in [schemas/](schemas) and in\n"
-        "the AsyncAPI document, [asyncapi.json](asyncapi.json). Names take the prefix `HEADRACE_TOPIC_PREFIX`;\n"
+        "Generated from `headrace/contracts/topics.py`. The shape of every record is in [schemas/](schemas) and\n"
+        "in the AsyncAPI document, [asyncapi.json](asyncapi.json). Names take `HEADRACE_TOPIC_PREFIX` in front;\n"
         "partition = BLAKE2b-64 of the key, big-endian, modulo the number of partitions.\n\n" + table(head, rows)
     )
 

@@ -9,7 +9,8 @@ from typing import Literal
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A declared topic. `name` is without the deployment's prefix; `groups` are the consumer groups that
-    must have passed a record before an embedded log may trim it, `senders` the services that append (empty: none yet)."""
+    must have passed a record before an embedded log may trim it, `senders` the services that append (empty:
+    none yet)."""
 
     name: str
     key: str

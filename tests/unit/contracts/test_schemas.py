@@ -1,0 +1,53 @@
+"""The published schemas accept what the types encode, and refuse what they refuse."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from headrace.contracts.schemas import schemas
+from tests.unit.contracts.records import BY_SCHEMA, EVENT, PROFILE_EVENTS
+
+SCHEMAS = schemas()
+EXAMPLES = [(name, record) for name, records in BY_SCHEMA.items() for record in records]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_is_a_json_schema(name: str) -> None:
+    schema = SCHEMAS[name]
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"]
+
+
+@pytest.mark.parametrize(("name", "record"), EXAMPLES, ids=lambda value: getattr(type(value), "__name__", value))
+def test_an_encoded_record_is_valid(name: str, record: msgspec.Struct) -> None:
+    Draft202012Validator(SCHEMAS[name]).validate(json.loads(msgspec.json.encode(record)))
+
+
+@pytest.mark.parametrize(("name", "record"), EXAMPLES, ids=lambda value: getattr(type(value), "__name__", value))
+def test_a_required_field_may_not_be_left_out(name: str, record: msgspec.Struct) -> None:
+    validator = Draft202012Validator(SCHEMAS[name])
+    full: dict[str, Any] = json.loads(msgspec.json.encode(record))
+    required = [field.encode_name for field in msgspec.structs.fields(record) if field.required]
+    assert required
+    for field in required:
+        short = {key: value for key, value in full.items() if key != field}
+        assert not validator.is_valid(short), field
+
+
+def test_names_in_an_event_are_segments() -> None:
+    assert {"messageId", "anonymousId", "receivedAt"} <= set(SCHEMAS["event"]["properties"])
+
+
+def test_what_is_passed_through_is_an_object() -> None:
+    body = json.loads(msgspec.json.encode(EVENT)) | {"properties": "text"}
+    assert not Draft202012Validator(SCHEMAS["event"]).is_valid(body)
+
+
+def test_rows_are_told_apart_by_kind() -> None:
+    mapping = SCHEMAS["profile-event"]["discriminator"]["mapping"]
+    encoded = {json.loads(msgspec.json.encode(record))["kind"] for record in PROFILE_EVENTS}
+    assert set(mapping) == encoded == {"event", "tombstone", "merge", "erasure", "control", "tick"}
