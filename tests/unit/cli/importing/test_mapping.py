@@ -1,0 +1,57 @@
+"""A wrong mapping is refused with the place; the shipped one is right."""
+
+from pathlib import Path
+
+import pytest
+
+from headrace.cli.importing.mapping import load_mapping
+from headrace.contracts.errors import InvalidDefinition
+from tests.unit.cli.importing.shop import mapping
+
+BASE = """
+kind: import
+message:
+  message_id: "x:{A}"
+  timestamp: {column: B}
+  user_id: "{A}"
+"""
+
+
+def load(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(text, encoding="utf-8")
+    load_mapping(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind: import", "message: Field required"),
+        (BASE.replace("{column: B}", "{column: B, zone: Mars/Base}"), "message.timestamp.zone: .*no IANA"),
+        (BASE + "  propertys: {}", "message.propertys: Extra inputs"),
+        (BASE + "variants: [{when: {column: A}, set: {event: E}}]", "exactly one of empty"),
+        (BASE + "items: {fields: {n: {count: lines}}}", "sum and count stand for a whole receipt"),
+        (BASE + "  properties: {n: {column: A, as: money}}", "message.properties.n.column.as: Input should be"),
+        ("- a", "valid dictionary"),
+        ("{", "cannot|expected"),
+    ],
+)
+def test_a_wrong_mapping_names_the_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InvalidDefinition, match=message):
+        load(tmp_path, text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDefinition, match=r"m\.yaml: cannot be read"):
+        load_mapping(tmp_path / "m.yaml")
+
+
+def test_a_variant_merges_properties_and_replaces_the_rest() -> None:
+    base = mapping().message
+    patch = {"properties": {"total": {"value": 0}}, "event": "E"}
+    variant = mapping(variants=[{"when": {"column": "Sku", "equals": "x"}, "set": patch}]).variants[0]
+    changed = base.patched(variant.set)
+    assert changed.event == "E"
+    assert set(changed.properties) == {"total", "lines"}
+    assert changed.properties["total"] != base.properties["total"]
+    assert changed.user_id == base.user_id
