@@ -1,0 +1,20 @@
+"""Waiting for something to become true, instead of sleeping and hoping."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_until(predicate: Callable[[], T | None], timeout: float = 10.0, *, what: str = "") -> T:
+    """Call `predicate` until it returns something true, and return that. Raises AssertionError with the last
+    value after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what or predicate} (last: {value!r})")
+        time.sleep(0.02)
