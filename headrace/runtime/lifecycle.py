@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Sequence
+from typing import Literal
 
 import structlog
 import uvicorn
@@ -22,10 +23,18 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: ASGIApp, *, host: str, port: int, background: Sequence[Awaitable[None]] = ()) -> int:
+async def serve(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    background: Sequence[Awaitable[None]] = (),
+    http: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+) -> int:
     """Serve until SIGINT or SIGTERM, or until a background task ends (that is a failure: exit code 1).
 
     On a stop the server finishes its requests first, then the background tasks are cancelled and awaited.
+    `http` is the protocol class; what faces the internet passes GuardedHttpProtocol.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -35,11 +44,12 @@ async def serve(app: ASGIApp, *, host: str, port: int, background: Sequence[Awai
         app,
         host=host,
         port=port,
-        http="httptools",
+        http=http,
         loop="uvloop",
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
         lifespan="on",

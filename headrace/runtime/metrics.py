@@ -26,6 +26,9 @@ class Metrics:
         self.rejected = self._counter(
             "events_rejected", "Events or requests refused, by reason.", ["source", "reason"]
         )
+        self.placeholder_ids = self._counter(
+            "placeholder_ids", "Ids dropped because they are placeholders such as null or 0.", ["source"]
+        )
         self.ingest_bytes = self._gauge("ingest_buffered_bytes", "Request bytes held in memory now.")
 
         self.records = self._counter("records_processed", "Input records applied.", ["topic", "partition"])

@@ -1,0 +1,76 @@
+"""The service's HTTP side: tracking as raw ASGI in front, settings documents, health and docs by FastAPI."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.types import ASGIApp
+
+from headrace.contracts.errors import ApiError
+from headrace.runtime.http import Check, create_app
+from headrace.runtime.metrics import Metrics
+from services.ingest.auth import KeyRing, basic_key
+from services.ingest.collector import Collector
+from services.ingest.openapi import tracking_paths
+from services.ingest.settings_documents import base_url, rudder_source_config, segment_settings
+from services.ingest.tracking import TrackingApi, TrackingConfig
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def build_app(
+    collector: Collector,
+    config: TrackingConfig,
+    *,
+    metrics: Metrics,
+    clock: Callable[[], int],
+    check_log: Check,
+    lifespan: Lifespan,
+    public_url: str | None = None,
+) -> ASGIApp:
+    """The whole service as one ASGI app. `clock` gives milliseconds since the epoch."""
+    app = create_app("Headrace ingest", metrics=metrics, checks={"log": check_log}, lifespan=lifespan)
+    app.router.redirect_slashes = False  # SDKs do not follow redirects
+    _add_settings_documents(app, config.keys, public_url, trust_proxy=config.trusted_hops > 0)
+    _document_tracking(app)
+    metrics.ingest_bytes.set_function(lambda: config.budget.used)
+    return TrackingApi(app, collector, config, metrics, clock)
+
+
+def _add_settings_documents(app: FastAPI, keys: KeyRing, public_url: str | None, *, trust_proxy: bool) -> None:
+    @app.get("/v1/projects/{write_key}/settings", tags=["settings documents"])
+    async def segment(write_key: str, request: Request) -> dict[str, Any]:
+        """What analytics.js fetches from its `cdnURL`."""
+        if keys.find(write_key) is None:
+            raise _unknown()
+        scheme = request.scope["scheme"]
+        if trust_proxy and request.headers.get("x-forwarded-proto") in {"http", "https"}:
+            scheme = request.headers["x-forwarded-proto"]
+        return segment_settings(write_key, public_url or base_url(scheme, request.headers.get("host")))
+
+    @app.get("/sourceConfig", include_in_schema=False)
+    @app.get("/sourceConfig/", tags=["settings documents"])
+    async def rudder(request: Request, writeKey: str = "") -> dict[str, Any]:  # noqa: N803
+        """What RudderStack's browser SDK fetches from its `configUrl`."""
+        key = writeKey or basic_key(request.headers.get("authorization", "").encode("latin-1"))
+        source = keys.find(key)
+        if source is None:
+            raise _unknown()
+        return rudder_source_config(key, source.name)
+
+
+def _unknown() -> ApiError:
+    return ApiError(404, "unknown_write_key", "This write key is not known here; check the key and the host.")
+
+
+def _document_tracking(app: FastAPI) -> None:
+    """Add the tracking routes, which FastAPI never sees, to its OpenAPI document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document["paths"] = {**tracking_paths(), **document["paths"]}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

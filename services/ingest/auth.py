@@ -1,0 +1,78 @@
+"""Which source a request comes from: the write key, in every form that SDKs send it.
+
+Precedence: `Authorization: Basic`, `Authorization: Bearer`, `X-Write-Key`, the query's `writeKey`, the body's.
+The body comes last because jitsu masks it there (`key1:***`).
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+from headrace.contracts.errors import ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where events come from. `trusted`: a server key, which may link identifiers."""
+
+    name: str
+    trusted: bool
+
+
+class KeyRing:
+    """The write keys of this deployment. Keys are found by their SHA-256, so the time of a look-up says nothing
+    about how much of a guess was right."""
+
+    def __init__(self, keys: Mapping[str, Source]) -> None:
+        self._sources = {_digest(key): source for key, source in keys.items()}
+
+    def find(self, key: str) -> Source | None:
+        return self._sources.get(_digest(key))
+
+    def from_request(
+        self, *, authorization: bytes | None, x_write_key: bytes | None, query_key: str | None
+    ) -> Source | None:
+        """The source that headers or query name; None when only the body can tell. Raises ApiError 401."""
+        if authorization is not None:
+            if key := basic_key(authorization):
+                return self._demand(key)
+            scheme, _, value = authorization.decode("latin-1").partition(" ")
+            # An OAuth client sends its own bearer token and the write key in the body.
+            if scheme.lower() == "bearer" and (source := self.find(value.strip())):
+                return source
+        if x_write_key is not None and (value := x_write_key.decode("latin-1").strip()):
+            key_id, _, secret = value.partition(":")
+            return self.find(value) or self.find(secret) or self._demand(key_id)
+        return self._demand(query_key) if query_key else None
+
+    def from_body(self, key: object) -> Source:
+        """The source that the body's `writeKey` names. Raises ApiError 401."""
+        if not isinstance(key, str) or not key:
+            raise ApiError(401, "missing_write_key", "Send your write key: Authorization: Basic base64(key:).")
+        return self._demand(key)
+
+    def _demand(self, key: str) -> Source:
+        source = self.find(key)
+        if source is None:
+            raise ApiError(
+                401, "unknown_write_key", "This write key is not known here; check the key and the host."
+            )
+        return source
+
+
+def _digest(key: str) -> bytes:
+    return sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def basic_key(authorization: bytes) -> str:
+    """User name of a Basic credential, whose colon and password may be missing; empty for other schemes."""
+    scheme, _, value = authorization.decode("latin-1").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    value = value.strip()
+    try:
+        decoded = base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
+    except ValueError:
+        return value
+    return decoded.partition(b":")[0].decode("latin-1")

@@ -1,0 +1,155 @@
+"""Collecting: validate every event, make events and dead letters durable, then say what became of each."""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+
+from headrace.contracts.errors import ApiError
+from headrace.contracts.topics import partition_of
+from headrace.log.port import Log, LogError, LogFull, NewRecord, RecordTooLarge
+from headrace.runtime.metrics import Metrics
+from services.ingest.appender import Appender
+from services.ingest.records import dead_letter, event_record
+from services.ingest.rejection import Rejected
+from services.ingest.validation import Accepted, Arrival, new_message_id, validate
+
+log = structlog.get_logger()
+
+RETRY_AFTER_SECONDS = 1
+RETRY_AFTER_FULL_SECONDS = 5
+CHUNK_EVENTS = 500  # about 10 ms of work between two chances for other requests
+
+Groups = dict[int, list[NewRecord]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a request's events: how many were accepted, and (index, messageId, code) of the others."""
+
+    accepted: int = 0
+    rejected: list[tuple[int, str | None, str]] = field(default_factory=list)
+
+
+class Collector:
+    """Takes events into the log. Safe for concurrent requests of one event loop."""
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        events_topic: str,
+        dead_letters_topic: str,
+        partitions: int,
+        ack_timeout: float,
+        metrics: Metrics,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._events = Appender(log, events_topic)
+        self._dead_letters = Appender(log, dead_letters_topic)
+        self._partitions = partitions
+        self._ack_timeout = ack_timeout
+        self._metrics = metrics
+        self._random = random
+
+    def message_ids(self, received_at: int) -> Callable[[], str]:
+        """A source of messageIds for events that came without one."""
+        return lambda: new_message_id(received_at, self._random)
+
+    async def collect(
+        self, items: Sequence[bytes | msgspec.Raw], arrival: Arrival, traceparent: str, *, single: bool = False
+    ) -> Outcome:
+        """Validate and append `items`; return once all of it is durable.
+
+        Raises ApiError 503 when the log does not take it in time (it may land: the messageId deduplicates),
+        and 400 for a malformed event that came alone (`single`).
+        """
+        outcome = Outcome()
+        for start in range(0, len(items), CHUNK_EVENTS):
+            chunk = _Chunk(self._partitions, arrival, traceparent)
+            for index, raw in enumerate(items[start : start + CHUNK_EVENTS], start):
+                try:
+                    chunk.accept(validate(raw, arrival))
+                except Rejected as rejected:
+                    if single and rejected.malformed:
+                        raise ApiError(400, rejected.code, rejected.detail) from rejected
+                    chunk.refuse(bytes(raw), rejected)
+                    outcome.rejected.append((index, rejected.message_id, rejected.code))
+            await self._append(chunk)
+            outcome.accepted += chunk.types.total()
+            self._count(chunk, arrival.source.name)
+        return outcome
+
+    async def close(self) -> None:
+        await self._events.close()
+        await self._dead_letters.close()
+
+    async def _append(self, chunk: "_Chunk") -> None:
+        futures = self._events.append(chunk.events) + self._dead_letters.append(chunk.dead_letters)
+        try:
+            async with asyncio.timeout(self._ack_timeout):
+                await asyncio.gather(*futures)
+        except RecordTooLarge as error:
+            raise ApiError(413, "record_too_large", "An event is larger than the log takes.") from error
+        except TimeoutError as error:
+            raise _unavailable(RETRY_AFTER_SECONDS) from error
+        except LogFull as error:
+            raise _unavailable(RETRY_AFTER_FULL_SECONDS) from error
+        except LogError as error:
+            log.warning("append_failed", error=type(error).__name__)
+            raise _unavailable(RETRY_AFTER_SECONDS) from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _count(self, chunk: "_Chunk", source: str) -> None:
+        metrics = self._metrics
+        for kind, number in chunk.types.items():
+            metrics.accepted.labels(source, kind).inc(number)
+        for reason, number in chunk.reasons.items():
+            metrics.rejected.labels(source, reason).inc(number)
+            metrics.dead_letters.labels(reason).inc(number)
+        if chunk.placeholders:
+            metrics.placeholder_ids.labels(source).inc(chunk.placeholders)
+
+
+def _unavailable(retry_after: int) -> ApiError:
+    return ApiError(
+        503, "log_unavailable", "The event log does not answer; repeat the request.", retry_after=retry_after
+    )
+
+
+class _Chunk:
+    """The records of some events, by partition, and what to count once they are durable."""
+
+    def __init__(self, partitions: int, arrival: Arrival, traceparent: str) -> None:
+        self.events: Groups = {}
+        self.dead_letters: Groups = {}
+        self.types: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.placeholders = 0
+        self._partitions = partitions
+        self._arrival = arrival
+        self._traceparent = traceparent
+
+    def accept(self, accepted: Accepted) -> None:
+        partition = partition_of(accepted.key, self._partitions)
+        self.events.setdefault(partition, []).append(event_record(accepted, self._traceparent))
+        self.types[accepted.event.type] += 1
+        self.placeholders += accepted.placeholders
+
+    def refuse(self, raw: bytes, rejected: Rejected) -> None:
+        record = dead_letter(
+            raw,
+            rejected,
+            source=self._arrival.source.name,
+            received_at=self._arrival.received_at,
+            traceparent=self._traceparent,
+        )
+        partition = partition_of((record.key or b"").decode(), self._partitions)
+        self.dead_letters.setdefault(partition, []).append(record)
+        self.reasons[rejected.code] += 1

@@ -1,0 +1,70 @@
+"""How large a request and an event may be (reference values: Segment's and RudderStack's, each settable)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from services.ingest.rejection import Rejected
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bytes are counted after decompression. The four groups: request, event, its shape, its texts."""
+
+    body_bytes: int = 4 * MIB
+    import_bytes: int = 32 * MIB
+    batch_events: int = 500
+
+    event_bytes: int = 32 * KIB
+
+    depth: int = 20
+    keys: int = 1_000
+
+    text_bytes: int = 8 * KIB
+    id_bytes: int = 256
+    message_id_chars: int = 100
+    event_name_chars: int = 128
+
+
+def check_shape(raw: bytes, decoded: object, limits: Limits) -> None:
+    """Raise Rejected when `decoded` (read from `raw`) is too deep, has too many keys or too long a text.
+
+    Counting bytes bounds all three from above, so that an ordinary event is never walked.
+    """
+    deep = raw.count(b"{") + raw.count(b"[") > limits.depth
+    wide = raw.count(b":") > limits.keys
+    if deep or wide or len(raw) > limits.text_bytes:
+        _walk(decoded, limits)
+
+
+def _walk(root: object, limits: Limits) -> None:
+    keys = 0
+    level: list[Any] = [root]
+    depth = 0
+    while level:
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, str):
+                _check_text(node, limits)
+            elif isinstance(node, dict):
+                keys += len(node)
+                for key in node:
+                    _check_text(key, limits)
+                below.extend(node.values())
+            elif isinstance(node, list):
+                below.extend(node)
+        depth += any(isinstance(node, (dict, list)) for node in level)
+        if depth > limits.depth:
+            raise Rejected("too_deep", f"Nest at most {limits.depth} levels.", malformed=True)
+        if keys > limits.keys:
+            raise Rejected("too_many_keys", f"Send at most {limits.keys} keys in an event.", malformed=True)
+        level = below
+
+
+def _check_text(text: str, limits: Limits) -> None:
+    if len(text) > limits.text_bytes or (
+        len(text) * 4 > limits.text_bytes and len(text.encode()) > limits.text_bytes
+    ):
+        raise Rejected("text_too_long", f"Shorten texts to {limits.text_bytes} bytes.")

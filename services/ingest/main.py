@@ -1,0 +1,87 @@
+"""Wiring of the ingest service: reads the environment, chooses adapters, serves."""
+
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvloop
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from headrace.contracts.errors import HeadraceError
+from headrace.contracts.topics import DEAD_LETTERS, EVENTS
+from headrace.log.connect import connect_log
+from headrace.log.port import Log
+from headrace.log.topics import ensure_topics
+from headrace.runtime.lifecycle import serve
+from headrace.runtime.logging import configure_logging
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.protocol import GuardedHttpProtocol
+from headrace.runtime.settings import Environment
+from services.ingest.api import build_app
+from services.ingest.auth import KeyRing
+from services.ingest.budget import Budget
+from services.ingest.collector import Collector
+from services.ingest.settings import IngestSettings, load_settings
+from services.ingest.tracking import TrackingConfig
+
+
+def main() -> None:
+    try:
+        settings = load_settings(Environment(os.environ))
+        configure_logging("ingest", json=settings.common.log_json)
+        sys.exit(uvloop.run(_run(settings)))
+    except HeadraceError as error:
+        sys.exit(f"ingest: {error}")
+
+
+async def _run(settings: IngestSettings) -> int:
+    common = settings.common
+    log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
+    try:
+        await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
+        app = assemble(log, settings)
+        return await serve(app, host=common.host, port=settings.port, http=GuardedHttpProtocol)
+    finally:
+        await log.close()
+
+
+def assemble(log: Log, settings: IngestSettings) -> ASGIApp:
+    """The service on `log`, whose topics exist."""
+    common = settings.common
+    metrics = Metrics("ingest")
+    events_topic = common.topic(EVENTS.name)
+    collector = Collector(
+        log,
+        events_topic=events_topic,
+        dead_letters_topic=common.topic(DEAD_LETTERS.name),
+        partitions=common.partitions,
+        ack_timeout=settings.ack_timeout,
+        metrics=metrics,
+    )
+
+    async def check_log() -> None:
+        await log.bounds(events_topic, 0)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await collector.close()
+
+    config = TrackingConfig(
+        keys=KeyRing(settings.sources),
+        limits=settings.limits,
+        budget=Budget(settings.buffer_bytes),
+        trusted_hops=settings.trusted_hops,
+    )
+    return build_app(
+        collector,
+        config,
+        metrics=metrics,
+        clock=lambda: time.time_ns() // 1_000_000,
+        check_log=check_log,
+        lifespan=lifespan,
+        public_url=settings.public_url,
+    )

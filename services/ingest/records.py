@@ -1,0 +1,45 @@
+"""Log records of what ingest decided: accepted events and dead letters."""
+
+import msgspec
+
+from headrace.contracts.dead_letter import DeadLetter
+from headrace.contracts.headers import cloud_event
+from headrace.contracts.ids import content_id
+from headrace.log.port import NewRecord
+from services.ingest.rejection import Rejected
+from services.ingest.validation import Accepted
+
+# Base64 makes 4 bytes of 3: the dead letter stays below the 1 MiB that a log takes as a record.
+MAX_DEAD_LETTER_RAW = 640 * 1024
+
+_encode = msgspec.json.Encoder().encode
+
+
+def event_record(accepted: Accepted, traceparent: str) -> NewRecord:
+    event = accepted.event
+    headers = cloud_event(
+        kind="event.collected.v1", event_id=event.message_id, source=event.source, traceparent=traceparent
+    )
+    return NewRecord(accepted.key.encode(), _encode(event), headers)
+
+
+def dead_letter(raw: bytes, rejected: Rejected, *, source: str, received_at: int, traceparent: str) -> NewRecord:
+    """What a sender gets no second chance to send. The id comes from the content: a batch that is sent again
+    gives the same dead letter again."""
+    identity = content_id("d", source, rejected.code, raw.hex())
+    detail = rejected.detail
+    if len(raw) > MAX_DEAD_LETTER_RAW:
+        detail = f"{detail} (the first {MAX_DEAD_LETTER_RAW} of {len(raw)} bytes are kept)"
+    letter = DeadLetter(
+        id=identity,
+        reason=rejected.code,
+        detail=detail,
+        origin_topic="http",
+        raw=raw[:MAX_DEAD_LETTER_RAW],
+        at=received_at,
+        source=source,
+        message_id=rejected.message_id,
+        service="ingest",
+    )
+    headers = cloud_event(kind="event.refused.v1", event_id=identity, source=source, traceparent=traceparent)
+    return NewRecord((rejected.message_id or identity).encode(), _encode(letter), headers)

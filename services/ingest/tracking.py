@@ -1,0 +1,202 @@
+"""The hot path: tracking requests as raw ASGI, in front of the FastAPI app that serves everything else."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headrace.contracts.errors import ApiError
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.tracing import continue_trace
+from services.ingest import cors
+from services.ingest.auth import KeyRing, Source
+from services.ingest.budget import Budget, Lease
+from services.ingest.clock import parse_sent_at
+from services.ingest.collector import Collector, Outcome
+from services.ingest.envelope import Envelope, read_batch, read_import, read_single
+from services.ingest.limits import Limits
+from services.ingest.pixel import GIF, event_body
+from services.ingest.request import ClientGone, client_ip, query_fields, read_body
+from services.ingest.routes import ROUTES, Route, is_public
+from services.ingest.validation import Arrival
+
+log = structlog.get_logger()
+
+_SUCCESS = b'{"success":true}'
+_JSON = (b"content-type", b"application/json")
+_NO_SNIFF = (b"x-content-type-options", b"nosniff")
+_GIF_HEADERS = [(b"content-type", b"image/gif"), (b"cache-control", b"no-store")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingConfig:
+    keys: KeyRing
+    limits: Limits
+    budget: Budget
+    trusted_hops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    headers: cors.RawHeaders
+
+
+class TrackingApi:
+    """ASGI app. `clock` gives milliseconds since the epoch."""
+
+    def __init__(
+        self,
+        rest: ASGIApp,
+        collector: Collector,
+        config: TrackingConfig,
+        metrics: Metrics,
+        clock: Callable[[], int],
+    ) -> None:
+        self._rest = rest
+        self._collector = collector
+        self._config = config
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+            return
+        path: str = scope["path"]
+        route = ROUTES.get(path) or ROUTES.get(path.rstrip("/"))
+        if scope["method"] == "OPTIONS" and (route is not None or is_public(path)):
+            headers = dict(scope["headers"])
+            asked = headers.get(b"access-control-request-headers")
+            await _send(send, _Answer(204, b"", cors.preflight(headers.get(b"origin"), asked)))
+        elif route is not None:
+            await self._serve(route, scope, receive, send)
+        elif is_public(path):
+            await self._rest(scope, receive, _with_cors(send, dict(scope["headers"]).get(b"origin")))
+        else:
+            await self._rest(scope, receive, send)
+
+    async def _serve(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        lease = self._config.budget.lease()
+        try:
+            answer = await self._answer(route, scope, headers, receive, lease)
+        except ClientGone:
+            return
+        except ApiError as error:
+            self._metrics.rejected.labels("unknown", error.code).inc()
+            answer = _error(error)
+        except Exception as error:
+            log.error("request_failed", route=route.label, exc_info=error)
+            answer = _error(
+                ApiError(500, "internal", "The service failed on this request; the log has the reason.")
+            )
+        finally:
+            lease.release()
+        answer.headers.extend(cors.actual(headers.get(b"origin")))
+        await _send(send, answer)
+        self._metrics.http_requests.labels(route.label, answer.status).inc()
+        self._metrics.http_seconds.labels(route.label).observe(time.perf_counter() - started)
+
+    async def _answer(
+        self, route: Route, scope: Scope, headers: dict[bytes, bytes], receive: Receive, lease: Lease
+    ) -> _Answer:
+        if scope["method"] != route.method:
+            refusal = _error(ApiError(405, "method_not_allowed", f"Use {route.method} here."))
+            refusal.headers.append((b"allow", f"{route.method}, OPTIONS".encode()))
+            return refusal
+        if route.shape == "metrics":  # the browser SDK's own telemetry, which nobody reads
+            return _Answer(200, _SUCCESS, [_JSON])
+        query = query_fields(scope)
+        source = self._config.keys.from_request(
+            authorization=headers.get(b"authorization"),
+            x_write_key=headers.get(b"x-write-key"),
+            query_key=next((value for name, value in query if name == "writeKey"), None),
+        )
+        received_at = self._clock()
+        if route.shape == "pixel":
+            body = event_body(query)
+        else:
+            limits = self._config.limits
+            size = limits.import_bytes if route.shape == "import" else limits.body_bytes
+            body = await read_body(receive, headers, size, lease)
+        envelope = self._read(route, body)
+        source = source or self._config.keys.from_body(envelope.write_key)
+        arrival = self._arrival(route, source, envelope, scope, headers, received_at)
+        traceparent = continue_trace(headers.get(b"traceparent", b"").decode("latin-1"))
+        single = route.shape == "single"
+        outcome = await self._collector.collect(envelope.items, arrival, traceparent, single=single)
+        if route.shape == "pixel":
+            return _Answer(200, GIF, list(_GIF_HEADERS))
+        return _Answer(200, _result(outcome), [_JSON, _NO_SNIFF])
+
+    def _read(self, route: Route, body: bytes) -> Envelope:
+        if route.shape == "batch":
+            return read_batch(body, self._config.limits.batch_events)
+        return read_import(body) if route.shape == "import" else read_single(body)
+
+    def _arrival(
+        self,
+        route: Route,
+        source: Source,
+        envelope: Envelope,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        received_at: int,
+    ) -> Arrival:
+        sent_at = headers.get(b"sentat")
+        # Servers send for others: their own address says nothing about the customer.
+        client_side = not source.trusted or b"origin" in headers or route.shape == "pixel"
+        return Arrival(
+            source=source,
+            received_at=received_at,
+            new_message_id=self._collector.message_ids(received_at),
+            type=route.type,
+            envelope_sent_at=parse_sent_at(envelope.sent_at),
+            header_sent_at=None if sent_at is None else parse_sent_at(sent_at.decode("latin-1")),
+            imported=route.shape == "import",
+            context=envelope.context,
+            integrations=envelope.integrations,
+            shared_bytes=envelope.shared_bytes(),
+            ip=client_ip(scope, self._config.trusted_hops) if client_side else None,
+            limits=self._config.limits,
+        )
+
+
+def _result(outcome: Outcome) -> bytes:
+    """SDKs only look at the status; per-event results are for people and for our own clients."""
+    if not outcome.rejected:
+        return _SUCCESS
+    rejected = [
+        {"index": index, "messageId": message_id, "code": code} for index, message_id, code in outcome.rejected
+    ]
+    return msgspec.json.encode({"success": True, "accepted": outcome.accepted, "rejected": rejected})
+
+
+def _error(error: ApiError) -> _Answer:
+    body = msgspec.json.encode({"success": False, "code": error.code, "message": error.message})
+    headers = [_JSON]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after))
+    return _Answer(error.status, body, headers)
+
+
+async def _send(send: Send, answer: _Answer) -> None:
+    if answer.status != 204:
+        answer.headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _with_cors(send: Send, origin: bytes | None) -> Send:
+    async def send_with_cors(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *cors.actual(origin)]
+        await send(message)
+
+    return send_with_cors
