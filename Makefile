@@ -94,11 +94,11 @@ endif
 
 .venv/.installed-run: .venv/.created requirements.lock pyproject.toml
 	@echo 'Installing from requirements.lock (the first time takes about a minute) ...'
-	$(PIP) install --require-hashes --requirement requirements.lock
-	$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed-run requirements-dev.lock
 	@echo 'Installing from requirements-dev.lock ...'
-	$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@$(PIP) install --require-hashes --requirement requirements-dev.lock
 	@touch $@

@@ -9,8 +9,6 @@ from tests.unit.repository.tree import ROOT, texts
 # Written in two halves: this file is one of those it looks at.
 _HALVES = [("pypi", ".org"), ("python", "hosted.org"), ("npm", "js.org"), ("maven", ".org")]
 REGISTRY_HOSTS = [first + second for first, second in _HALVES]
-    a + b for a, b in [("pypi", ".org"), ("python", "hosted.org"), ("npm", "js.org"), ("maven", ".org")]
-]
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:home|Users|root|work|tmp|opt|mnt)/[\w.-]+")
 # Folders of an image or of a test's imagination, the same on every machine.
 ALLOWED_PATHS = re.compile(r"^/(?:home/headrace|opt/headrace|tmp/headrace)\b")
