@@ -76,22 +76,32 @@ class Server:
         in its socket later appends nothing any more.
         """
         latest = int(time.monotonic() * 1000 + self._ahead + self.timeout * 1000)
-        result, now = await self.call(self._append, keys, [latest, *values])
+        result, now = await self._once(self._append, keys, [latest, *values])
         self._learn_clock(now)
         return int(result)
 
     async def call(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        """Await a command within the deadline. Raises LogUnavailable, LogFull or LogError."""
-        if self._closed:
-            raise LogUnavailable("this log is closed")
-        with self._translated():
-            async with asyncio.timeout(self.timeout):
+        """Await a command that may be repeated, within the deadline. Raises LogUnavailable, LogFull, LogError."""
+
+        async def twice(*arguments: Any) -> Any:
+            try:
                 return await command(*arguments)
+            except RedisConnectionError:
+                return await command(*arguments)  # an idle connection may have died with a server now back
+
+        return await self._once(twice, *arguments)
 
     async def close(self) -> None:
         self._closed = True
         with suppress(RedisError, OSError):
             await self.client.aclose(close_connection_pool=True)
+
+    async def _once(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        if self._closed:
+            raise LogUnavailable("this log is closed")
+        with self._translated():
+            async with asyncio.timeout(self.timeout):
+                return await command(*arguments)
 
     async def _time(self) -> float:
         seconds, micros = await self.client.time()

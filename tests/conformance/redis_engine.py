@@ -1,0 +1,106 @@
+"""Valkey under the Redis Streams adapter, as the log's suite drives it."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from redis import Redis
+
+from headrace.local.ports import free_port
+from headrace.local.valkey import Valkey
+from headrace.log.port import Log
+from headrace.log.redis_streams import RedisStreamsLog
+from tests import engines
+
+ROOM = 3_000_000
+
+
+class RedisEngine:
+    """See `LogEngine`. `url` is of a server that runs already; only `OwnRedisEngine` can be killed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    async def open(self, *, horizon_ms: int, timeout: float, max_record_bytes: int) -> RedisStreamsLog:
+        return await RedisStreamsLog.connect(
+            self._url,
+            rollback_horizon_ms=horizon_ms,
+            timeout=timeout,
+            max_record_bytes=max_record_bytes,
+            housekeeping_seconds=None,
+        )
+
+    async def trim(self, log: Log) -> None:
+        assert isinstance(log, RedisStreamsLog)
+        await log.trim()
+
+    async def shrink(self) -> None:
+        with Redis.from_url(self._url) as client:
+            used = int(client.info("memory")["used_memory"])
+            client.config_set("maxmemory", used + ROOM)
+
+    async def kill(self) -> None:
+        raise AssertionError("the shared engine is not killed: ask for own_engine")
+
+    async def start(self) -> None:
+        raise AssertionError("the shared engine runs")
+
+    def pause(self) -> None:
+        raise AssertionError("the shared engine is not paused: ask for own_engine")
+
+    def resume(self) -> None:
+        raise AssertionError("the shared engine runs")
+
+
+class OwnRedisEngine(RedisEngine):
+    """A server of one test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._valkey = Valkey("log", folder / "log", free_port(), secrets.token_urlsafe(16), "always")
+        self._running = contextlib.ExitStack()
+        super().__init__(self._valkey.url)
+
+    async def start(self) -> None:
+        # in a thread: clients must see their connections break meanwhile
+        await asyncio.to_thread(self.run)
+
+    def run(self) -> None:
+        self._program = self._valkey.prepare(self.folder)
+        self._running.enter_context(engines.running(self._program, self._valkey.answers))
+
+    async def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        await asyncio.to_thread(self.stop)
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        self._running.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        os.kill(int(self._program.pid_file.read_text()), number)
+
+
+@contextlib.contextmanager
+def own_redis() -> Iterator[OwnRedisEngine]:
+    """A running server on a free port, its data in a temporary folder."""
+    with engines.data_folder() as folder:
+        engine = OwnRedisEngine(folder)
+        engine.run()
+        try:
+            yield engine
+        finally:
+            engine.stop()
