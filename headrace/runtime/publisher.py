@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from headrace.contracts.headers import EPOCH, SEQ, header
@@ -68,8 +68,20 @@ class Relay:
         self._wake = asyncio.Event()
         self._count = metrics.published.labels(topic)
         self._state: Published | None = None
+        self._follower: tuple[int, NewRecord] | None = None
+
+    @property
+    def published(self) -> Published | None:
+        """How far this partition is known to be published, followers included; None while not known."""
+        return self._state
 
     def wake(self) -> None:
+        self._wake.set()
+
+    def follow(self, seq: int, record: NewRecord) -> None:
+        """Append `record`, which has no number of its own (a tick), right behind row `seq`. It is dropped when
+        a later row is published first, or another follower comes."""
+        self._follower = (seq, record)
         self._wake.set()
 
     async def run(self) -> None:
@@ -77,6 +89,7 @@ class Relay:
         while True:
             self._wake.clear()
             if await self.drain() == 0:
+                await self._append_follower()
                 try:
                     await asyncio.wait_for(self._wake.wait(), self._poll)
                 except TimeoutError:
@@ -101,6 +114,17 @@ class Relay:
             await self._outbox.mark(self._partition, self._state)
             self._count.inc(len(rows))
             total += len(rows)
+
+    async def _append_follower(self) -> None:
+        state, follower = self._state, self._follower
+        if state is None or follower is None or follower[0] > state.seq:
+            return
+        self._follower = None
+        if follower[0] < state.seq:
+            return
+        self._state = None  # until it is known to have landed
+        offset = await self._log.append(self._topic, self._partition, [follower[1]])
+        self._state = replace(state, next_offset=offset + 1)
 
     async def _resume(self) -> Published:
         stored = await self._outbox.published(self._partition)

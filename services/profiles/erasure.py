@@ -1,0 +1,53 @@
+"""Forgetting a person: hidden at once, links and traits deleted, every reader told (DESIGN §4.7).
+
+The rows of the timeline stay until `HEADRACE_ROLLBACK_HORIZON` has passed and the readers have seen the
+erasure: they are what a store rolled back meanwhile is rebuilt from.
+"""
+
+import asyncpg
+
+from headrace.contracts.profile_event import ErasureRow
+from headrace.contracts.topics import partition_of
+from services.profiles.sequence import erasure_row
+from services.profiles.store import Connection, lock_counters, write_rows
+
+_IDENTIFIERS = """
+    SELECT i.type, i.value FROM identifier i
+    WHERE i.profile_id = $1 OR i.profile_id IN (SELECT profile_id FROM alias WHERE root = $1)
+    ORDER BY i.type, i.value FOR UPDATE OF i
+"""
+_FORGET_IDENTIFIERS = """
+    DELETE FROM identifier
+    WHERE profile_id = $1 OR profile_id IN (SELECT profile_id FROM alias WHERE root = $1)
+"""
+_FORGET_PROFILES = """
+    UPDATE profile SET erased = true, user_id = NULL, traits = '{}', trait_times = '{}', consents = '{}',
+        computed = '{}', tags = '[]', time_zone = NULL
+    WHERE id = $1 OR merged_into = $1 OR id IN (SELECT profile_id FROM alias WHERE root = $1)
+"""
+
+
+async def erase(pool: asyncpg.Pool, profile_id: str, partitions: int) -> bool:
+    """Erase the profile that `profile_id` is or went into. False when there is none (any more)."""
+    while True:
+        async with pool.acquire() as connection, connection.transaction():
+            root = await connection.fetchval("SELECT root FROM alias WHERE profile_id = $1", profile_id)
+            erased = await _erase(connection, root or profile_id, partitions)
+        if erased is not None:
+            return erased
+
+
+async def _erase(connection: Connection, root: str, partitions: int) -> bool | None:
+    """None when the profile was merged away meanwhile: look again. Locks in `batch.py`'s order."""
+    await connection.execute(_IDENTIFIERS, root)
+    found = await connection.fetchrow("SELECT merged_into, erased FROM profile WHERE id = $1 FOR UPDATE", root)
+    if found is None or found["erased"]:
+        return False
+    if found["merged_into"] is not None:
+        return None
+    await connection.execute(_FORGET_IDENTIFIERS, root)
+    await connection.execute(_FORGET_PROFILES, root)
+    counters = await lock_counters(connection, [partition_of(root, partitions)])
+    row = ErasureRow(seq=0, epoch=0, time=0, low=0, profile_id=root)
+    await write_rows(connection, [erasure_row(counter, row) for counter in counters.values()], counters)
+    return True

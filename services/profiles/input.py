@@ -1,0 +1,178 @@
+"""Reads one input partition, applies it batch by batch, sets aside what cannot be applied."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import asyncpg
+import msgspec
+import structlog
+
+from headrace.contracts.dead_letter import DeadLetter
+from headrace.contracts.headers import cloud_event
+from headrace.contracts.ids import content_id
+from headrace.log.port import Log, Member, NewRecord, OffsetOutOfRange, Record
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.partitions import PartitionHalted
+from services.profiles.batch import Batch, Committed, Fenced, commit_batch
+from services.profiles.intake import Incoming, Reader, Unreadable
+from services.profiles.store import SERVICE, next_offset
+
+log = structlog.get_logger()
+
+READ_RECORDS = 1_000
+READ_WAIT_MS = 2_000
+COMMIT_ATTEMPTS = 5
+RETRY_SECONDS = 0.02
+
+_CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_POISON = (
+    asyncpg.DataError,
+    asyncpg.ProgramLimitExceededError,
+    ValueError,
+    TypeError,
+    LookupError,
+    RecursionError,
+)
+"""What one record can cause by its content. Anything else (a connection, a full disk) stops the partition."""
+
+T = TypeVar("T")
+CommittedHook = Callable[[Sequence[int]], None]
+
+
+class Input:
+    """One partition of one input topic. `idle_at` is the offset at which it waits for more, None while busy."""
+
+    def __init__(
+        self,
+        log: Log,
+        pool: asyncpg.Pool,
+        member: Member,
+        metrics: Metrics,
+        *,
+        topic: str,
+        q: int,
+        partitions: int,
+        read: Reader,
+        dead_letters: str,
+        on_commit: CommittedHook,
+    ) -> None:
+        self.topic = topic
+        self.q = q
+        self.idle_at: int | None = None
+        self.next_offset = 0
+        self._log = log
+        self._pool = pool
+        self._member = member
+        self._metrics = metrics
+        self._partitions = partitions
+        self._read = read
+        self._dead_letters = dead_letters
+        self._on_commit = on_commit
+        self._processed = metrics.records.labels(topic, q)
+
+    async def run(self) -> None:
+        """Apply the partition for ever, from the store's position on."""
+        self.next_offset = await next_offset(self._pool, self.topic, self.q)
+        await self._check_bounds()
+        while True:
+            records = await self._next_records()
+            if records:
+                try:
+                    await self._apply(records)
+                except Fenced:
+                    self._metrics.fenced.labels(SERVICE).inc()
+                    self.next_offset = await next_offset(self._pool, self.topic, self.q)
+
+    async def _check_bounds(self) -> None:
+        bounds = await self._log.bounds(self.topic, self.q)
+        if not bounds.begin <= self.next_offset <= bounds.end:
+            raise PartitionHalted(
+                f"{self.topic} {self.q} holds offsets {bounds.begin} to {bounds.end}, Postgres stands at "
+                f"{self.next_offset}: the log was trimmed or replaced"
+            )
+
+    async def _next_records(self) -> list[Record]:
+        self.idle_at = self.next_offset
+        try:
+            return await self._log.read(
+                self.topic, self.q, self.next_offset, max_records=READ_RECORDS, wait_ms=READ_WAIT_MS
+            )
+        except OffsetOutOfRange as error:
+            raise PartitionHalted(str(error)) from error
+        finally:
+            self.idle_at = None
+
+    async def _apply(self, records: Sequence[Record]) -> None:
+        incoming: list[tuple[int, Incoming]] = []
+        for index, record in enumerate(records):
+            try:
+                incoming.append((index, self._read(record)))
+            except Unreadable as error:
+                await self._set_aside(record, error.reason, str(error))
+        times = [record.time for record in records]
+        await self._commit(Batch(self.topic, self.q, records[0].offset, times, incoming), records)
+        self._processed.inc(len(records))
+        await self._member.commit(self.topic, self.q, self.next_offset)
+
+    async def _commit(self, batch: Batch, records: Sequence[Record]) -> None:
+        """Commit; halve a batch that fails for its content until the guilty record is found."""
+        try:
+            committed = await self._attempt(batch)
+        except _POISON as error:
+            if len(records) > 1:
+                first, second = batch.halves()
+                await self._commit(first, records[: len(first.times)])
+                await self._commit(second, records[len(first.times) :])
+                return
+            log.warning("record_refused", topic=self.topic, partition=self.q, offset=records[0].offset)
+            await self._set_aside(records[0], "unprocessable", f"{type(error).__name__} while applying it")
+            committed = await self._attempt(batch.skipping_all())
+        self.next_offset = batch.next_offset
+        self._count(committed)
+        self._on_commit(committed.touched)
+
+    async def _attempt(self, batch: Batch) -> Committed:
+        for attempt in range(1, COMMIT_ATTEMPTS):
+            try:
+                return await finish(commit_batch(self._pool, batch, self._partitions))
+            except _CONFLICTS:
+                await asyncio.sleep(RETRY_SECONDS * attempt * (1 + random.random()))  # noqa: S311
+        return await finish(commit_batch(self._pool, batch, self._partitions))
+
+    def _count(self, committed: Committed) -> None:
+        if committed.duplicates:
+            self._metrics.duplicate_events.labels("true").inc(committed.conflicts)
+            self._metrics.duplicate_events.labels("false").inc(committed.duplicates - committed.conflicts)
+        self._metrics.merges.inc(committed.merges)
+
+    async def _set_aside(self, record: Record, reason: str, detail: str) -> None:
+        letter = DeadLetter(
+            id=content_id("d", record.topic, record.partition, record.offset),
+            reason=reason,
+            detail=detail,
+            origin_topic=record.topic,
+            origin_partition=record.partition,
+            origin_offset=record.offset,
+            raw=record.value or b"",
+            at=record.time,
+            service=SERVICE,
+        )
+        headers = cloud_event(kind="dead_letter.v1", event_id=letter.id, source=SERVICE)
+        await self._log.append(
+            self._dead_letters, record.partition, [NewRecord(record.key, msgspec.json.encode(letter), headers)]
+        )
+        self._metrics.dead_letters.labels(reason).inc()
+
+
+async def finish(work: Awaitable[T]) -> T:
+    """Await `work` to its end even when we are cancelled meanwhile: a transaction is never cut in the middle."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # ours or not: the caller is gone, the store's watermark tells what happened
+        raise

@@ -1,0 +1,224 @@
+"""Reads one input record into what the fold needs. Raises `Unreadable` for what is none (→ dead letter)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from headrace.contracts.errors import HeadraceError
+from headrace.contracts.event import Event
+from headrace.contracts.headers import TRACEPARENT, header
+from headrace.contracts.identifiers import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
+from headrace.contracts.instant import Millis, parse_instant
+from headrace.contracts.profile_event import ConsentStatus, EventRow, ExternalIdentifier
+from headrace.log.port import Record
+from services.profiles.consent import declared, is_declaration
+from services.profiles.identity import Identifier
+from services.profiles.normalise import identifier, identifier_type
+from services.profiles.traits import Stamp
+
+_EMPTY = msgspec.Raw(b"{}")
+_NAMED = frozenset({USER_ID, ANONYMOUS_ID, EMAIL, PHONE})
+
+
+class Unreadable(HeadraceError):
+    """The record cannot become a row of anybody's timeline. `reason` is the dead letter's slug."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        super().__init__(detail)
+
+
+@dataclass(slots=True)
+class Incoming:
+    """One input record, ready for the fold.
+
+    `row` is its timeline row without profile, changed traits and numbers; `row.ts` is the sender's timestamp.
+    `ts` is min(timestamp, log time): the instant that decides between writers, whatever the processing order.
+    An event is addressed by its `identifiers`, a message outcome by `addressed_to`, a profile id.
+    """
+
+    row: EventRow
+    ts: Millis
+    body_hash: int
+    log_time: Millis
+    traceparent: str | None
+    stamp: Stamp
+    identifiers: tuple[Identifier, ...] = ()
+    addressed_to: str | None = None
+    traits: dict[str, Any] = field(default_factory=dict)
+    consents: dict[str, ConsentStatus] = field(default_factory=dict)
+    time_zone: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is deduplicated by."""
+        return self.row.source, self.row.message_id
+
+
+Reader = Callable[[Record], Incoming]
+
+
+class _Context(msgspec.Struct, rename="camel"):
+    """The parts of `context` that identity reads; any JSON may stand in them."""
+
+    traits: Any = None
+    external_ids: Any = None
+    device: Any = None
+    timezone: Any = None
+
+
+_NO_CONTEXT = _Context()
+_event = msgspec.json.Decoder(Event)
+_context = msgspec.json.Decoder(_Context)
+_object = msgspec.json.Decoder(dict[str, Any])
+
+
+def event_reader(region: str | None) -> Reader:
+    """A reader of `cdp.events.v1`; `region` is where national phone numbers belong, if anywhere."""
+
+    def read(record: Record) -> Incoming:
+        event = _decode(record)
+        context = _read_context(event.context)
+        traits = _traits(event, context)
+        identifiers = tuple(dict.fromkeys(_identifiers(event, context, traits, region)))
+        if not identifiers:
+            raise Unreadable("no_identifier", "no identifier is left after normalisation: send a real id")
+        timestamp = _instant(event.timestamp)
+        ts = min(timestamp, record.time)
+        return Incoming(
+            row=_row(event, timestamp, identifiers),
+            ts=ts,
+            body_hash=_fingerprint(event),
+            log_time=record.time,
+            traceparent=traceparent(record),
+            stamp=[ts, record.time, record.partition, record.offset],
+            identifiers=identifiers,
+            traits=traits if event.type == "identify" else {},
+            consents=_consents(event),
+            time_zone=context.timezone if isinstance(context.timezone, str) else None,
+        )
+
+    return read
+
+
+def traceparent(record: Record) -> str | None:
+    raw = header(record.headers, TRACEPARENT)
+    return raw.decode("ascii", "replace") if raw is not None else None
+
+
+def fingerprint(*parts: bytes) -> int:
+    """64 bits of the content, signed: tells a retry from a messageId that was used twice."""
+    digest = blake2b(b"\x1f".join(parts), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _decode(record: Record) -> Event:
+    try:
+        return _event.decode(record.value or b"")
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise Unreadable("undecodable", f"not an event of cdp.events.v1: {error}") from error
+
+
+def _instant(text: str) -> Millis:
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise Unreadable("invalid_timestamp", f"timestamp: {error}") from error
+
+
+def _read_context(raw: msgspec.Raw) -> _Context:
+    if raw == _EMPTY:
+        return _NO_CONTEXT
+    try:
+        return _context.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return _NO_CONTEXT
+
+
+def _read_object(raw: msgspec.Raw) -> dict[str, Any]:
+    if raw == _EMPTY:
+        return {}
+    try:
+        return _object.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+
+
+def _traits(event: Event, context: _Context) -> dict[str, Any]:
+    """An identify sets traits: `context.traits` (all that RudderStack's servers send), overlaid by `traits`.
+    Other calls carry traits only as a hint to who it is; a group's traits are the group's."""
+    hints = context.traits if isinstance(context.traits, dict) else {}
+    if event.type == "group":
+        return hints
+    return {**hints, **_read_object(event.traits)}
+
+
+def _identifiers(
+    event: Event, context: _Context, traits: dict[str, Any], region: str | None
+) -> Iterator[Identifier]:
+    candidates: list[tuple[str, object]] = [
+        (USER_ID, event.user_id),
+        (ANONYMOUS_ID, event.anonymous_id),
+        (ANONYMOUS_ID, event.previous_id if event.type == "alias" else None),
+        (EMAIL, traits.get("email")),
+        (PHONE, traits.get("phone")),
+        *_external_ids(context.external_ids),
+        *_device(context.device),
+    ]
+    for kind, value in candidates:
+        if value is not None and (canonical := identifier(kind, value, region)) is not None:
+            yield kind, canonical
+
+
+def _external_ids(entries: object) -> Iterator[tuple[str, object]]:
+    if not isinstance(entries, list):
+        return
+    for entry in entries:
+        if not isinstance(entry, dict) or entry.get("collection", "users") != "users":
+            continue
+        kind = identifier_type(entry.get("type"))
+        if kind is not None:
+            yield kind, entry.get("id")
+
+
+def _device(device: object) -> Iterator[tuple[str, object]]:
+    if isinstance(device, dict) and device.get("id") is not None:
+        system = identifier_type(device.get("type"))
+        yield (f"{system.lower()}.id" if system else "device.id"), device["id"]
+
+
+def _consents(event: Event) -> dict[str, ConsentStatus]:
+    if event.type != "track" or not is_declaration(event.event):
+        return {}
+    return declared(str(event.event), _read_object(event.properties))
+
+
+def _row(event: Event, timestamp: Millis, identifiers: tuple[Identifier, ...]) -> EventRow:
+    return EventRow(
+        seq=0,
+        epoch=0,
+        time=0,
+        low=0,
+        profile_id="",
+        source=event.source,
+        message_id=event.message_id,
+        type=event.type,
+        ts=timestamp,
+        event=event.event,
+        name=event.name,
+        properties=event.properties,
+        context=event.context,
+        anonymous_id=event.anonymous_id,
+        external_ids=tuple(ExternalIdentifier(k, v) for k, v in identifiers if k not in _NAMED),
+        imported=event.imported,
+        received_at=_instant(event.received_at),
+    )
+
+
+def _fingerprint(event: Event) -> int:
+    names = (event.type, event.event, event.name, event.user_id, event.anonymous_id, event.previous_id)
+    text = "\x1f".join(part or "" for part in names)
+    return fingerprint(text.encode("utf-8", "surrogatepass"), event.properties, event.traits)

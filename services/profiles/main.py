@@ -1,0 +1,82 @@
+"""Starts the profile service: chooses adapters, wires the parts together."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import structlog
+import uvloop
+
+from headrace.contracts.errors import HeadraceError
+from headrace.contracts.topics import PROFILES_GROUP
+from headrace.log.connect import connect_log
+from headrace.log.topics import ensure_topics
+from headrace.runtime.lifecycle import serve
+from headrace.runtime.logging import configure_logging
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.migrations import async_engine, migrate
+from headrace.runtime.partitions import PartitionRunner
+from headrace.runtime.postgres import connect_pool
+from headrace.runtime.settings import Environment
+from services.profiles.api import build_api
+from services.profiles.reads import Profiles
+from services.profiles.settings import Settings, read_settings
+from services.profiles.store import MIGRATIONS, SCHEMA, SERVICE, initialise
+from services.profiles.worker import Worker, input_topics
+
+log = structlog.get_logger()
+
+POOL_SIZE = 12
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of `python -m services.profiles [migrate]`."""
+    try:
+        env = Environment(os.environ)
+        configure_logging(SERVICE, json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
+        if list(arguments) == ["migrate"]:
+            uvloop.run(migrate(env.text("HEADRACE_DATABASE_URL"), schema=SCHEMA, scripts=MIGRATIONS))
+            return 0
+        return uvloop.run(run(read_settings(env)))
+    except HeadraceError as error:
+        print(f"profiles: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+async def run(settings: Settings) -> int:
+    """Serve until stopped."""
+    common = settings.common
+    topics = input_topics(settings)
+    metrics = Metrics(SERVICE)
+    event_log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
+    pool = await connect_pool(settings.database_url, schema=SCHEMA, max_size=POOL_SIZE)
+    engine = async_engine(settings.database_url, schema=SCHEMA)
+    try:
+        await ensure_topics(event_log, prefix=common.topic_prefix, partitions=common.partitions)
+        await initialise(pool, topics, common.partitions)
+        member = await event_log.join(PROFILES_GROUP, topics, common.partitions)
+        worker = Worker(settings, event_log, pool, member, metrics)
+
+        async def database() -> None:
+            await pool.fetchval("SELECT 1")
+
+        async def event_log_answers() -> None:
+            await event_log.bounds(topics[0], 0)
+
+        app = build_api(
+            settings,
+            pool=pool,
+            profiles=Profiles(engine),
+            wake=worker.wake,
+            metrics=metrics,
+            checks={"database": database, "log": event_log_answers},
+        )
+        runner = PartitionRunner(member, worker.work, metrics)
+        return await serve(
+            app, host=common.host, port=settings.port, background=[runner.run(), worker.ticker.run()]
+        )
+    finally:
+        await event_log.close()
+        await engine.dispose()
+        await asyncio.wait_for(pool.close(), 10)

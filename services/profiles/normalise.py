@@ -1,0 +1,91 @@
+"""What is an identifier, and its one spelling.
+
+A value that does not pass stays where the sender put it (a trait, a context field); it just links nobody.
+"""
+
+import unicodedata
+from functools import lru_cache
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from headrace.contracts.identifiers import ANONYMOUS_ID, EMAIL, PHONE, USER_ID, is_placeholder
+
+MAX_BYTES = 256
+MAX_TYPE_LENGTH = 64
+_MAX_EXACT_INTEGER = 2**53 - 1
+_UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+_CACHE = 16_384
+
+
+def identifier(kind: str, value: object, region: str | None = None) -> str | None:
+    """The canonical value of an identifier of type `kind`, or None when it is none.
+
+    `region` is the ISO country whose national phone numbers are understood (`HEADRACE_PHONE_REGION`).
+    """
+    text = _text(value)
+    if text is None:
+        return None
+    if kind == EMAIL:
+        return email(text)
+    if kind == PHONE:
+        return phone(text, region)
+    return text
+
+
+def identifier_type(value: object) -> str | None:
+    """The type of an external id as sent, trimmed; None when it cannot name one."""
+    if not isinstance(value, str):
+        return None
+    kind = unicodedata.normalize("NFC", value).strip()
+    return kind if 0 < len(kind) <= MAX_TYPE_LENGTH and _is_visible(kind) else None
+
+
+def priority(kind: str) -> tuple[int, str]:
+    """Order in which identifiers decide: user id, e-mail, phone, the others by name, anonymous id last."""
+    return _RANKS.get(kind, 3), kind
+
+
+_RANKS = {USER_ID: 0, EMAIL: 1, PHONE: 2, ANONYMOUS_ID: 4}
+
+
+@lru_cache(maxsize=_CACHE)
+def email(text: str) -> str | None:
+    """Lower case, the domain in punycode. Dots and +tags are kept: providers differ on what they mean."""
+    try:
+        valid = validate_email(text, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        return None
+    spelled = f"{valid.local_part.lower()}@{valid.ascii_domain.lower()}"
+    return spelled if len(spelled.encode()) <= MAX_BYTES else None
+
+
+@lru_cache(maxsize=_CACHE)
+def phone(text: str, region: str | None) -> str | None:
+    """E.164. Without a region only numbers in international form (`+…` or `00…`) are understood."""
+    international = f"+{text[2:]}" if text.startswith("00") else text
+    try:
+        number = phonenumbers.parse(international, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_EXACT_INTEGER:
+        value = str(value)
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).strip()
+    if is_placeholder(text) or not _is_visible(text):
+        return None
+    return text if len(text.encode("utf-8", "surrogatepass")) <= MAX_BYTES else None
+
+
+def _is_visible(text: str) -> bool:
+    """No control, formatting (zero width, right-to-left) or surrogate characters: they make look-alikes."""
+    return text.isprintable() or not any(unicodedata.category(c) in _UNSEEN for c in text)

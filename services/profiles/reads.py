@@ -1,0 +1,125 @@
+"""Queries of the read API. A merged profile's id leads to the profile it went into."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from headrace.contracts.profile_event import encode_row
+from services.profiles.tables import alias, identifier, profile, timeline
+
+Document = dict[str, Any]
+Position = tuple[int, int, int]
+"""(time, output partition, seq): the order of a history."""
+
+_LIVE = profile.c.merged_into.is_(None) & profile.c.erased.is_(False)
+
+
+class Profiles:
+    """Read access to live profiles."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def get(self, profile_id: str) -> Document | None:
+        """The profile that `profile_id` is or went into, with its identifiers; None when unknown or erased."""
+        async with self._engine.connect() as connection:
+            root = await _root(connection, profile_id)
+            found = await _documents(connection, select(profile).where(_LIVE, profile.c.id == root))
+        return found[0] if found else None
+
+    async def owner(self, kind: str, value: str) -> str | None:
+        """The live profile that has the identifier, given in its canonical spelling."""
+        query = select(identifier.c.profile_id).where(identifier.c.type == kind, identifier.c.value == value)
+        async with self._engine.connect() as connection:
+            owner = await connection.scalar(query)
+            return await _root(connection, owner) if owner is not None else None
+
+    async def page(self, query: str | None, after: str, limit: int) -> list[Document]:
+        """Profiles by id; with `query`, those with an identifier that begins with it."""
+        wanted = select(profile).where(_LIVE, profile.c.id > after).order_by(profile.c.id).limit(limit)
+        if query:
+            wanted = wanted.where(profile.c.id.in_(_matching(query)))
+        async with self._engine.connect() as connection:
+            return await _documents(connection, wanted)
+
+    async def count(self) -> int:
+        async with self._engine.connect() as connection:
+            return int(await connection.scalar(select(func.count()).select_from(profile).where(_LIVE)) or 0)
+
+    async def history(self, profile_id: str, before: Position | None, limit: int) -> list[Document]:
+        """Timeline rows of the profile and of those merged into it, newest first."""
+        order = tuple_(timeline.c.time, timeline.c.q, timeline.c.seq)
+        async with self._engine.connect() as connection:
+            merged = await connection.scalars(select(alias.c.profile_id).where(alias.c.root == profile_id))
+            query = select(timeline).where(timeline.c.profile_id.in_([profile_id, *merged]))
+            if before is not None:
+                query = query.where(order < before)
+            query = query.order_by(timeline.c.time.desc(), timeline.c.q.desc(), timeline.c.seq.desc())
+            rows = (await connection.execute(query.limit(limit))).mappings().all()
+        return [_row(dict(row)) for row in rows]
+
+
+async def _root(connection: AsyncConnection, profile_id: str) -> str:
+    found = await connection.scalar(select(alias.c.root).where(alias.c.profile_id == profile_id))
+    return found if found is not None else profile_id
+
+
+def _matching(query: str) -> Select[tuple[str]]:
+    """Ids of the live profiles with an identifier that begins with `query`, as sent or in lower case."""
+    begins: ColumnElement[bool] = or_(
+        identifier.c.value.startswith(query, autoescape=True),
+        identifier.c.value.startswith(query.lower(), autoescape=True),
+    )
+    owner = func.coalesce(alias.c.root, identifier.c.profile_id)
+    joined = identifier.outerjoin(alias, alias.c.profile_id == identifier.c.profile_id)
+    return select(owner).select_from(joined).where(begins)
+
+
+async def _documents(connection: AsyncConnection, query: Select[Any]) -> list[Document]:
+    rows = (await connection.execute(query)).mappings().all()
+    ids = [row["id"] for row in rows]
+    merged: dict[str, list[str]] = {one: [] for one in ids}
+    for loser, root in await connection.execute(
+        select(alias.c.profile_id, alias.c.root).where(alias.c.root.in_(ids)).order_by(alias.c.profile_id)
+    ):
+        merged[root].append(loser)
+    identifiers = await _identifiers(connection, merged)
+    hidden = {"merged_into", "erased"}
+    return [
+        {
+            **{name: value for name, value in row.items() if name not in hidden},
+            "identifiers": identifiers[row["id"]],
+            "merged_from": merged[row["id"]],
+        }
+        for row in rows
+    ]
+
+
+async def _identifiers(connection: AsyncConnection, merged: dict[str, list[str]]) -> dict[str, list[Document]]:
+    roots = {loser: root for root, losers in merged.items() for loser in losers} | {root: root for root in merged}
+    found: dict[str, list[Document]] = {root: [] for root in merged}
+    query = (
+        select(identifier)
+        .where(identifier.c.profile_id.in_(list(roots)))
+        .order_by(identifier.c.type, identifier.c.value)
+    )
+    for row in (await connection.execute(query)).mappings():
+        document = dict(row)
+        found[roots[document.pop("profile_id")]].append(document)
+    return found
+
+
+def _row(row: Document) -> Document:
+    """The record as published, with its partition."""
+    numbers = {name: row[name] for name in ("seq", "epoch", "time", "low")}
+    value = encode_row(**numbers, payload=row["payload"].encode())
+    return {"partition": row["q"], **msgspec.json.decode(value, type=dict[str, Any])}
+
+
+def positions(rows: Sequence[Document]) -> Position:
+    """Where the next page begins."""
+    last = rows[-1]
+    return last["time"], last["partition"], last["seq"]

@@ -1,0 +1,197 @@
+"""Numbers, time and low of timeline rows (DESIGN §4.2, §4.4), given while the counters are locked (pure)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from headrace.contracts.instant import Millis
+from headrace.contracts.profile_event import ControlRow, ErasureRow, MergeRow, Row, TombstoneRow
+from headrace.contracts.topics import partition_of
+from services.profiles.fold import Draft, EventDraft, InputClock, MergeDraft
+
+_NUMBERS = b',"seq":0,"epoch":0,"time":0,"low":0}'
+_NO_NUMBERS = {"seq": 0, "epoch": 0, "time": 0, "low": 0}
+
+
+@dataclass(slots=True)
+class Counter:
+    """An output partition's head: the next row's number and the last row's time; `low` as last given out."""
+
+    q: int
+    epoch: int
+    next_seq: int
+    time: Millis
+    low: Millis
+
+
+class TimelineRow(NamedTuple):
+    """A frozen row, in the column order of the table `timeline`."""
+
+    q: int
+    seq: int
+    epoch: int
+    time: Millis
+    low: Millis
+    profile_id: str
+    kind: str
+    event: str | None
+    ts: Millis | None
+    source: str | None
+    message_id: str | None
+    traceparent: str | None
+    payload: str
+
+
+def partitions_of(drafts: Iterable[Draft], partitions: int) -> list[int]:
+    """The output partitions that the drafts will touch, ascending: the order in which to lock counters."""
+    touched = set()
+    for draft in drafts:
+        if isinstance(draft, MergeDraft):
+            touched.add(partition_of(draft.loser, partitions))
+            touched.add(partition_of(draft.winner, partitions))
+        else:
+            touched.add(partition_of(draft.row.profile_id, partitions))
+    return sorted(touched)
+
+
+def assign(
+    drafts: Iterable[Draft], counters: Mapping[int, Counter], *, others_low: Millis, partitions: int
+) -> list[TimelineRow]:
+    """Number the drafts in order and advance `counters`.
+
+    `others_low`: the lowest time up to which every input partition but the batch's own is processed. The
+    batch's own counts up to the record before: what waits behind it in the batch is not processed yet.
+    """
+    rows: list[TimelineRow] = []
+    for draft in drafts:
+        low = min(others_low, draft.clock.processed)
+        if isinstance(draft, MergeDraft):
+            rows.extend(_merge(draft, counters, low, partitions))
+        else:
+            counter = counters[partition_of(draft.row.profile_id, partitions)]
+            rows.append(_event(draft, counter, low))
+    return rows
+
+
+def control_row(counter: Counter, row: ControlRow) -> TimelineRow:
+    """A control record takes its partition's previous time and low: it moves no clock."""
+    return _number(counter, row, "control", counter.time, counter.low, message_id=row.id)
+
+
+def erasure_row(counter: Counter, row: ErasureRow) -> TimelineRow:
+    """Like a control record: it comes from no input."""
+    return _number(counter, row, "erasure", counter.time, counter.low, profile_id=row.profile_id)
+
+
+def _event(draft: EventDraft, counter: Counter, low: Millis) -> TimelineRow:
+    time, row = _time(draft.clock, counter), draft.row
+    if row.ts > time:
+        row = msgspec.structs.replace(row, ts=time)
+    return _number(
+        counter,
+        row,
+        "event",
+        time,
+        low,
+        profile_id=row.profile_id,
+        event=row.event,
+        ts=row.ts,
+        source=row.source,
+        message_id=row.message_id,
+        traceparent=draft.traceparent,
+    )
+
+
+def _merge(draft: MergeDraft, counters: Mapping[int, Counter], low: Millis, partitions: int) -> list[TimelineRow]:
+    """Both rows carry one time, the greater: no row of the winner's later history can sort before it."""
+    losers = counters[partition_of(draft.loser, partitions)]
+    winners = counters[partition_of(draft.winner, partitions)]
+    time = max(_time(draft.clock, losers), _time(draft.clock, winners))
+    tombstone = TombstoneRow(
+        **_NO_NUMBERS,
+        profile_id=draft.loser,
+        into=draft.winner,
+        source=draft.source,
+        message_id=draft.message_id,
+    )
+    merge = MergeRow(
+        **_NO_NUMBERS,
+        profile_id=draft.winner,
+        loser=draft.loser,
+        loser_partition=losers.q,
+        loser_seq=losers.next_seq,
+        source=draft.source,
+        message_id=draft.message_id,
+        traits=draft.traits,
+        consents=draft.consents,
+        user_id=draft.user_id,
+    )
+    return [
+        _merge_part(draft, losers, tombstone, "tombstone", time, low),
+        _merge_part(draft, winners, merge, "merge", time, low),
+    ]
+
+
+def _merge_part(
+    draft: MergeDraft, counter: Counter, row: TombstoneRow | MergeRow, kind: str, time: Millis, low: Millis
+) -> TimelineRow:
+    return _number(
+        counter,
+        row,
+        kind,
+        time,
+        low,
+        profile_id=row.profile_id,
+        source=draft.source,
+        message_id=draft.message_id,
+        traceparent=draft.traceparent,
+    )
+
+
+def _time(clock: InputClock, counter: Counter) -> Millis:
+    return max(counter.time, clock.time)
+
+
+def _number(
+    counter: Counter,
+    row: Row,
+    kind: str,
+    time: Millis,
+    low: Millis,
+    *,
+    profile_id: str = "",
+    event: str | None = None,
+    ts: Millis | None = None,
+    source: str | None = None,
+    message_id: str | None = None,
+    traceparent: str | None = None,
+) -> TimelineRow:
+    seq = counter.next_seq
+    counter.next_seq = seq + 1
+    counter.time = time
+    counter.low = max(counter.low, low)
+    return TimelineRow(
+        counter.q,
+        seq,
+        counter.epoch,
+        time,
+        counter.low,
+        profile_id,
+        kind,
+        event,
+        ts,
+        source,
+        message_id,
+        traceparent,
+        _payload(row).decode(),
+    )
+
+
+def _payload(row: Row) -> bytes:
+    """The row as JSON without its numbers: what `encode_row` splices them into."""
+    encoded = msgspec.json.encode(row)
+    assert encoded.startswith(b'{"kind":')
+    assert encoded.endswith(_NUMBERS)
+    return encoded[: -len(_NUMBERS)] + b"}"

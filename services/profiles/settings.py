@@ -1,0 +1,36 @@
+"""Settings of the profile service, read once in `main`."""
+
+from dataclasses import dataclass
+
+from phonenumbers import SUPPORTED_REGIONS
+
+from headrace.contracts.errors import SettingsError
+from headrace.runtime.settings import CommonSettings, Environment, common_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`phone_region`: ISO country whose national phone numbers are understood. `tick_ms`: how often time is
+    published at most."""
+
+    common: CommonSettings
+    database_url: str
+    port: int
+    phone_region: str | None
+    tick_ms: int
+
+
+def read_settings(env: Environment) -> Settings:
+    return Settings(
+        common=common_settings(env),
+        database_url=env.text("HEADRACE_DATABASE_URL"),
+        port=env.integer("HEADRACE_PROFILES_PORT", 8081, high=65_535),
+        phone_region=_region(env.optional("HEADRACE_PHONE_REGION")),
+        tick_ms=max(250, env.duration_ms("HEADRACE_TICK", "250ms")),
+    )
+
+
+def _region(value: str | None) -> str | None:
+    if value is not None and value not in SUPPORTED_REGIONS:
+        raise SettingsError(f"HEADRACE_PHONE_REGION={value!r} must be an ISO country code such as CZ")
+    return value

@@ -1,0 +1,137 @@
+"""Time passes also where nothing happens: idle inputs follow Postgres' clock, ticks tell it (DESIGN §4.4)."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import asyncpg
+import msgspec
+import structlog
+
+from headrace.contracts.headers import cloud_event, store_output
+from headrace.contracts.instant import Millis
+from headrace.contracts.profile_event import Tick
+from headrace.log.port import Log, LogUnavailable, NewRecord
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.publisher import Published, Relay
+from services.profiles.input import Input, finish
+from services.profiles.store import SERVICE
+
+log = structlog.get_logger()
+
+MAX_SKEW_MS = 2_000
+"""A worker whose clock differs from Postgres' by more than this publishes no tick."""
+
+_CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_RAISE_IDLE = """
+    WITH idle AS (
+        SELECT i.topic, i.q FROM input i
+        JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS t (topic, q, next_offset)
+            ON i.topic = t.topic AND i.q = t.q AND i.next_offset = t.next_offset
+        ORDER BY i.topic, i.q FOR UPDATE OF i SKIP LOCKED
+    )
+    UPDATE input SET time = greatest(time, $4) FROM idle WHERE input.topic = idle.topic AND input.q = idle.q
+"""
+_RAISE_LOW = """
+    WITH inputs AS (SELECT min(time) AS low FROM input),
+    behind AS (
+        SELECT c.q FROM counter c, inputs WHERE c.q = ANY($1::int[]) AND c.low < inputs.low
+        ORDER BY c.q FOR UPDATE OF c SKIP LOCKED
+    )
+    UPDATE counter SET
+        low = greatest(counter.low, inputs.low),
+        published_offset = greatest(published_offset, coalesce(
+            (SELECT p.next_offset FROM unnest($1::int[], $2::bigint[]) AS p (q, next_offset)
+             WHERE p.q = counter.q), 0))
+    FROM behind, inputs WHERE counter.q = behind.q
+    RETURNING counter.q, counter.epoch, counter.next_seq - 1 AS seq, counter.low
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """A partition that this process works on now."""
+
+    inputs: tuple[Input, ...]
+    relay: Relay
+
+
+class Ticker:
+    """Beats for all partitions of the process together: one look at every input's end, one transaction."""
+
+    def __init__(
+        self,
+        log: Log,
+        pool: asyncpg.Pool,
+        active: Mapping[int, Active],
+        metrics: Metrics,
+        *,
+        interval: float,
+        wall_clock: Callable[[], Millis],
+    ) -> None:
+        self._log = log
+        self._pool = pool
+        self._active = active
+        self._metrics = metrics
+        self._interval = interval
+        self._wall_clock = wall_clock
+
+    async def run(self) -> None:
+        """Beat for ever. An engine that does not answer costs beats, not the process."""
+        while True:
+            try:
+                await self.beat()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, LogUnavailable) as error:
+                log.warning("beat_failed", error=type(error).__name__)
+            await asyncio.sleep(self._interval)
+
+    async def beat(self) -> None:
+        """Raise what is idle, store the new lows, then hand the ticks to the relays."""
+        active = dict(self._active)
+        if not active:
+            return
+        before = self._wall_clock()
+        clock = int(await self._pool.fetchval(_CLOCK))
+        skewed = not before - MAX_SKEW_MS <= clock <= self._wall_clock() + MAX_SKEW_MS
+        ended = await self._ended([one for partition in active.values() for one in partition.inputs], clock)
+        if skewed:
+            log.error("clock_skew", limit_ms=MAX_SKEW_MS)
+            return
+        for row in await finish(self._raise(active, ended, clock)):
+            tick = Tick(seq=row["seq"], epoch=row["epoch"], low=row["low"])
+            active[row["q"]].relay.follow(tick.seq, _record(row["q"], tick))
+            self._metrics.ticks.inc()
+
+    async def _ended(self, inputs: list[Input], clock: Millis) -> list[tuple[str, int, int]]:
+        """The inputs that were read to their end, with the offset, by a look that came after `clock`."""
+        offsets = [one.idle_at for one in inputs]
+        bounds = await asyncio.gather(*(self._log.bounds(one.topic, one.q) for one in inputs))
+        ended = []
+        for one, offset, bound in zip(inputs, offsets, bounds, strict=True):
+            self._metrics.lag.labels(one.topic, one.q).set(max(0, bound.end - one.next_offset))
+            if offset is not None and offset == bound.end:
+                ended.append((one.topic, one.q, offset))
+        return ended
+
+    async def _raise(
+        self, active: Mapping[int, Active], ended: list[tuple[str, int, int]], clock: Millis
+    ) -> list[asyncpg.Record]:
+        heads = {q: one.relay.published for q, one in active.items()}
+        async with self._pool.acquire() as connection, connection.transaction():
+            if ended:
+                topics, partitions, offsets = zip(*ended, strict=True)
+                await connection.execute(_RAISE_IDLE, topics, partitions, offsets, clock)
+            return await connection.fetch(_RAISE_LOW, list(heads), [_offset(head) for head in heads.values()])
+
+
+def _offset(published: Published | None) -> int:
+    return published.next_offset if published is not None else 0
+
+
+def _record(q: int, tick: Tick) -> NewRecord:
+    headers = cloud_event(
+        kind="profile.tick.v1", event_id=f"{tick.epoch}-{q}-{tick.seq}-{tick.low}", source=SERVICE
+    )
+    position = str(tick.seq) if tick.seq else ""
+    numbers = store_output(source=SERVICE, epoch=tick.epoch, seq=tick.seq, position=position)
+    return NewRecord(None, msgspec.json.encode(tick), headers + numbers)

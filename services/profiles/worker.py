@@ -1,0 +1,97 @@
+"""What this process does for the partitions it owns: two inputs in, the timeline out, time between."""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterable
+
+import asyncpg
+
+from headrace.contracts import topics
+from headrace.log.port import Log, Member
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.publisher import Relay
+from services.profiles.input import Input
+from services.profiles.intake import Reader, event_reader
+from services.profiles.outcomes import read_outcome
+from services.profiles.settings import Settings
+from services.profiles.store import TimelineOutbox
+from services.profiles.ticker import Active, Ticker
+
+RELAY_POLL_SECONDS = 1.0
+"""How late at most this process finds rows that another process committed for a partition of ours."""
+
+
+def input_topics(settings: Settings) -> list[str]:
+    """The inputs whose progress is time. Full names."""
+    return [settings.common.topic(topic.name) for topic in (topics.EVENTS, topics.MESSAGES)]
+
+
+class Worker:
+    """Runs partitions on behalf of `runtime.partitions.PartitionRunner`."""
+
+    def __init__(self, settings: Settings, log: Log, pool: asyncpg.Pool, member: Member, metrics: Metrics) -> None:
+        self._settings = settings
+        self._log = log
+        self._pool = pool
+        self._member = member
+        self._metrics = metrics
+        self._active: dict[int, Active] = {}
+        self.ticker = Ticker(
+            log,
+            pool,
+            self._active,
+            metrics,
+            interval=settings.tick_ms / 1000,
+            wall_clock=lambda: time.time_ns() // 1_000_000,
+        )
+
+    async def work(self, q: int) -> None:
+        """Own partition `q` until cancelled, or until one of its loops fails: then all of them stop."""
+        events, outcomes = input_topics(self._settings)
+        inputs = (
+            self._input(events, q, event_reader(self._settings.phone_region)),
+            self._input(outcomes, q, read_outcome),
+        )
+        relay = Relay(
+            self._log,
+            TimelineOutbox(self._pool),
+            topic=self._settings.common.topic(topics.PROFILE_EVENTS.name),
+            partition=q,
+            metrics=self._metrics,
+            poll=RELAY_POLL_SECONDS,
+        )
+        self._active[q] = Active(inputs, relay)
+        try:
+            await _together(relay.run(), *(one.run() for one in inputs))
+        finally:
+            del self._active[q]
+
+    def wake(self, partitions: Iterable[int]) -> None:
+        """Rows were committed for these output partitions: publish those that are ours now."""
+        for q in partitions:
+            if q in self._active:
+                self._active[q].relay.wake()
+
+    def _input(self, topic: str, q: int, read: Reader) -> Input:
+        return Input(
+            self._log,
+            self._pool,
+            self._member,
+            self._metrics,
+            topic=topic,
+            q=q,
+            partitions=self._settings.common.partitions,
+            read=read,
+            dead_letters=self._settings.common.topic(topics.DEAD_LETTERS.name),
+            on_commit=self.wake,
+        )
+
+
+async def _together(*loops: Coroutine[None, None, None]) -> None:
+    """Run until one ends; stop the others; raise its own error, not a group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(loop)
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from failed

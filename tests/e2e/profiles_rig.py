@@ -1,0 +1,213 @@
+"""Drives the profile service's worker in-process, on a real Postgres and a real log."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from headrace.contracts import topics
+from headrace.contracts.event import Event, event_key
+from headrace.contracts.instant import format_instant
+from headrace.contracts.profile_event import ProfileEvent, Tick, decode_profile_event
+from headrace.log.port import Log, Member, NewRecord, Record
+from headrace.log.redis_streams import RedisStreamsLog
+from headrace.log.topics import ensure_topics
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.migrations import migrate
+from headrace.runtime.partitions import PartitionRunner
+from headrace.runtime.postgres import connect_pool
+from headrace.runtime.settings import CommonSettings
+from services.profiles.settings import Settings
+from services.profiles.store import MIGRATIONS, SCHEMA, initialise
+from services.profiles.worker import Worker, input_topics
+
+PARTITIONS = 2
+DAY = 86_400_000
+T0 = 1_790_000_000_000 - 300 * DAY
+_numbers = itertools.count(1)
+
+
+class Everything:
+    """A group of one: all partitions are ours. Stands in for `Log.join`, so that tests choose who owns what."""
+
+    def __init__(self, partitions: int = PARTITIONS) -> None:
+        self._partitions = frozenset(range(partitions))
+        self.committed: dict[tuple[str, int], int] = {}
+
+    def assigned(self) -> frozenset[int]:
+        return self._partitions
+
+    async def changed(self, known: frozenset[int]) -> frozenset[int]:
+        await asyncio.Event().wait()
+        return known
+
+    async def commit(self, topic: str, partition: int, next_offset: int) -> None:
+        self.committed[topic, partition] = next_offset
+
+    async def leave(self) -> None:
+        self._partitions = frozenset()
+
+
+@dataclass
+class Rig:
+    """One database and one log, and what tests do with them."""
+
+    settings: Settings
+    log: Log
+    pool: asyncpg.Pool
+
+    def topic(self, topic: topics.Topic) -> str:
+        return self.settings.common.topic(topic.name)
+
+    async def send(self, *events: Event, q: int | None = None) -> None:
+        """Append events; each to its key's partition, or all to `q`."""
+        for event in events:
+            key = event_key(event.user_id, event.anonymous_id, None)
+            partition = topics.partition_of(key, PARTITIONS) if q is None else q
+            await self.log.append(self.topic(topics.EVENTS), partition, [record(event)])
+
+    @asynccontextmanager
+    async def worker(self, member: Member | None = None) -> AsyncIterator[Worker]:
+        """A worker that owns all partitions, with a pool of its own, as another process would have."""
+        metrics = Metrics("profiles")
+        pool = await connect_pool(self.settings.database_url, schema=SCHEMA)
+        member = member or Everything()
+        worker = Worker(self.settings, self.log, pool, member, metrics)
+        running = [
+            asyncio.create_task(PartitionRunner(member, worker.work, metrics).run()),
+            asyncio.create_task(worker.ticker.run()),
+        ]
+        try:
+            yield worker
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await pool.close()
+
+    async def processed(self) -> None:
+        """Wait until every input is applied and every row is published."""
+        await eventually(self._caught_up)
+
+    async def published(self, q: int) -> list[ProfileEvent]:
+        """What output partition q holds, in order, ticks included."""
+        return [decode_profile_event(found.value or b"") for found in await self.records(q)]
+
+    async def rows(self) -> list[ProfileEvent]:
+        """The published rows of all partitions, without ticks."""
+        found = [await self.published(q) for q in range(PARTITIONS)]
+        return [row for partition in found for row in partition if not isinstance(row, Tick)]
+
+    async def records(self, q: int, topic: topics.Topic = topics.PROFILE_EVENTS) -> list[Record]:
+        name = self.topic(topic)
+        bounds = await self.log.bounds(name, q)
+        records: list[Record] = []
+        while bounds.begin + len(records) < bounds.end:
+            records += await self.log.read(name, q, bounds.begin + len(records), max_records=1000)
+        return records
+
+    async def profiles(self) -> list[dict[str, Any]]:
+        """The live profiles as other services see them."""
+        rows = await self.pool.fetch("SELECT * FROM profile_v1 ORDER BY id")
+        as_json = {"traits", "consents", "computed", "tags", "identifiers"}
+        return [{k: msgspec.json.decode(v) if k in as_json else v for k, v in row.items()} for row in rows]
+
+    async def people(self) -> set[frozenset[tuple[str, str]]]:
+        """Who is who: the identifiers of each live profile."""
+        return {
+            frozenset((one["type"], one["value"]) for one in profile["identifiers"])
+            for profile in await self.profiles()
+        }
+
+    async def _caught_up(self) -> bool:
+        for name in input_topics(self.settings):
+            for q in range(PARTITIONS):
+                end = (await self.log.bounds(name, q)).end
+                query = "SELECT next_offset FROM input WHERE topic = $1 AND q = $2"
+                if await self.pool.fetchval(query, name, q) != end:
+                    return False
+        return not await self.pool.fetchval("SELECT count(*) FROM counter WHERE published_seq < next_seq - 1")
+
+
+@asynccontextmanager
+async def profiles_rig(database_url: str, log_url: str) -> AsyncIterator[Rig]:
+    """A migrated database and an empty log with the deployment's topics."""
+    settings = Settings(
+        common=CommonSettings(
+            log_url=log_url,
+            partitions=PARTITIONS,
+            topic_prefix="",
+            host="127.0.0.1",
+            admin_token="admin",
+            rollback_horizon_ms=0,
+            log_json=True,
+        ),
+        database_url=database_url,
+        port=0,
+        phone_region="CZ",
+        tick_ms=250,
+    )
+    await migrate(database_url, schema=SCHEMA, scripts=MIGRATIONS)
+    log = await RedisStreamsLog.connect(log_url, rollback_horizon_ms=0, housekeeping_seconds=None)
+    pool = await connect_pool(database_url, schema=SCHEMA)
+    try:
+        await ensure_topics(log, prefix="", partitions=PARTITIONS)
+        await initialise(pool, input_topics(settings), PARTITIONS)
+        yield Rig(settings, log, pool)
+    finally:
+        await pool.close()
+        await log.close()
+
+
+def event(
+    type: str = "track",
+    *,
+    user: str | None = None,
+    anonymous: str | None = None,
+    name: str | None = None,
+    at: int = T0,
+    message_id: str | None = None,
+    properties: dict[str, Any] | None = None,
+    traits: dict[str, Any] | None = None,
+    **more: Any,
+) -> Event:
+    """An event as ingest writes it."""
+    return Event(
+        type=type,  # type: ignore[arg-type]
+        message_id=message_id or f"message-{next(_numbers)}",
+        source="shop",
+        timestamp=format_instant(at),
+        received_at=format_instant(at),
+        user_id=user,
+        anonymous_id=anonymous,
+        event=(name or "Product Viewed") if type == "track" else None,
+        properties=msgspec.Raw(msgspec.json.encode(properties or {})),
+        traits=msgspec.Raw(msgspec.json.encode(traits or {})),
+        **more,
+    )
+
+
+def record(event: Event) -> NewRecord:
+    return NewRecord((event.user_id or event.anonymous_id or "").encode(), msgspec.json.encode(event))
+
+
+def dense(rows: Sequence[ProfileEvent]) -> bool:
+    """Numbers from 1 without a hole, each once; ticks name the row before them."""
+    last = 0
+    for row in rows:
+        if row.seq != (last if isinstance(row, Tick) else last + 1):
+            return False
+        last = row.seq
+    return True
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    """Poll until `condition` holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
