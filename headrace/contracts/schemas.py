@@ -4,19 +4,22 @@ from collections.abc import Mapping
 from typing import Any, cast, get_args
 
 import msgspec
+from pydantic import TypeAdapter
 
+from headrace.contracts.campaign import CampaignDefinition, TemplateDefinition
 from headrace.contracts.dead_letter import DeadLetter
 from headrace.contracts.errors import ErrorBody
 from headrace.contracts.event import Event
 from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import ControlRequest, ProfileEvent
+from headrace.contracts.segment import SegmentDefinition
 from headrace.contracts.segment_change import SegmentChange
 
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-# File name under docs/schemas → title and type. A union's title describes it, since it has no docstring.
+# File name under docs/schemas → title and type: records and bodies, which msgspec reads and writes.
 STRUCTS: Mapping[str, tuple[str, Any]] = {
     "event": ("An event as collected", Event),
     "profile-event": ("A row of a customer's timeline, or a tick", ProfileEvent),
@@ -27,10 +30,21 @@ STRUCTS: Mapping[str, tuple[str, Any]] = {
     "error": ("An HTTP answer other than success", ErrorBody),
 }
 
+# The same for definitions, which people write and pydantic reads.
+DEFINITIONS: Mapping[str, tuple[str, Any]] = {
+    "segment": ("A segment definition", SegmentDefinition),
+    "campaign": ("A campaign definition", CampaignDefinition),
+    "template": ("A template definition", TemplateDefinition),
+}
+
 
 def schemas() -> dict[str, Schema]:
     """Every schema by file name (without `.json`)."""
-    return {name: _titled(name, title, _struct_schema(kind)) for name, (title, kind) in STRUCTS.items()}
+    structs = {name: _titled(name, title, _struct_schema(kind)) for name, (title, kind) in STRUCTS.items()}
+    definitions = {
+        name: _titled(name, title, TypeAdapter(kind).json_schema()) for name, (title, kind) in DEFINITIONS.items()
+    }
+    return structs | definitions
 
 
 def _titled(name: str, title: str, schema: Schema) -> Schema:

@@ -128,7 +128,14 @@ Duration = Annotated[
     str, PlainValidator(_duration), WithJsonSchema({"type": "string", "examples": ["7d", "PT1H"]})
 ]
 SegmentId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
-Names = Annotated[tuple[Text, ...], BeforeValidator(_names), Field(min_length=1, max_length=100, strict=False)]
+_TEXT_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
+_NAMES_SCHEMA = {"type": "array", "items": _TEXT_SCHEMA, "minItems": 1, "maxItems": 100}
+Names = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(_names),
+    Field(min_length=1, max_length=100, strict=False),
+    WithJsonSchema({"anyOf": [_TEXT_SCHEMA, _NAMES_SCHEMA]}),
+]
 Scalars = Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=MAX_LIST, strict=False)]
 
 

@@ -1,16 +1,24 @@
 """The published schemas accept what the types encode, and refuse what they refuse."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from headrace.contracts.schemas import schemas
+from headrace.contracts.documents import load_documents
+from headrace.contracts.schemas import DEFINITIONS, STRUCTS, schemas
 from tests.unit.contracts.records import BY_SCHEMA, EVENT, PROFILE_EVENTS
 
 SCHEMAS = schemas()
+SHIPPED = [
+    (path.name, document)
+    for path in sorted((Path(__file__).resolve().parents[3] / "examples").rglob("*.yaml"))
+    for document in load_documents(path.read_text(encoding="utf-8"))
+    if isinstance(document, dict) and document.get("kind") in DEFINITIONS
+]
 EXAMPLES = [(name, record) for name, records in BY_SCHEMA.items() for record in records]
 
 
@@ -36,6 +44,25 @@ def test_a_required_field_may_not_be_left_out(name: str, record: msgspec.Struct)
     for field in required:
         short = {key: value for key, value in full.items() if key != field}
         assert not validator.is_valid(short), field
+
+
+def test_every_record_type_has_an_example() -> None:
+    assert set(BY_SCHEMA) == set(STRUCTS) - {"error"}  # test_http validates every error
+
+
+@pytest.mark.parametrize(("name", "document"), SHIPPED, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_shipped_definition_is_valid(name: str, document: dict[str, Any]) -> None:
+    Draft202012Validator(SCHEMAS[document["kind"]]).validate(document)
+
+
+def test_definitions_of_every_kind_are_shipped() -> None:
+    assert {document["kind"] for _, document in SHIPPED} == set(DEFINITIONS)
+
+
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_an_unknown_field_of_a_definition_is_refused(kind: str) -> None:
+    document = next(document for _, document in SHIPPED if document["kind"] == kind)
+    assert not Draft202012Validator(SCHEMAS[kind]).is_valid({**document, "unheard_of": 1})
 
 
 def test_names_in_an_event_are_segments() -> None:
