@@ -1,7 +1,6 @@
 """Engines for tests: the embedded ones, on free ports with data in a temporary folder that is removed."""
 
 import contextlib
-import os
 import secrets
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from headrace.local.program import Program
 from headrace.local.valkey import Valkey
 
 # data of a test is thrown away: no fsync, which is most of the cost on a slow disk
-_FAST = (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"), ("max_connections", "300"))
+FAST = (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"), ("max_connections", "300"))
 
 
 @contextlib.contextmanager
@@ -80,21 +79,19 @@ def postgres() -> Iterator[Postgres]:
     with data_folder() as path:
         account = unprivileged_account()
         placement = place(path / "postgres", path.name, postgres_server(), account)
-        engine = Postgres(placement, free_port(), secrets.token_urlsafe(16), account, _FAST)
-        with engine.initialization(path) as program:
-            done = subprocess.run(
-                (*program.guarded(),),
-                stdin=_open_pipe(),
-                env=dict(program.environment),
-                capture_output=True,
-                check=False,
-            )
-            if done.returncode:
-                raise RuntimeError(done.stderr.decode())
+        engine = Postgres(placement, free_port(), secrets.token_urlsafe(16), account, FAST)
+        initialize(engine, path)
         with running(engine.prepare(path), engine.answers):
             yield engine
 
 
-def _open_pipe() -> int:
-    """The reading end of a pipe that never ends while this process lives."""
-    return os.pipe()[0]
+def initialize(engine: Postgres, run: Path) -> None:
+    """Make the cluster. Raises RuntimeError with initdb's words when that fails."""
+    with engine.initialization(run) as program, Path(run, "initdb.log").open("w+b") as log:
+        # unlike run(), Popen leaves the pipe open, which the guard takes for the supervisor's life
+        with subprocess.Popen(
+            program.guarded(), stdin=subprocess.PIPE, stdout=log, stderr=log, env=dict(program.environment)
+        ) as process:
+            code = process.wait(60)
+        if code:
+            raise RuntimeError(Path(log.name).read_text())

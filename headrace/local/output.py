@@ -3,6 +3,7 @@
 import contextlib
 import os
 import queue
+import select
 import threading
 from pathlib import Path
 from typing import IO
@@ -13,16 +14,22 @@ _MOST_WAITING = 10_000
 
 
 class Terminal:
-    """Lines to standard output from a thread of its own: a reader that is slow or gone never stops us. Lines
-    are dropped when too many wait, and all of them once nobody reads any more."""
+    """Lines to a descriptor from a thread of its own: a reader that is slow or gone never stops us. Lines are
+    dropped while too many wait, and all of them once nobody can read any more."""
 
-    def __init__(self, stream: IO[str] | None) -> None:
-        self._stream = stream
-        self._coloured = stream is not None and _is_terminal(stream) and "NO_COLOR" not in os.environ
+    def __init__(self, descriptor: int | None) -> None:
+        """`descriptor` stays the caller's; None: nothing is shown."""
+        self._descriptor = descriptor
+        self._coloured = descriptor is not None and os.isatty(descriptor) and "NO_COLOR" not in os.environ
         self._names: dict[str, int] = {}
         self._lines: queue.Queue[str | None] = queue.Queue(_MOST_WAITING)
         self._thread = threading.Thread(target=self._write, name="terminal", daemon=True)
         self._thread.start()
+
+    @property
+    def writing(self) -> bool:
+        """Whether its thread still has something to do."""
+        return self._thread.is_alive()
 
     def show(self, name: str, line: str) -> None:
         """A program's line with its name before it."""
@@ -38,20 +45,22 @@ class Terminal:
 
     def close(self, timeout: float = 1.0) -> None:
         """Write what waits, as far as the reader takes it in time."""
-        with contextlib.suppress(queue.Full):
-            self._lines.put(None, timeout=timeout)
+        while True:
+            try:
+                self._lines.put_nowait(None)
+                break
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._lines.get_nowait()
         self._thread.join(timeout)
 
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
-            if self._stream is None:
-                continue
-            try:
-                self._stream.write(line + "\n")
-                if self._lines.empty():
-                    self._stream.flush()
-            except (OSError, ValueError):  # the reader is gone, or the stream is closed
-                self._stream = None
+            if self._descriptor is not None:
+                try:
+                    _write_all(self._descriptor, f"{line}\n".encode(errors="replace"))
+                except OSError:
+                    self._descriptor = None  # the reader is gone
 
 
 class LogFile:
@@ -81,8 +90,9 @@ class LogFile:
             self._file = None
 
 
-def _is_terminal(stream: IO[str]) -> bool:
-    try:
-        return stream.isatty()
-    except ValueError:
-        return False
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:  # whoever shares the terminal has made it non-blocking
+            select.select([], [descriptor], [])

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,11 @@ class Postgres:
             password_file.unlink(missing_ok=True)
 
     def prepare(self, run: Path) -> Program:
-        """Say how to run the server. SIGINT is Postgres' fast stop: sessions end, nothing is lost."""
+        """Say how to run the server. SIGINT is Postgres' fast stop: sessions end, nothing is lost.
+
+        Raises StartFailed when a server runs on this cluster already.
+        """
+        self._forget_dead_server()
         settings = {**_SETTINGS, "port": str(self.port), **dict(self.settings)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return self._program(run, str(self.placement.server), "-D", str(self.placement.cluster), *options)
@@ -89,11 +94,15 @@ class Postgres:
             lines = (self.placement.cluster / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) > 7 and lines[3].strip() == str(self.port) and lines[7].strip() == "ready"
+        if len(lines) < 8 or lines[7].strip() != "ready":
+            return False
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
-    def forget_dead_server(self) -> None:
+    def _forget_dead_server(self) -> None:
         """Remove a postmaster.pid left by a kill: its process id may be another program's by now, and Postgres
-        would then refuse to start. Raises StartFailed when a server does run on this cluster."""
+        would then refuse to start."""
         path = self.placement.cluster / "postmaster.pid"
         try:
             pid = int(path.read_text().split()[0])

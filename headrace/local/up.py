@@ -1,6 +1,7 @@
 """`headrace up`: take the data folder, start the platform, show where it is, stop it on a signal."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -20,8 +21,10 @@ from headrace.local.stack import LocalStack
 def run_up(settings: UpSettings, services: Sequence[Service]) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP. Raises a HeadraceError whose message is for the user."""
     began = time.monotonic()
+    shown = None if sys.stdout is None else sys.stdout.fileno()
+    _occupy_standard_descriptors()
     folder = DataFolder.open(settings.data_dir)
-    terminal = Terminal(sys.stdout)
+    terminal = Terminal(shown)
     try:
         folder.demand_space(settings.min_free_mb)
         ports = free_ports(settings, services)
@@ -50,6 +53,14 @@ def free_ports(settings: UpSettings, services: Sequence[Service]) -> dict[Servic
             raise PortTaken(f"port {port}, which {service.name} needs, is taken: stop what uses it, or {change}")
         ports[service] = port
     return ports
+
+
+def _occupy_standard_descriptors() -> None:
+    """Where standard input, output or error is closed, put the null device: a file of ours that got its number
+    would become our children's output."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 async def _serve(

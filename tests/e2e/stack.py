@@ -32,8 +32,8 @@ class Stack:
         command: Sequence[str] = UP,
     ) -> None:
         self._command = command
-        self._temporary = data_dir is None
-        self.data_dir = data_dir or _temporary_folder()
+        self._temporary = None if data_dir else _temporary_folder()
+        self.data_dir = data_dir or Path(f"{self._temporary}/data")
         self.output = self.data_dir.with_name(f"{self.data_dir.name}.output")
         self.write_key = "test-write-key"
         self.admin_token = "test-admin-token"
@@ -108,7 +108,7 @@ class Stack:
         """Remove the temporary data."""
         self.output.unlink(missing_ok=True)
         if self._temporary:
-            shutil.rmtree(self.data_dir.parent, ignore_errors=True)
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def said(self) -> str:
         """Everything it wrote to standard output and error since the last start."""
@@ -169,4 +169,4 @@ def _temporary_folder() -> Path:
     """Outside pytest's own folders, which are closed to the account that Postgres runs as."""
     path = Path(tempfile.mkdtemp(prefix="headrace-test-"))
     path.chmod(0o711)
-    return path / "data"
+    return path

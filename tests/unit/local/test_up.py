@@ -174,18 +174,23 @@ def test_urls_replace_engines(log_url: str, redis_url: str, database_url: str) -
         assert not (up.data_dir / "postgres").exists()
 
 
-def test_a_closed_output_stops_nothing() -> None:
-    with fake_stack() as up:
-        up.stop()
-        reader, writer = os.pipe()
-        process = subprocess.Popen(FAKE_UP, env=up.env, stdout=writer, stderr=writer, start_new_session=True)
-        up.process = process
-        os.close(writer)
+@pytest.mark.parametrize("descriptors", ["closed", "unread"])
+def test_an_output_that_is_closed_or_that_nobody_reads_stops_nothing(descriptors: str) -> None:
+    stack = fake_stack()
+    stack.output.parent.mkdir(exist_ok=True)
+    closing = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"] if descriptors == "closed" else []
+    reader, writer = os.pipe()
+    try:
+        stack.process = subprocess.Popen([*closing, *FAKE_UP], env=stack.env, stdout=writer, stderr=writer)
         os.close(reader)
-        wait_until(lambda: "ingest" in up.pids(), 30, what="a start without readers")
-        killed = up.kill_service("ingest")
-        wait_until(lambda: up.pids().get("ingest", killed) != killed, 30, what="a restart without readers")
-        assert up.stop() == 0
+        os.close(writer)
+        wait_until(lambda: "ingest" in stack.pids(), 30, what="a start without readers")
+        killed = stack.kill_service("ingest")
+        wait_until(lambda: stack.pids().get("ingest", killed) != killed, 30, what="a restart without readers")
+        assert stack.stop() == 0
+    finally:
+        stack.stop()
+        stack.remove()
 
 
 @pytest.mark.parametrize("variables", [{"LANG": "cs_CZ.UTF-8", "LC_ALL": "cs_CZ.UTF-8", "TZ": "Asia/Tokyo"}, {}])
