@@ -1,23 +1,86 @@
-"""The `headrace` command."""
+"""The `headrace` command: a client of the services' HTTP APIs. An error is one line and exit code 1."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
+from headrace.cli import definitions, processes
+from headrace.cli.demo.command import run_demo
 from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import Options, run_import
+from headrace.cli.up import up as run_up
 from headrace.contracts.errors import HeadraceError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Headrace: events flow in, customers' records and segments turn at once, messages go out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+topics = typer.Typer(help="The topics of the event log.", no_args_is_help=True)
+app.add_typer(topics, name="topics")
+
+Files = Annotated[list[Path], typer.Option("--file", "-f", help="A definition file; may be repeated.")]
+MoreFiles = Annotated[list[Path] | None, typer.Argument(help="Further definition files.", metavar="[FILE]...")]
+KindName = Annotated[str, typer.Argument(help="segment, campaign or template.", metavar="KIND")]
 
 
-@app.callback()
-def headrace() -> None:
-    """Headrace: events in, segments and messages out."""
+@app.command()
+def up() -> None:
+    """Run everything on this machine: embedded engines and all services. Ctrl-C stops it."""
+    raise typer.Exit(run_up())
+
+
+@app.command()
+def serve(name: Annotated[str, typer.Argument(help="ingest, profiles, segmenter, messenger or console.")]) -> None:
+    """Run one service in this process; its settings are HEADRACE_* variables."""
+    processes.serve(name)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schemas up to date."""
+    processes.migrate()
+
+
+@topics.command("create")
+def create_topics() -> None:
+    """Create the topics that are missing and check the settings of the others."""
+    processes.create_topics(os.environ)
+
+
+@app.command()
+def lint(file: Files, more: MoreFiles = None) -> None:
+    """Check definition files without a server; exit code 1 when something is wrong."""
+    raise typer.Exit(definitions.lint([*file, *(more or [])], Console()))
+
+
+@app.command()
+def apply(
+    file: Files,
+    more: MoreFiles = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when every segment is live.")] = False,
+    patience: Annotated[float, typer.Option(help="With --wait: give up after so many seconds.")] = 120.0,
+) -> None:
+    """Put segments, campaigns and templates in force. All are checked before any is sent."""
+    files = [*file, *(more or [])]
+    definitions.apply(files, Deployment.of(os.environ), Console(), wait=patience if wait else None)
+
+
+@app.command()
+def get(kind: KindName, id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None) -> None:
+    """Show a definition, or list all of a kind."""
+    definitions.get(kind, id, Deployment.of(os.environ), Console())
+
+
+@app.command()
+def delete(kind: KindName, id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Delete a definition."""
+    definitions.delete(kind, id, Deployment.of(os.environ), Console())
 
 
 @app.command("import")
@@ -29,18 +92,27 @@ def import_file(
     restart: Annotated[bool, typer.Option("--restart", help="Do not go on where an earlier run ended.")] = False,
     patience: Annotated[float, typer.Option(help="Give up after so many seconds without success.")] = 300.0,
 ) -> None:
-    """Import history. Safe to repeat; goes on where it was interrupted; never triggers messages."""
+    """Import history. Safe to repeat; goes on where it was interrupted; never triggers messages.
+
+    Exit code 0: all accepted. 3: finished, but rows were rejected. 1: ended early; run it again.
+    """
     options = Options(file, mapping, rejected, dry_run, restart, patience)
     raise typer.Exit(run_import(options, Deployment.of(os.environ), Console()))
 
 
-def main() -> None:
-    """Run the command; an error is one line on stderr and exit code 1."""
+@app.command()
+def demo() -> None:
+    """Replay a real shop's orders on a temporary platform; watch segments and messages appear. Ends by itself."""
+    run_demo(Console())
+
+
+def main() -> NoReturn:
+    """Run the command and exit."""
     try:
         app()
     except HeadraceError as error:
-        print(f"headrace: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+        sys.stderr.write(f"headrace: {error}\n")
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""HTTP to the services: one small client whose errors say what to do."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from headrace.cli.deployment import Deployment
+from headrace.contracts.errors import HeadraceError
+
+_TIMEOUT = 30.0
+
+
+class Unreachable(HeadraceError):
+    """A service does not answer. Start it, or name where it is."""
+
+
+class Refused(HeadraceError):
+    """A service answered with an error; the message is its own."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class Service:
+    """One service's admin API."""
+
+    def __init__(self, deployment: Deployment, name: str) -> None:
+        self._name = name
+        self._url = deployment.url(name)
+        self._headers = {"Authorization": f"Bearer {deployment.admin_token()}"}
+
+    def get(self, path: str, **query: str) -> Any:
+        return self._call("GET", path, params=query)
+
+    def put(self, path: str, body: object) -> Any:
+        return self._call("PUT", path, json=body)
+
+    def delete(self, path: str) -> Any:
+        return self._call("DELETE", path)
+
+    def items(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
+        """All items of a list, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.get(path, **query, **({"cursor": cursor} if cursor else {}))
+            yield from page["items"]
+            cursor = page.get("next")
+            if not cursor:
+                return
+
+    def _call(self, method: str, path: str, **request: Any) -> Any:
+        try:
+            # trust_env: a proxy setting must not get between the command and the services
+            response = httpx.request(
+                method, self._url + path, headers=self._headers, timeout=_TIMEOUT, trust_env=False, **request
+            )
+        except httpx.ConnectError as error:
+            raise Unreachable(
+                f"{self._name} does not answer at {self._url}; is `headrace up` running? "
+                f"(HEADRACE_{self._name.upper()}_URL says where it is)"
+            ) from error
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{self._name} at {self._url}: {type(error).__name__}; try again") from error
+        if response.is_error:
+            raise Refused(response.status_code, f"{self._name}: {words(response)}")
+        return response.json() if response.content else None
+
+
+def words(response: httpx.Response) -> str:
+    """What the service says about an error: its message, and the problems of a definition line by line."""
+    try:
+        body = response.json()
+        problems = body.get("problems") or []
+        lines = [f"{p['path'] or '(top)'}: {p['reason']}: {p['suggestion']}".rstrip(": ") for p in problems]
+        return "\n  ".join([str(body["message"]), *lines]) if not problems else "\n  ".join(["refused", *lines])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{response.status_code} {response.reason_phrase}"
