@@ -1,0 +1,121 @@
+"""What one commit of a partition holds, and the port of the store that keeps it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from headrace.contracts.errors import HeadraceError
+from headrace.contracts.profile_event import ControlRow, ProfileEvent
+from services.segmenter.catalog import Catalog
+from services.segmenter.change import Transition
+from services.segmenter.customer import Customer
+from services.segmenter.fold import Due
+from services.segmenter.history import History
+
+
+class Fenced(HeadraceError):
+    """Another process has committed to this partition: reload and go on from its watermark."""
+
+
+class Watermark(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a partition is, in its input and in the record being applied: the whole of what fences.
+
+    seq, offset: last row applied, next log offset. now: instant up to which timers have fired. transitions,
+    out_seq: how many there were, how many of them are numbered for publishing. swept: last customer that
+    record seq + 1 has dealt with. backfill: last customer recomputed for versions in preparation (None: nothing
+    to do); ready: versions whose state is complete here. lookahead: the state of versions defined up to this
+    row is kept from the first row on. silent_until: position up to which transitions are published already.
+    """
+
+    epoch: int = 0
+    seq: int = 0
+    offset: int = 0
+    now: int = 0
+    transitions: int = 0
+    out_seq: int = 0
+    swept: str | None = None
+    backfill: str | None = None
+    ready: dict[str, int] = {}
+    lookahead: int = 0
+    silent_until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A record of the input: its row, the offset behind it, and its trace."""
+
+    row: ProfileEvent
+    next_offset: int
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A transition with its dense number, ready to be published."""
+
+    seq: int
+    transition: Transition
+    traceparent: str | None = None
+
+
+@dataclass(slots=True)
+class Commit:
+    """Everything a batch changes, written in one piece. A customer None is forgotten. `catalog` None: as it
+    was. `transitions` also holds what is not published again."""
+
+    mark: Watermark
+    customers: Mapping[str, Customer | None] = field(default_factory=dict)
+    transitions: Sequence[Transition] = ()
+    outputs: Sequence[Output] = ()
+    catalog: Catalog | None = None
+
+
+class StateStore(Protocol):
+    """Where a partition's state lives. All of a partition is written by `commit` and `reset` alone."""
+
+    async def load(self, partition: int) -> tuple[Watermark, Catalog] | None:
+        """The stored watermark and catalog; None when the partition was never set up or is lost."""
+        ...
+
+    async def customers(self, partition: int, profile_ids: Sequence[str]) -> dict[str, Customer]:
+        """Those of the customers that are known."""
+        ...
+
+    async def due(self, partition: int, until: int, limit: int) -> list[Due]:
+        """The first `limit` deadlines at or before `until`, in the order (instant, profile id)."""
+        ...
+
+    async def profile_ids(self, partition: int) -> list[str]:
+        """Every known customer, ascending."""
+        ...
+
+    async def commit(self, partition: int, expected: Watermark, commit: Commit) -> None:
+        """Write all of it if the stored watermark is `expected`, else nothing. Succeeds as well when exactly
+        this commit is there already. Raises Fenced."""
+        ...
+
+    async def reset(self, partition: int, mark: Watermark) -> None:
+        """Forget everything of the partition and store `mark` with an empty catalog."""
+        ...
+
+
+class Timeline(Protocol):
+    """Reads of the profile service's timeline: always ahead of the log."""
+
+    async def history(self, partition: int, profile_ids: Sequence[str]) -> History:
+        """The rows of these customers and of everybody merged into them, with the control rows."""
+        ...
+
+    async def controls(self, partition: int) -> list[ControlRow]:
+        """The control rows of a partition, ascending."""
+        ...
+
+    async def rows(self, partition: int, after: int, limit: int) -> list[ProfileEvent]:
+        """The next rows of a partition with seq > `after`, ascending."""
+        ...
+
+    async def first_of_epoch(self, partition: int, epoch: int) -> int | None:
+        """The seq of the first row that has this epoch or a later one."""
+        ...

@@ -1,0 +1,84 @@
+"""Comparisons of one value with an operator and its operand. Another type is false, and said so."""
+
+import operator
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+Verdict = bool | None  # None: the value is of another type than the operand
+Test = Callable[[Any], Verdict]
+
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
+_TEXT: dict[str, Callable[[str, str], bool]] = {"starts_with": str.startswith, "ends_with": str.endswith}
+
+
+def kind_of(value: Any) -> str:
+    """boolean, number, string, or other (a list or an object)."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | Decimal):
+        return "number"
+    return "string" if isinstance(value, str) else "other"
+
+
+def value_test(name: str, operand: Any) -> Test:
+    """The test of one operator of DESIGN §6 but `exists`, which is about presence, not value."""
+    if name in _ORDER:
+        return _order_test(_ORDER[name], operand)
+    if name == "between":
+        low, high = (value_test(edge, bound) for edge, bound in zip(("gte", "lte"), operand, strict=True))
+        return lambda value: _both(low(value), high(value))
+    if name in {"in", "not_in"}:
+        return _member_test(operand, wanted=name == "in")
+    if name == "contains":
+        return _contains_test(operand)
+    compare = _TEXT[name]
+    return lambda value: compare(value, operand) if isinstance(value, str) else None
+
+
+def number_test(name: str, operand: Any) -> Callable[[Any], bool]:
+    """The test of an aggregate, whose value is always a number."""
+    if name == "between":
+        low, high = operand
+        return lambda value: bool(low <= value <= high)
+    compare = _ORDER[name]
+    return lambda value: compare(value, operand)
+
+
+def _order_test(compare: Callable[[Any, Any], bool], operand: Any) -> Test:
+    kind = kind_of(operand)
+    return lambda value: compare(value, operand) if kind_of(value) == kind else None
+
+
+def _member_test(operands: Iterable[Any], *, wanted: bool) -> Test:
+    by_kind: dict[str, set[Any]] = {}
+    for operand in operands:
+        by_kind.setdefault(kind_of(operand), set()).add(operand)
+
+    def test(value: Any) -> Verdict:
+        members = by_kind.get(kind_of(value))
+        return None if members is None else (value in members) is wanted
+
+    return test
+
+
+def _contains_test(operand: Any) -> Test:
+    kind = kind_of(operand)
+
+    def test(value: Any) -> Verdict:
+        if isinstance(value, list):
+            return any(kind_of(item) == kind and item == operand for item in value)
+        return operand in value if isinstance(value, str) and isinstance(operand, str) else None
+
+    return test
+
+
+def _both(left: Verdict, right: Verdict) -> Verdict:
+    return None if left is None or right is None else left and right

@@ -1,0 +1,355 @@
+"""The deterministic fold: rows of a partition in, transitions out (DESIGN §4.4, §4.5).
+
+`now` is the running `low`. An event counts at its `ts`, at once even if that is later than now. Timers due
+at T fire, stamped T, in the order (T, profile_id), before the first row or tick with low >= T. No clock, no
+randomness, no dependence on where batches end: replaying the same rows gives the same transitions.
+"""
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from headrace.contracts import ids
+from headrace.contracts.profile_event import ControlRow, ErasureRow, EventRow, MergeRow, TombstoneRow
+from headrace.contracts.segment_change import ChangeAction, ChangeReason
+from services.segmenter.atoms import AtomState, Item
+from services.segmenter.catalog import Sweep
+from services.segmenter.change import Person, Position, Transition, person
+from services.segmenter.customer import Customer, Membership, take_identity, take_traits
+from services.segmenter.paths import EventView
+from services.segmenter.plan import EventLeaf, Plan, PlanLeaf, Segment
+
+Cause = tuple[str, ...]
+Due = tuple[int, str]
+
+
+class Clock(msgspec.Struct):
+    """How far a partition's fold has come: the last row applied, `now`, and transitions so far."""
+
+    seq: int = 0
+    now: int = 0
+    transitions: int = 0
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """What the combined history of a merge says: the winner's state, who the loser was a member as, and the
+    entry that the combined history itself would have led to."""
+
+    atoms: dict[str, AtomState]
+    loser: Mapping[str, Membership]
+    entries: Mapping[str, Transition]
+
+
+class Past(Protocol):
+    """Histories read for the merges of a batch."""
+
+    def merged(self, row: MergeRow, plan: Plan, now: int) -> Merged:
+        """The combined history up to this merge row, folded for `plan` and evaluated at `now`."""
+        ...
+
+
+class Fold:
+    """Applies rows to customers. `customers` must hold everyone whom the rows touch or whose deadline is in
+    `due`; whom it does not hold is new. Changed customers are in `changed`, forgotten ones in `dropped`.
+
+    `limit`: deadlines later than this one are not loaded; the fold stops before it would need them.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        customers: dict[str, Customer],
+        clock: Clock,
+        *,
+        due: Iterable[Due] = (),
+        limit: Due | None = None,
+        past: Past | None = None,
+    ) -> None:
+        self.plan = plan
+        self.customers = customers
+        self.clock = clock
+        self.transitions: list[Transition] = []
+        self.changed: set[str] = set()
+        self.dropped: set[str] = set()
+        self._timers = list(due)
+        heapq.heapify(self._timers)
+        self._limit = limit
+        self._past = past
+        self.step = 0
+
+    def advance(self, low: int, *, most: int | None = None) -> bool:
+        """Fire every timer due at or before `low` and move `now` there. False when it had to stop before:
+        at the limit of what is loaded, or after `most` transitions."""
+        timers = self._timers
+        while timers and timers[0][0] <= low:
+            if self._limit is not None and timers[0] > self._limit:
+                return False
+            if most is not None and len(self.transitions) >= most:
+                return False
+            self._fire(*heapq.heappop(timers))
+        if self._limit is not None and low >= self._limit[0]:
+            return False
+        self.clock.now = max(self.clock.now, low)
+        return True
+
+    def apply(self, row: EventRow | TombstoneRow | MergeRow | ErasureRow) -> None:
+        """Apply a row of a customer; `advance(row.low)` has returned True before."""
+        self.clock.seq = row.seq
+        self.step = 0
+        if isinstance(row, EventRow):
+            self._event(row)
+        elif isinstance(row, MergeRow):
+            self._merge(row)
+        else:
+            self._drop(row)
+
+    def sweep(self, row: ControlRow, sweep: Sweep, profile_ids: Sequence[str]) -> None:
+        """Bring these customers, ascending, in line with a definition (DESIGN §4.6). `plan` is already the
+        one after the record. The caller sets `clock.seq` when the whole partition is swept."""
+        segment = self.plan.segments.get(sweep.segment_id)
+        at = max(self.clock.now, row.time)
+        for profile_id in profile_ids:
+            customer = self.customers.get(profile_id)
+            if customer is None:
+                continue
+            self.step = 0
+            inside = segment is not None and not sweep.gone and segment.truth(customer, self.clock.now)
+            if inside != (sweep.segment_id in customer.members):
+                cause = ids.record_cause(profile_id, row.seq)
+                change = _Change(self, profile_id, customer, at, "definition", cause, None, row.seq)
+                if segment is not None and inside:
+                    change.enter(segment)
+                else:
+                    change.leave(sweep.segment_id, sweep.version.parse().name, sweep.version.number)
+            self._rearm_all(profile_id, customer)
+
+    def rearm(self, profile_ids: Iterable[str]) -> None:
+        """Find these customers' deadlines again: the plan is another one."""
+        for profile_id in profile_ids:
+            customer = self.customers.get(profile_id)
+            if customer is not None:
+                self._rearm_all(profile_id, customer)
+
+    def _event(self, row: EventRow) -> None:
+        plan, now = self.plan, self.clock.now
+        customer = self.customers.get(row.profile_id)
+        segments = {} if customer is not None else {s.id: s for s in plan.true_when_empty}
+        if customer is None:
+            customer = self._new(row.profile_id)
+        view = EventView(row)
+        touched = [
+            (atom, value)
+            for atom in plan.atoms_by_event.get(view.name or "", ())
+            if (value := atom.match(view, plan.mismatches)) is not None
+        ]
+        leaves: list[PlanLeaf] = [leaf for atom, _ in touched for leaf in plan.leaves_by_atom.get(atom.id, ())]
+        leaves += [leaf for name in row.traits for leaf in plan.leaves_by_trait.get(name, ())]
+        before = [leaf.truth(customer, now) for leaf in leaves]
+        take_identity(customer, row)
+        take_traits(customer, row, plan.traits)
+        for atom, value in touched:
+            state = customer.atoms.setdefault(atom.id, AtomState())
+            exact = Decimal(value) if atom.of is not None else None
+            atom.add(state, now, (row.ts, row.source, row.message_id, exact))
+        flipped = [leaf for leaf, was in zip(leaves, before, strict=True) if leaf.truth(customer, now) != was]
+        for leaf in flipped:
+            segments.update((segment.id, segment) for segment in plan.segments_by_leaf[leaf.index])
+        self._judge_event(row, customer, segments, {leaf.index for leaf in flipped if isinstance(leaf, EventLeaf)})
+        self._rearm(row.profile_id, customer, [atom.id for atom, _ in touched])
+
+    def _judge_event(
+        self, row: EventRow, customer: Customer, segments: Mapping[str, Segment], by_event: set[int]
+    ) -> None:
+        at = max(self.clock.now, row.ts)
+        cause = ids.event_cause(row.source, row.message_id)
+        for _, segment in sorted(segments.items()):
+            decided = not row.traits or any(leaf.index in by_event for leaf in segment.leaves)
+            reason: ChangeReason = "import" if row.imported else "event" if decided else "trait"
+            change = _Change(self, row.profile_id, customer, at, reason, cause, row.message_id, row.seq)
+            change.judge(segment)
+
+    def _fire(self, due: int, profile_id: str) -> None:
+        customer = self.customers.get(profile_id)
+        if customer is None or customer.due != due:
+            return  # armed for another instant since
+        self.clock.now = due
+        self.step = 0
+        awake = [key for key, state in customer.atoms.items() if 0 < state.due <= due]
+        deciding: dict[str, tuple[int, Item]] = {}
+        for leaf in (leaf for key in awake for leaf in self.plan.leaves_by_atom.get(key, ())):
+            change = leaf.aggregate.next_change(customer.atoms[leaf.aggregate.atom.id], due - 1)
+            if change is None or change[0] != due:
+                continue
+            for segment in self.plan.segments_by_leaf[leaf.index]:
+                place = [part.index for part in segment.leaves].index(leaf.index)
+                deciding[segment.id] = min(deciding.get(segment.id, (place, change[1])), (place, change[1]))
+        for segment_id, (_, anchor) in sorted(deciding.items()):
+            cause = ids.timer_cause(anchor[1], anchor[2], due)
+            _Change(self, profile_id, customer, due, "time", cause, anchor[2], 0).judge(
+                self.plan.segments[segment_id]
+            )
+        self._rearm(profile_id, customer, awake)
+
+    def _drop(self, row: TombstoneRow | ErasureRow) -> None:
+        customer = self.customers.pop(row.profile_id, None)
+        if customer is None:
+            return
+        self.changed.discard(row.profile_id)
+        self.dropped.add(row.profile_id)
+        at = max(self.clock.now, row.time)
+        if isinstance(row, TombstoneRow):
+            cause = ids.event_cause(row.source, row.message_id)
+            change = _Change(self, row.profile_id, customer, at, "merge", cause, row.message_id, row.seq)
+        else:
+            cause = ids.record_cause(row.profile_id, row.seq)
+            change = _Change(self, row.profile_id, customer, at, "erasure", cause, None, row.seq)
+        for segment in self._segments_of(customer.members):
+            change.leave(segment.id, segment.name, segment.version)
+
+    def _merge(self, row: MergeRow) -> None:
+        if self._past is None:
+            raise RuntimeError("a merge needs the histories of both customers")
+        merged = self._past.merged(row, self.plan, self.clock.now)
+        customer = self.customers.get(row.profile_id) or self._new(row.profile_id)
+        take_identity(customer, row)
+        take_traits(customer, row, self.plan.traits)
+        customer.atoms = merged.atoms
+        at = max(self.clock.now, row.time)
+        cause = ids.event_cause(row.source, row.message_id)
+        change = _Change(self, row.profile_id, customer, at, "merge", cause, row.message_id, row.seq)
+        for segment in self._segments_of({**self.plan.segments, **self.plan.paused}):
+            change.reconcile(segment, merged)
+        self._rearm_all(row.profile_id, customer)
+
+    def _segments_of(self, segment_ids: Iterable[str]) -> list[Segment]:
+        known = {**self.plan.segments, **self.plan.paused}
+        return [known[key] for key in sorted(segment_ids) if key in known]
+
+    def _new(self, profile_id: str) -> Customer:
+        customer = self.customers[profile_id] = Customer()
+        self.dropped.discard(profile_id)
+        return customer
+
+    def _rearm_all(self, profile_id: str, customer: Customer) -> None:
+        customer.atoms = {key: state for key, state in customer.atoms.items() if key in self.plan.atoms}
+        self._rearm(profile_id, customer, list(customer.atoms))
+
+    def _rearm(self, profile_id: str, customer: Customer, touched: Sequence[str]) -> None:
+        """Find the customer's one deadline again after these atoms changed."""
+        self.changed.add(profile_id)
+        now = self.clock.now
+        for key in touched:
+            atom = self.plan.atoms.get(key)
+            if atom is None:
+                del customer.atoms[key]
+                continue
+            state = customer.atoms[key]
+            atom.prune(state, now)
+            leaves = self.plan.leaves_by_atom.get(key, ())
+            changes = [change[0] for leaf in leaves if (change := leaf.aggregate.next_change(state, now))]
+            state.due = min(changes, default=0)
+        customer.due = min((state.due for state in customer.atoms.values() if state.due), default=0)
+        if customer.due:
+            heapq.heappush(self._timers, (customer.due, profile_id))
+
+
+class _Change:
+    """What one cause does to one customer's memberships."""
+
+    def __init__(
+        self,
+        fold: Fold,
+        profile_id: str,
+        customer: Customer,
+        at: int,
+        reason: ChangeReason,
+        cause: Cause,
+        cause_message_id: str | None,
+        row_seq: int,
+    ) -> None:
+        self._fold = fold
+        self._profile_id = profile_id
+        self._customer = customer
+        self._at = at
+        self._reason: ChangeReason = reason
+        self._cause = cause
+        self._cause_message_id = cause_message_id
+        self._row_seq = row_seq
+
+    def judge(self, segment: Segment) -> None:
+        """Enter or leave if the truth is not what the membership says."""
+        inside = segment.truth(self._customer, self._fold.clock.now)
+        if inside and segment.id not in self._customer.members:
+            self.enter(segment)
+        elif not inside and segment.id in self._customer.members:
+            self.leave(segment.id, segment.name, segment.version)
+
+    def enter(self, segment: Segment) -> None:
+        entry = ids.entry_id(segment.id, segment.version, self._cause)
+        self._customer.members[segment.id] = Membership(segment.version, self._at, entry)
+        self._record(segment.id, segment.name, segment.version, "entered", entry)
+
+    def leave(self, segment_id: str, name: str, version: int) -> None:
+        entry = self._customer.members.pop(segment_id).entry_id
+        self._record(segment_id, name, version, "exited", entry)
+
+    def reconcile(self, segment: Segment, merged: Merged) -> None:
+        """The rules of DESIGN §4.5 for a merge."""
+        members = self._customer.members
+        own, theirs = members.get(segment.id), merged.loser.get(segment.id)
+        held = [entry for entry in (own, theirs) if entry is not None]
+        paused = segment.id in self._fold.plan.paused
+        inside = bool(held) if paused else segment.truth(self._customer, self._fold.clock.now)
+        if inside and held:
+            earlier = min(held, key=lambda entry: (entry.entered_at, entry.entry_id))
+            members[segment.id] = earlier
+            if own is None:
+                self._record(segment.id, segment.name, segment.version, "entered", earlier.entry_id)
+        elif inside:
+            self._enter_combined(segment, merged.entries.get(segment.id))
+        else:
+            members.pop(segment.id, None)
+            for entry_id in sorted({entry.entry_id for entry in held}):
+                self._record(segment.id, segment.name, segment.version, "exited", entry_id)
+
+    def _enter_combined(self, segment: Segment, entry: Transition | None) -> None:
+        """Neither was a member, together they are: an ordinary entry, by the event that decided it."""
+        if entry is None:
+            self._reason = "event"
+            self.enter(segment)
+        else:
+            self._customer.members[segment.id] = Membership(segment.version, self._at, entry.entry_id)
+            self._reason, self._cause_message_id = entry.reason, entry.cause_message_id
+            self._record(segment.id, segment.name, segment.version, "entered", entry.entry_id)
+        self._reason = "merge"
+
+    def _record(self, segment_id: str, name: str, version: int, action: ChangeAction, entry: str) -> None:
+        fold, clock = self._fold, self._fold.clock
+        clock.transitions += 1
+        fold.step += 1
+        message_id = (
+            ids.entered_message_id(entry, self._profile_id)
+            if action == "entered"
+            else ids.exited_message_id(entry, self._cause)
+        )
+        fold.transitions.append(
+            Transition(
+                profile_id=self._profile_id,
+                segment_id=segment_id,
+                segment_name=name,
+                version=version,
+                action=action,
+                reason=self._reason,
+                entry_id=entry,
+                message_id=message_id,
+                cause_message_id=self._cause_message_id,
+                at=self._at,
+                sequence=clock.transitions,
+                position=Position(self._row_seq or clock.seq, clock.now, self._profile_id, fold.step),
+                person=Person() if self._reason == "erasure" else person(self._customer),
+                row_seq=self._row_seq,
+            )
+        )

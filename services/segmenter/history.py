@@ -1,0 +1,200 @@
+"""One way to recompute a customer (DESIGN §4.7): definitions, merges, rebuilds and verification all use it.
+
+A customer's history up to record (q, s) is its own rows before s and, for each merge row among them, the
+loser's history up to the tombstone that it names. Combined, rows are ordered by (time, output partition,
+seq), as the live fold saw them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
+
+from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, ProfileRow, TombstoneRow
+from services.segmenter.atoms import AtomState
+from services.segmenter.catalog import Catalog, Sweep, Version
+from services.segmenter.change import Transition
+from services.segmenter.customer import Customer, take_identity, take_traits
+from services.segmenter.fold import Clock, Fold, Merged
+from services.segmenter.paths import EventView
+from services.segmenter.plan import Plan, compile_plan
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row of the timeline with the output partition it was written to."""
+
+    partition: int
+    row: ProfileRow
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A control row with what it does: the plan to evaluate from it on, and the sweep it asks for."""
+
+    row: ControlRow
+    plan: Plan
+    sweep: Sweep | None
+
+
+def plan_of(catalog: Catalog, also: Iterable[tuple[str, Version]] = ()) -> Plan:
+    """The plan of a catalog; `also` are versions whose state is kept for later."""
+    prepared = [version.parse() for _, version in (*catalog.pending(), *also)]
+    return compile_plan(
+        [(version.parse(), version.number) for _, version in catalog.publishing()],
+        [(version.parse(), version.number) for _, version in catalog.paused()],
+        prepared,
+    )
+
+
+def versions_in(controls: Iterable[ControlRow]) -> list[tuple[str, Version]]:
+    """Every version that these control rows define, whatever became of it."""
+    found: dict[tuple[str, int], Version] = {}
+    catalog = Catalog()
+    for row in controls:
+        catalog, _ = catalog.apply(row)
+        found.update({(key, version.number): version for key, version in catalog.versions()})
+    return [(key, version) for (key, _), version in sorted(found.items())]
+
+
+def script(controls: Sequence[ControlRow]) -> list[Act]:
+    """What the control rows of one partition do, each plan already keeping the state of all later versions:
+    folding from the first row, no definition then needs a backfill."""
+    later = versions_in(controls)
+    catalog, acts = Catalog(), []
+    for row in controls:
+        catalog, sweep = catalog.apply(row)
+        acts.append(Act(row, plan_of(catalog, later), sweep))
+    return acts
+
+
+class History:
+    """Rows read for some customers, with everybody who was merged into them, and the control rows.
+
+    `rows`: each profile's own rows, ascending. `controls`: each partition's control rows, ascending.
+    """
+
+    def __init__(
+        self, rows: Mapping[str, Sequence[StoredRow]], controls: Mapping[int, Sequence[ControlRow]]
+    ) -> None:
+        self._rows = rows
+        self._controls = controls
+        self._scripts: dict[tuple[int, int], list[Act]] = {}
+
+    def on(self, partition: int) -> "PartitionPast":
+        """The past as the fold of a partition asks for it."""
+        return PartitionPast(self, partition)
+
+    def state(self, plan: Plan, profile_id: str, before: int, now: int) -> Customer:
+        """The customer's atoms, traits and identifiers after its rows with seq < `before`; no memberships."""
+        customer = Customer(atoms=self.atoms(plan, self.combined(profile_id, before), now))
+        for stored in self._own(profile_id, before):
+            if isinstance(stored.row, EventRow | MergeRow):
+                take_identity(customer, stored.row)
+                take_traits(customer, stored.row, plan.traits)
+        return customer
+
+    def atoms(self, plan: Plan, rows: Iterable[StoredRow], now: int) -> dict[str, AtomState]:
+        """The atoms' states of a multiset of events: what the fold holds after them."""
+        states: dict[str, AtomState] = {}
+        for row in (stored.row for stored in rows):
+            if not isinstance(row, EventRow):
+                continue
+            view = EventView(row)
+            for atom in plan.atoms_by_event.get(view.name or "", ()):
+                value = atom.match(view, plan.mismatches)
+                if value is not None:
+                    state = states.setdefault(atom.id, AtomState())
+                    exact = Decimal(value) if atom.of is not None else None
+                    atom.add(state, now, (row.ts, row.source, row.message_id, exact))
+        return states
+
+    def combined(self, profile_id: str, before: int) -> list[StoredRow]:
+        """The event rows of the customer and of everybody merged into it, in the fold's order."""
+        return sorted(self._flat(profile_id, before), key=_order)
+
+    def replay(self, profile_id: str, partition: int, before: int, now: int) -> Fold:
+        """The fold of the customer's own rows with seq < `before` among the partition's control rows, up to
+        instant `now`: its memberships as they were published."""
+        own = [stored for stored in self._own(profile_id, before) if not isinstance(stored.row, TombstoneRow)]
+        return self._fold(profile_id, partition, before, own, now)
+
+    def merged(self, row: MergeRow, partition: int, plan: Plan, now: int) -> Merged:
+        """The two customers of a merge row on `partition`, before it and together."""
+        tombstone = self._tombstone(row)
+        loser = self.replay(row.loser, row.loser_partition, row.loser_seq, tombstone.low)
+        rows = self.combined(row.profile_id, row.seq) + self.combined(row.loser, row.loser_seq)
+        rows.sort(key=_order)
+        together = self._fold(row.profile_id, partition, row.seq, rows, now)
+        before = loser.customers.get(row.loser, Customer())
+        members = together.customers.get(row.profile_id, Customer()).members
+        return Merged(self.atoms(plan, rows, now), before.members, _entries(together.transitions, members))
+
+    def _fold(self, profile_id: str, partition: int, before: int, rows: Sequence[StoredRow], now: int) -> Fold:
+        acts = self._script(partition, before)
+        empty = plan_of(Catalog(), versions_in([act.row for act in acts])) if acts else compile_plan([])
+        fold = Fold(empty, {}, Clock(), past=self.on(partition))
+        steps: list[Act | StoredRow] = [*acts, *rows]
+        for item in sorted(steps, key=lambda step: _order(step, partition)):
+            fold.advance(min(item.row.low, now))
+            if isinstance(item, Act):
+                _act(fold, item, profile_id)
+            elif not isinstance(item.row, ControlRow):  # a profile's own rows never are
+                fold.apply(msgspec.structs.replace(item.row, profile_id=profile_id))
+        fold.advance(now)
+        return fold
+
+    def _script(self, partition: int, before: int) -> list[Act]:
+        controls = [row for row in self._controls.get(partition, ()) if row.seq < before]
+        key = (partition, len(controls))
+        if key not in self._scripts:
+            self._scripts[key] = script(controls)
+        return self._scripts[key]
+
+    def _flat(self, profile_id: str, before: int) -> Iterator[StoredRow]:
+        for stored in self._own(profile_id, before):
+            if isinstance(stored.row, EventRow):
+                yield stored
+            elif isinstance(stored.row, MergeRow):
+                yield from self._flat(stored.row.loser, stored.row.loser_seq)
+
+    def _own(self, profile_id: str, before: int) -> list[StoredRow]:
+        return [stored for stored in self._rows.get(profile_id, ()) if stored.row.seq < before]
+
+    def _tombstone(self, merge: MergeRow) -> ProfileRow:
+        for stored in self._rows.get(merge.loser, ()):
+            if stored.row.seq == merge.loser_seq:
+                return stored.row
+        return merge  # its rows are gone (erased): nothing of the loser is left to be evaluated
+
+
+class PartitionPast:
+    """The past of one partition's merges (`fold.Past`)."""
+
+    def __init__(self, history: History, partition: int) -> None:
+        self._history = history
+        self._partition = partition
+
+    def merged(self, row: MergeRow, plan: Plan, now: int) -> Merged:
+        return self._history.merged(row, self._partition, plan, now)
+
+
+def _act(fold: Fold, act: Act, profile_id: str) -> None:
+    fold.clock.seq = act.row.seq
+    fold.plan = act.plan
+    if act.sweep is not None:
+        fold.sweep(act.row, act.sweep, [profile_id])
+    else:
+        fold.rearm([profile_id])
+
+
+def _order(step: StoredRow | Act, partition: int = 0) -> tuple[int, int, int]:
+    """(time, output partition, seq); the acts of a fold are all on its own partition."""
+    return step.row.time, step.partition if isinstance(step, StoredRow) else partition, step.row.seq
+
+
+def _entries(transitions: Iterable[Transition], members: Iterable[str]) -> dict[str, Transition]:
+    """The transition by which each present membership began."""
+    began = {change.segment_id: change for change in transitions if change.action == "entered"}
+    return {key: began[key] for key in members if key in began}

@@ -1,0 +1,270 @@
+"""One partition at work: batches of rows become conditional commits (DESIGN §4.1, §4.6).
+
+A record's effects may take many commits: timers that were due before it, a definition's sweep over all
+customers. Between any two of them the process may die; the watermark says where to go on.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from headrace.contracts.profile_event import ControlRow, ErasureRow, EventRow, MergeRow, Tick, TombstoneRow
+from headrace.runtime.contiguity import Verdict, judge
+from services.segmenter.catalog import Catalog, Sweep, Version
+from services.segmenter.change import Transition, parse_position
+from services.segmenter.commit import Commit, Fenced, Incoming, Output, StateStore, Timeline, Watermark
+from services.segmenter.customer import Customer
+from services.segmenter.fold import Clock, Fold
+from services.segmenter.history import plan_of, versions_in
+from services.segmenter.observer import Observer
+
+CHUNK = 500  # customers, timers and, twice that, transitions in one commit: a few milliseconds of Redis
+
+CustomerRow = EventRow | TombstoneRow | MergeRow | ErasureRow
+
+
+class NewEpoch(Exception):
+    """The input has a new epoch: what is held must be rebuilt from history."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        super().__init__(f"epoch {epoch}")
+
+
+class Partition:
+    """The state of one partition between commits. Open with `opened`; not safe for concurrent calls."""
+
+    def __init__(
+        self,
+        number: int,
+        store: StateStore,
+        timeline: Timeline,
+        observer: Observer,
+        *,
+        mark: Watermark,
+        catalog: Catalog,
+        later: Sequence[tuple[str, Version]] = (),
+        chunk: int = CHUNK,
+    ) -> None:
+        self._q = number
+        self._chunk = chunk
+        self._store = store
+        self._timeline = timeline
+        self._observer = observer
+        self._stored = mark
+        self.mark = mark
+        self.catalog = catalog
+        self._later = later
+        self._plan = plan_of(catalog, later)
+
+    @classmethod
+    async def opened(
+        cls, number: int, store: StateStore, timeline: Timeline, observer: Observer, *, chunk: int = CHUNK
+    ) -> "Partition | None":
+        """The partition as stored; None when there is nothing stored (see rebuild.py)."""
+        loaded = await store.load(number)
+        if loaded is None:
+            return None
+        mark, catalog = loaded
+        later = []
+        if mark.seq < mark.lookahead:
+            later = versions_in(row for row in await timeline.controls(number) if row.seq <= mark.lookahead)
+        return cls(number, store, timeline, observer, mark=mark, catalog=catalog, later=later, chunk=chunk)
+
+    @property
+    def uncommitted(self) -> bool:
+        """Time has moved and nothing else: not worth a commit of its own yet."""
+        return self.mark != self._stored
+
+    async def process(self, records: Sequence[Incoming]) -> None:
+        """Apply records in order. Raises Fenced (reopen), or NewEpoch (rebuild)."""
+        rest = list(self._judged(records))
+        while rest:
+            head = rest[0].row
+            if isinstance(head, ControlRow):
+                await self._control(rest[0], head)
+                done = 1
+            else:
+                done = await self._batch(rest)
+            del rest[:done]
+        if records:
+            offset = max(self.mark.offset, records[-1].next_offset)
+            self.mark = msgspec.structs.replace(self.mark, offset=offset)
+
+    async def flush(self) -> None:
+        """Commit the instant and offset reached, if nothing else has."""
+        if self.uncommitted:
+            await self._commit(Commit(self.mark))
+
+    async def backfill(self) -> bool:
+        """Recompute the next customers for the versions in preparation. False when there is nothing to do."""
+        if self.mark.backfill is None:
+            return False
+        behind = [key for key in await self._store.profile_ids(self._q) if key > self.mark.backfill][: self._chunk]
+        if behind:
+            mark = msgspec.structs.replace(self.mark, backfill=behind[-1])
+            await self._commit(Commit(mark, await self._recomputed(behind)))
+            return True
+        ready = {key: version.number for key, version in self.catalog.pending()}
+        await self._commit(Commit(msgspec.structs.replace(self.mark, backfill=None, ready=ready)))
+        self._observer.ready(self._q, ready)
+        return False
+
+    def _judged(self, records: Iterable[Incoming]) -> Iterator[Incoming]:
+        """The records that are to be applied: what was seen before is dropped, what comes too early too."""
+        epoch, seq = self.mark.epoch, self.mark.seq
+        for record in records:
+            row = record.row
+            if isinstance(row, Tick):
+                verdict = judge(epoch, seq, row.epoch, row.seq + 1)
+            else:
+                verdict = judge(epoch, seq, row.epoch, row.seq)
+            if verdict is Verdict.NEW_EPOCH:
+                raise NewEpoch(row.epoch)
+            if verdict is Verdict.APPLY:
+                seq += not isinstance(row, Tick)
+                yield record
+            elif verdict is Verdict.GAP:
+                self._observer.gap(self._q)
+            elif not isinstance(row, Tick):
+                self._observer.duplicate()
+
+    async def _batch(self, records: Sequence[Incoming]) -> int:
+        """Fold records up to the next control row into one commit; return how many are done."""
+        size = next((i for i, record in enumerate(records) if isinstance(record.row, ControlRow)), len(records))
+        batch = records[:size]
+        if all(isinstance(record.row, Tick) for record in batch) and not await self._anything_due(
+            batch[-1].row.low
+        ):
+            now = max(self.mark.now, batch[-1].row.low)
+            self.mark = msgspec.structs.replace(self.mark, now=now, offset=batch[-1].next_offset)
+            return size
+        fold = await self._fold(
+            [r.row for r in batch if not isinstance(r.row, Tick | ControlRow)], batch[-1].row.low
+        )
+        done = 0
+        for record in batch:
+            if not fold.advance(record.row.low, most=2 * self._chunk):
+                break
+            if not isinstance(record.row, Tick | ControlRow):
+                fold.apply(record.row)
+            done += 1
+        offset = batch[done - 1].next_offset if done else self.mark.offset
+        await self._commit_fold(fold, batch[:done], offset=offset)
+        return done
+
+    async def _anything_due(self, low: int) -> bool:
+        return bool(await self._store.due(self._q, low, 1))
+
+    async def _fold(self, rows: Sequence[CustomerRow], low: int) -> Fold:
+        """A fold with everybody loaded whom these rows, or timers up to `low`, concern."""
+        due = await self._store.due(self._q, low, self._chunk)
+        touched = {row.profile_id for row in rows} | {profile_id for _, profile_id in due}
+        merges = [row for row in rows if isinstance(row, MergeRow)]
+        past = None
+        if merges:
+            ids = {profile_id for row in merges for profile_id in (row.profile_id, row.loser)}
+            past = (await self._timeline.history(self._q, sorted(ids))).on(self._q)
+        return Fold(
+            self._plan,
+            await self._store.customers(self._q, sorted(touched)),
+            Clock(self.mark.seq, self.mark.now, self.mark.transitions),
+            due=due,
+            limit=due[-1] if len(due) == self._chunk else None,
+            past=past,
+        )
+
+    async def _control(self, record: Incoming, row: ControlRow) -> None:
+        """Apply a control row: timers before it, its own preparations, then its sweep, chunk by chunk."""
+        if self.mark.swept is None:
+            await self._fire_until(row.low)
+        catalog, sweep = self.catalog.apply(row)
+        if row.control == "activate" and sweep is not None:
+            while self.mark.ready.get(sweep.segment_id) != sweep.version.number:
+                await self.backfill()  # the record waits until what it activates is complete here
+        if sweep is not None:
+            await self._sweep(row, catalog, sweep)
+        mark = msgspec.structs.replace(self.mark, seq=row.seq, offset=record.next_offset, swept=None)
+        await self._commit(Commit(self._prepared(mark, catalog, row), catalog=catalog))
+        self._adopt(catalog)
+        self._observer.ready(self._q, self.mark.ready)
+
+    async def _fire_until(self, low: int) -> None:
+        while True:
+            fold = await self._fold((), low)
+            done = fold.advance(low, most=2 * self._chunk)
+            await self._commit_fold(fold, ())
+            if done:
+                return
+
+    async def _sweep(self, row: ControlRow, catalog: Catalog, sweep: Sweep) -> None:
+        plan = plan_of(catalog, self._later)
+        after = self.mark.swept or ""
+        behind = [key for key in await self._store.profile_ids(self._q) if key > after]
+        for start in range(0, len(behind), self._chunk):
+            chunk = behind[start : start + self._chunk]
+            customers = await self._store.customers(self._q, chunk)
+            fold = Fold(plan, customers, Clock(self.mark.seq, self.mark.now, self.mark.transitions))
+            fold.sweep(row, sweep, chunk)
+            await self._commit_fold(fold, (), swept=chunk[-1])
+
+    def _prepared(self, mark: Watermark, catalog: Catalog, row: ControlRow) -> Watermark:
+        """The watermark with what the new catalog asks to be recomputed: a definition starts a pass over all
+        customers, or starts the one that is running again."""
+        pending = {key: version.number for key, version in catalog.pending()}
+        ready = {key: number for key, number in mark.ready.items() if pending.get(key) == number}
+        if row.seq <= mark.lookahead:
+            ready = pending
+        backfill = "" if row.control == "define" else mark.backfill
+        return msgspec.structs.replace(mark, ready=ready, backfill=backfill if ready != pending else None)
+
+    def _adopt(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        if self.mark.seq >= self.mark.lookahead:
+            self._later = ()
+        self._plan = plan_of(catalog, self._later)
+
+    async def _recomputed(self, profile_ids: Sequence[str]) -> dict[str, Customer | None]:
+        """These customers from their whole history, with the memberships they have."""
+        known = await self._store.customers(self._q, profile_ids)
+        history = await self._timeline.history(self._q, profile_ids)
+        fold = Fold(self._plan, {}, Clock(now=self.mark.now))
+        for profile_id, present in known.items():
+            customer = history.state(self._plan, profile_id, self.mark.seq + 1, self.mark.now)
+            customer.members = present.members
+            fold.customers[profile_id] = customer
+        fold.rearm(known)
+        return dict(fold.customers)
+
+    async def _commit_fold(
+        self, fold: Fold, records: Sequence[Incoming], *, offset: int | None = None, swept: str | None = None
+    ) -> None:
+        outputs = self._outputs(fold.transitions, records)
+        mark = msgspec.structs.replace(
+            self.mark,
+            seq=fold.clock.seq,
+            now=fold.clock.now,
+            transitions=fold.clock.transitions,
+            out_seq=self.mark.out_seq + len(outputs),
+            offset=self.mark.offset if offset is None else offset,
+            swept=swept,
+        )
+        customers: dict[str, Customer | None] = {key: fold.customers[key] for key in fold.changed}
+        customers.update((key, None) for key in fold.dropped)
+        await self._commit(Commit(mark, customers, fold.transitions, outputs))
+        self._observer.committed(self._q, records, fold.transitions)
+
+    def _outputs(self, transitions: Sequence[Transition], records: Sequence[Incoming]) -> list[Output]:
+        silent = parse_position(self.mark.silent_until)
+        traces = {record.row.seq: record.traceparent for record in records if record.traceparent}
+        loud = [transition for transition in transitions if transition.position > silent]
+        first = self.mark.out_seq + 1
+        return [Output(first + i, change, traces.get(change.row_seq)) for i, change in enumerate(loud)]
+
+    async def _commit(self, commit: Commit) -> None:
+        try:
+            await self._store.commit(self._q, self._stored, commit)
+        except Fenced:
+            self._observer.fenced()
+            raise
+        self._stored = self.mark = commit.mark

@@ -1,0 +1,81 @@
+"""Reaching into an event or a trait: `properties.products[].price` gives every price, in order.
+
+Numbers arrive as int or Decimal, never as float: rows are decoded with `float_hook=Decimal`.
+"""
+
+from collections.abc import Sequence
+from decimal import Context, Decimal
+from typing import Any
+
+import msgspec
+
+from headrace.contracts.profile_event import EventRow, ProfileEvent
+
+Step = tuple[str, bool]  # key, and whether to go into each item of the list found there
+Steps = tuple[Step, ...]
+
+MAX_EXPONENT = 400  # beyond what any JSON reader of a sender can hold; keeps exact sums short
+EXACT = Context(prec=2_000)
+
+_json = msgspec.json.Decoder(float_hook=Decimal)
+_rows: msgspec.json.Decoder[ProfileEvent] = msgspec.json.Decoder(ProfileEvent, float_hook=Decimal)
+_MANY = "[]"
+_NOT_TRACK = {"page": "Page Viewed", "screen": "Screen Viewed"}
+
+
+def decode_row(value: bytes) -> ProfileEvent:
+    """A record of `cdp.profile-events` with exact numbers. Raises msgspec.DecodeError or ValidationError."""
+    return _rows.decode(value)
+
+
+def decode_json(raw: bytes | msgspec.Raw) -> Any:
+    """JSON with exact numbers."""
+    return _json.decode(raw)
+
+
+def parse_path(path: str) -> Steps:
+    """`a.b[].c` to steps."""
+    return tuple((step.removesuffix(_MANY), step.endswith(_MANY)) for step in path.split("."))
+
+
+def lookup(root: Any, steps: Sequence[Step]) -> list[Any]:
+    """Every value under the path; a null counts as missing."""
+    found = [root]
+    for key, many in steps:
+        below = [node[key] for node in found if isinstance(node, dict) and key in node]
+        found = [item for node in below if isinstance(node, list) for item in node] if many else below
+    return [value for value in found if value is not None]
+
+
+def number(value: Any) -> Decimal | None:
+    """The value as an exact number; None when it is of another type or out of every sender's range."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    exact = Decimal(value)
+    return exact if abs(exact.adjusted()) <= MAX_EXPONENT else None
+
+
+class EventView:
+    """One event as conditions see it; its JSON is decoded only when a condition looks inside."""
+
+    __slots__ = ("_parts", "_row")
+
+    def __init__(self, row: EventRow) -> None:
+        self._row = row
+        self._parts: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str | None:
+        """The name that event conditions match: a track's event, or Segment's name for pages and screens."""
+        return self._row.event if self._row.type == "track" else _NOT_TRACK.get(self._row.type)
+
+    def values(self, steps: Steps) -> list[Any]:
+        root = steps[0][0]
+        if root not in self._parts:
+            self._parts[root] = self._decode(root)
+        return lookup({root: self._parts[root]}, steps)
+
+    def _decode(self, root: str) -> Any:
+        if root == "properties":
+            return decode_json(self._row.properties)
+        return decode_json(self._row.context) if root == "context" else None
