@@ -12,7 +12,8 @@ from headrace.local.program import Program
 
 _LONGEST_LINE = 16_384
 _TAIL = 20
-_FULL_DISK = "No space left on device"
+# what the system, and what Valkey says about it
+_FULL_DISK = ("No space left on device", "Short write while writing to the AOF")
 
 WriteLine = Callable[[str], None]
 
@@ -93,7 +94,7 @@ class Process:
 
 def describe_end(code: int, tail: Sequence[str]) -> str:
     """Why a program ended, for people: a full disk by its name, else how it ended and its last words."""
-    if any(_FULL_DISK in line for line in tail):
+    if any(words in line for line in tail for words in _FULL_DISK):
         return "the disk is full: free some space"
     how = f"killed by signal {code - 128}" if code > 128 else f"exit code {code}"
     last = next((line.strip() for line in reversed(tail) if line.strip()), "")

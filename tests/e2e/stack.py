@@ -32,6 +32,7 @@ class Stack:
         command: Sequence[str] = UP,
     ) -> None:
         self._command = command
+        self.prefix: tuple[str, ...] = ()
         self._temporary = None if data_dir else _temporary_folder()
         self.data_dir = data_dir or Path(f"{self._temporary}/data")
         self.output = self.data_dir.with_name(f"{self.data_dir.name}.output")
@@ -77,7 +78,7 @@ class Stack:
         """Start it without waiting for anything."""
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                self._command,
+                (*self.prefix, *self._command),
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -4,9 +4,8 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,7 @@ import pytest
 from headrace.local.ports import free_port
 from tests.e2e.stack import Stack
 from tests.e2e.wait import wait_until
-
-FAKE_UP = (sys.executable, str(Path(__file__).with_name("fake_up.py")))
-_ENV = {"PYTHONPATH": str(Path(__file__).parents[3])}
-
-
-def fake_stack(env: Mapping[str, str] | None = None, *, data_dir: Path | None = None) -> Stack:
-    return Stack({**_ENV, **(env or {})}, data_dir=data_dir, command=FAKE_UP)
+from tests.unit.local.fake import FAKE_UP, fake_stack, refused
 
 
 @pytest.fixture
@@ -52,22 +45,6 @@ def family(stack: Stack) -> list[int]:
             found += children
             waiting += children
     return found
-
-
-def refused(stack: Stack) -> str:
-    """What a start that must fail says: one line, exit code 1, no traceback."""
-    try:
-        stack.output.parent.mkdir(parents=True, exist_ok=True)
-        process = stack.launch()
-        assert process.wait(30) == 1
-        said = stack.said()
-    finally:
-        stack.stop()
-        stack.remove()
-    assert "Traceback" not in said
-    errors = [line for line in said.splitlines() if line.startswith("headrace: ")]
-    assert len(errors) == 1, said
-    return errors[0]
 
 
 def test_migrations_run_in_order_and_a_clean_stop_ends_services_in_reverse_order_before_engines(
