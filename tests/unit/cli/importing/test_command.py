@@ -16,8 +16,9 @@ from headrace.cli.importing.command import ROWS_REJECTED, Options, run_import
 from headrace.cli.importing.run import WrongFile
 from headrace.cli.importing.sender import ImportFailed
 from headrace.cli.importing.source import UnreadableFile
-from tests.unit.cli.importing.fake_ingest import Answer, FakeIngest, serving
+from tests.unit.cli.importing.fake_ingest import FakeIngest, serving
 from tests.unit.cli.importing.shop import HEADER, mapping
+from tests.unit.cli.json_server import Answer
 
 RECEIPTS = 3000
 
