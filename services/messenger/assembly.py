@@ -1,0 +1,143 @@
+"""The messenger put together on given engines: `main` runs it on real ones, tests with their own clock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from headrace.contracts.instant import Millis
+from headrace.contracts.topics import DEAD_LETTERS, MESSAGES, MESSENGER_GROUP, PROFILE_EVENTS, SEGMENT_CHANGES
+from headrace.log.port import Log
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.partitions import PartitionRunner
+from services.messenger.api import Services, build_app
+from services.messenger.changes import Changes, DeadLetters
+from services.messenger.claims import Claims
+from services.messenger.definitions import Definitions
+from services.messenger.janitor import Janitor
+from services.messenger.outbox import OutcomeOutbox
+from services.messenger.profile_events import ProfileEvents
+from services.messenger.providers.port import Provider
+from services.messenger.public import public_routes, unsubscribe_link
+from services.messenger.reports import Reports
+from services.messenger.sender import Sender
+from services.messenger.settings import Settings
+from services.messenger.store import Pool, Positions, open_store
+from services.messenger.unsubscribe import Unsubscribes
+from services.messenger.worker import PartitionWorker
+
+
+@dataclass(frozen=True, slots=True)
+class Messenger:
+    """Every part of one messenger process."""
+
+    app: FastAPI
+    worker: PartitionWorker
+    sender: Sender
+    janitor: Janitor
+    claims: Claims
+    unsubscribes: Unsubscribes
+    log: Log
+    settings: Settings
+    metrics: Metrics
+
+    async def follow(self) -> None:
+        """Take part in the group and work on the partitions it gives us, until cancelled."""
+        common = self.settings.common
+        topics = [common.topic(SEGMENT_CHANGES.name), common.topic(PROFILE_EVENTS.name)]
+        member = await self.log.join(MESSENGER_GROUP, topics, common.partitions)
+        self.worker.follow(member)
+        try:
+            await PartitionRunner(member, self.worker.work, self.metrics).run()
+        finally:
+            await member.leave()
+
+    def background(self) -> list[Awaitable[None]]:
+        """What runs beside the HTTP server."""
+        return [self.follow(), self.sender.run(), self.janitor.run()]
+
+
+async def assemble(
+    settings: Settings,
+    log: Log,
+    pool: Pool,
+    providers: Mapping[str, Provider],
+    *,
+    clock: Callable[[], Millis],
+) -> Messenger:
+    """Wire the parts. The schema is migrated and the topics exist."""
+    common = settings.common
+    metrics = Metrics("messenger")
+    store = await open_store(pool, common.partitions)
+    definitions = Definitions(pool)
+    outbox = OutcomeOutbox(pool, partitions=common.partitions, epoch=store.epoch)
+    positions = Positions(pool)
+    dead_letters = DeadLetters(log, common.topic(DEAD_LETTERS.name), metrics)
+    claims = Claims(
+        pool,
+        definitions,
+        outbox,
+        providers,
+        store.keyring,
+        metrics,
+        unsubscribe_url=unsubscribe_link(settings.public_url, store.keyring),
+        phone_region=settings.phone_region,
+    )
+    pending, outcome = Signal(), Signal()
+    changes = Changes(
+        common.topic(SEGMENT_CHANGES.name),
+        positions,
+        definitions,
+        outbox,
+        dead_letters,
+        metrics,
+        clock=clock,
+        on_pending=pending,
+        on_outcome=outcome,
+    )
+    profile_events = ProfileEvents(common.topic(PROFILE_EVENTS.name), positions, dead_letters, clock=clock)
+    worker = PartitionWorker(
+        log,
+        positions,
+        outbox,
+        (changes, profile_events),
+        metrics,
+        outcomes_topic=common.topic(MESSAGES.name),
+    )
+    sender = Sender(claims, providers, clock=clock, on_outcome=outcome, concurrency=settings.send_concurrency)
+    janitor = Janitor(
+        claims, outbox, clock=clock, keep_ms=common.rollback_horizon_ms, on_pending=pending, on_outcome=outcome
+    )
+    pending.connect(sender.wake)
+    outcome.connect(worker.wake)
+
+    async def database() -> None:
+        await asyncio.wait_for(pool.fetchval("SELECT 1"), 5)
+
+    async def event_log() -> None:
+        await asyncio.wait_for(log.bounds(common.topic(MESSAGES.name), 0), 5)
+
+    unsubscribes = Unsubscribes(pool, outbox)
+    app = build_app(
+        Services(definitions, Reports(pool), clock, pending),
+        public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
+        admin_token=common.admin_token,
+        metrics=metrics,
+        checks={"database": database, "log": event_log},
+    )
+    return Messenger(app, worker, sender, janitor, claims, unsubscribes, log, settings, metrics)
+
+
+class Signal:
+    """A call that is connected once both sides exist."""
+
+    def __init__(self) -> None:
+        self._receiver: Callable[[], None] | None = None
+
+    def connect(self, receiver: Callable[[], None]) -> None:
+        self._receiver = receiver
+
+    def __call__(self) -> None:
+        if self._receiver is not None:
+            self._receiver()

@@ -1,0 +1,149 @@
+"""Applies segment changes: what starts a campaign becomes an entry and a pending message."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from headrace.contracts.campaign import CampaignDefinition
+from headrace.contracts.dead_letter import DeadLetter
+from headrace.contracts.headers import TRACEPARENT, cloud_event, header
+from headrace.contracts.ids import content_id
+from headrace.contracts.instant import Millis
+from headrace.contracts.segment_change import SegmentChange
+from headrace.log.port import Log, NewRecord, Record
+from headrace.runtime.metrics import Metrics
+from services.messenger import ledger
+from services.messenger.decide import decide
+from services.messenger.definitions import Definitions
+from services.messenger.input import Batch
+from services.messenger.ledger import NewEntry
+from services.messenger.outbox import SOURCE, OutcomeOutbox
+from services.messenger.store import Position, Positions
+
+_decoder = msgspec.json.Decoder(SegmentChange)
+_NEEDED = ("segment_id", "reason", "entry_id")
+
+
+class Undecodable(ValueError):
+    """The record is no segment change."""
+
+
+class Changes:
+    """Handler of `cdp.segment-changes`. One transaction a batch."""
+
+    lazy_seconds = 0.0
+
+    def __init__(
+        self,
+        topic: str,
+        positions: Positions,
+        definitions: Definitions,
+        outbox: OutcomeOutbox,
+        dead_letters: "DeadLetters",
+        metrics: Metrics,
+        *,
+        clock: Callable[[], Millis],
+        on_pending: Callable[[], None],
+        on_outcome: Callable[[], None],
+    ) -> None:
+        self.topic = topic
+        self._positions = positions
+        self._definitions = definitions
+        self._outbox = outbox
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+        self._clock = clock
+        self._on_pending = on_pending
+        self._on_outcome = on_outcome
+
+    async def apply(self, partition: int, batch: Batch, expected: Position) -> bool:
+        entered = []
+        for record in batch.records:
+            try:
+                change = decode_change(record.value)
+            except Undecodable as error:
+                await self._dead_letters.put(record, "undecodable", str(error), self._clock())
+                continue
+            if change.event == "Audience Entered":
+                entered.append((change, _trace(record)))
+        now = self._clock()
+        async with self._positions.advance(self.topic, partition, expected, batch.position) as connection:
+            segments = {str(change.properties["segment_id"]) for change, _ in entered}
+            campaigns = await self._definitions.live_campaigns(connection, segments) if segments else []
+            new = await ledger.record(connection, _decisions(entered, campaigns, now), now)
+            skipped = [entry for entry in new if entry.decision.skip is not None]
+            await self._outbox.append(connection, [ledger.skipped_at_entry(e, now) for e in skipped], now)
+        self._announce(new, bool(skipped))
+        return True
+
+    async def save(self, partition: int, expected: Position, position: Position) -> None:
+        async with self._positions.advance(self.topic, partition, expected, position):
+            return
+
+    def _announce(self, new: Sequence[NewEntry], any_skipped: bool) -> None:
+        for entry in new:
+            status = "skipped" if entry.decision.skip else "pending"
+            self._metrics.messages.labels(entry.decision.campaign_id, entry.decision.channel, status).inc()
+        if new:
+            self._on_pending()
+        if any_skipped:
+            self._on_outcome()
+
+
+class DeadLetters:
+    """Sets records aside that cannot be read, so that their partition goes on."""
+
+    def __init__(self, log: Log, topic: str, metrics: Metrics) -> None:
+        self._log = log
+        self._topic = topic
+        self._metrics = metrics
+
+    async def put(self, record: Record, reason: str, detail: str, now: Millis) -> None:
+        """Durable when it returns. The id comes from where the record stands: a repeat is recognisable."""
+        letter = DeadLetter(
+            id=content_id("d", record.topic, record.partition, record.offset),
+            reason=reason,
+            detail=detail,
+            origin_topic=record.topic,
+            raw=record.value or b"",
+            at=now,
+            origin_partition=record.partition,
+            origin_offset=record.offset,
+            service=SOURCE,
+        )
+        headers = cloud_event(kind="dead-letter.v1", event_id=letter.id, source=SOURCE)
+        await self._log.append(
+            self._topic, record.partition, [NewRecord(record.key, msgspec.json.encode(letter), headers)]
+        )
+        self._metrics.dead_letters.labels(reason).inc()
+
+
+def decode_change(value: bytes | None) -> SegmentChange:
+    """Raises Undecodable for what is no segment change with the properties that campaigns need."""
+    try:
+        change = _decoder.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Undecodable(str(error)) from error
+    missing = [name for name in _NEEDED if not isinstance(change.properties.get(name), str)]
+    if missing:
+        raise Undecodable(f"properties lack {', '.join(missing)}")
+    return change
+
+
+def _decisions(
+    entered: Sequence[tuple[SegmentChange, str | None]],
+    campaigns: Sequence[tuple[CampaignDefinition, int]],
+    now: Millis,
+) -> list[NewEntry]:
+    found = []
+    for change, trace in entered:
+        for campaign, version in campaigns:
+            decision = decide(change, campaign, version, now=now)
+            if decision is not None:
+                found.append(NewEntry(decision, trace))
+    return found
+
+
+def _trace(record: Record) -> str | None:
+    value = header(record.headers, TRACEPARENT)
+    return value.decode("ascii", "replace") if value else None

@@ -1,0 +1,262 @@
+"""Claiming due messages, settling them, and recovering claims whose process is gone: a transaction each."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from headrace.contracts.instant import Millis
+from headrace.contracts.message import Outcome
+from headrace.runtime.metrics import Metrics
+from services.messenger import ledger
+from services.messenger.address import address_for
+from services.messenger.consent import Suppression
+from services.messenger.customer import Customer
+from services.messenger.customers import load_customers, roots_of
+from services.messenger.definitions import Definitions
+from services.messenger.ledger import Prepared
+from services.messenger.outbox import OutcomeOutbox
+from services.messenger.prepare import Due, Ready, Recipient, Settled, prepare
+from services.messenger.providers.port import Accepted, NotSent, Outgoing, Provider, Refused, SendResult
+from services.messenger.store import Connection, Pool
+from services.messenger.tokens import Keyring
+
+GONE_MS = 60_000
+GONE_IDEMPOTENT_MS = 10_000
+_FIRST_BACKOFF_MS = 500
+_LAST_BACKOFF_MS = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A message that this process alone may send now; `attempt` tells its claim from an earlier one."""
+
+    outgoing: Outgoing
+    campaign_id: str
+    channel: str
+    attempt: int
+    entered_at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What one claim found: how many messages were due, and those that are to be sent."""
+
+    due: int
+    claims: Sequence[Claim]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What the provider said about a claim."""
+
+    claim: Claim
+    result: SendResult
+
+
+class Claims:
+    """The ledger as the sender uses it."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        definitions: Definitions,
+        outbox: OutcomeOutbox,
+        providers: Mapping[str, Provider],
+        keyring: Keyring,
+        metrics: Metrics,
+        *,
+        unsubscribe_url: Callable[[str], str],
+        phone_region: str | None,
+    ) -> None:
+        self._pool = pool
+        self._definitions = definitions
+        self._outbox = outbox
+        self._providers = providers
+        self._keyring = keyring
+        self._metrics = metrics
+        self._unsubscribe_url = unsubscribe_url
+        self._phone_region = phone_region
+
+    async def claim(self, limit: int, now: Millis) -> Claimed:
+        """Take up to `limit` due messages: consent, address, suppression and text are settled in the same
+        transaction that claims them. Messages that must not be sent become skipped or failed."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            dues = await ledger.take_due(connection, limit, now)
+            if not dues:
+                return Claimed(0, ())
+            prepared = await self._prepare(connection, dues, now)
+            await ledger.write_claims(connection, prepared, now)
+            settled = [(p, p.fate) for p in prepared if isinstance(p.fate, Settled)]
+            outcomes = [ledger.settled_outcome(p, fate, now) for p, fate in settled if fate.reason != "no_profile"]
+            await self._outbox.append(connection, outcomes, now)
+        claims = [_claim(p, p.fate) for p in prepared if isinstance(p.fate, Ready)]
+        for p, fate in settled:
+            self._count(p.due.campaign_id, p.due.channel, fate.status)
+        for claim in claims:
+            self._count(claim.campaign_id, claim.channel, "claimed")
+        return Claimed(len(dues), claims)
+
+    async def settle(self, settlements: Sequence[Settlement], now: Millis) -> Sequence[bool]:
+        """Write what providers said, and publish what is final. False for a claim that was taken away meanwhile
+        (its process was believed gone): another attempt answers for that message."""
+        rows = [_settlement_row(s, now) for s in sorted(settlements, key=lambda s: s.claim.outgoing.id)]
+        async with self._pool.acquire() as connection, connection.transaction():
+            written = await connection.fetch(_SETTLE, *zip(*rows, strict=True), now)
+            outcomes = [
+                ledger.outcome_of(row, _outcome(row["status"]), now, reason=row["reason"])
+                for row in written
+                if row["status"] != "pending" and row["erased_at"] is None
+            ]
+            await self._outbox.append(connection, outcomes, now)
+        done = {row["id"]: row["status"] for row in written}
+        for s in settlements:
+            self._observe(s, done.get(s.claim.outgoing.id), now)
+        return [s.claim.outgoing.id in done for s in settlements]
+
+    async def recover(self, now: Millis) -> int:
+        """Claims whose process is gone: unknown, since the provider may have the message; pending again where
+        the provider knows a repeated id. Returns how many are pending again."""
+        idempotent = [(channel, p.name) for channel, p in self._providers.items() if p.idempotent]
+        channels, names = [c for c, _ in idempotent], [n for _, n in idempotent]
+        async with self._pool.acquire() as connection, connection.transaction():
+            again = await connection.fetch(_RECOVER_IDEMPOTENT, now - GONE_IDEMPOTENT_MS, channels, names, now)
+            lost = await connection.fetch(_RECOVER_LOST, now - GONE_MS, channels, names, now)
+            outcomes = [
+                ledger.outcome_of(row, "unknown", now, reason=row["reason"])
+                for row in lost
+                if row["erased_at"] is None
+            ]
+            await self._outbox.append(connection, outcomes, now)
+        for row in lost:
+            self._count(row["campaign_id"], row["channel"], "unknown")
+        return len(again)
+
+    async def _prepare(self, connection: Connection, dues: Sequence[Due], now: Millis) -> list[Prepared]:
+        roots = await roots_of(connection, (due.profile_id for due in dues))
+        campaigns = await self._definitions.campaign_versions(
+            connection, ((due.campaign_id, due.campaign_version) for due in dues)
+        )
+        templates = await self._definitions.current_templates(connection, (due.template_id for due in dues))
+        prepared = []
+        for due, recipient, address_hash in await self._recipients(connection, dues, roots):
+            fate = prepare(
+                due,
+                campaigns[due.campaign_id, due.campaign_version],
+                templates.get(due.template_id),
+                recipient,
+                unsubscribe_url=self._unsubscribe_url,
+                now=now,
+            )
+            provider = self._providers[due.channel].name
+            prepared.append(Prepared(due, roots[due.profile_id], fate, provider, address_hash))
+        return prepared
+
+    async def _recipients(
+        self, connection: Connection, dues: Sequence[Due], roots: Mapping[str, str]
+    ) -> list[tuple[Due, Recipient, str | None]]:
+        """Each message with its customer, address and suppressions, and the address' hash."""
+        customers = await load_customers(connection, roots.values())
+        found = []
+        for due in dues:
+            customer = customers.get(roots[due.profile_id])
+            address = self._address(due.channel, customer)
+            address_hash = self._keyring.address_hash(due.channel, address) if address else None
+            found.append((due, customer, address, address_hash))
+        suppressed = await _suppressions(connection, (key for *_, key in found if key is not None))
+        return [
+            (due, Recipient(customer, address, suppressed.get((due.channel, key or ""), ())), key)
+            for due, customer, address, key in found
+        ]
+
+    def _address(self, channel: str, customer: Customer | None) -> str | None:
+        if customer is None:
+            return None
+        return address_for(channel, customer.traits, customer.identifiers, phone_region=self._phone_region)
+
+    def _observe(self, settlement: Settlement, status: str | None, now: Millis) -> None:
+        claim = settlement.claim
+        if status is None:
+            self._metrics.fenced.labels("claims").inc()
+            return
+        self._count(claim.campaign_id, claim.channel, status)
+        if status == "accepted":
+            seconds = max(0, now - claim.entered_at) / 1000
+            self._metrics.entry_to_provider.labels(claim.channel).observe(seconds)
+
+    def _count(self, campaign_id: str, channel: str, status: str) -> None:
+        self._metrics.messages.labels(campaign_id, channel, status).inc()
+
+
+async def _suppressions(connection: Connection, hashes: Iterable[str]) -> dict[tuple[str, str], list[Suppression]]:
+    rows = await connection.fetch(
+        "SELECT channel, address_hash, reason, at FROM suppression WHERE address_hash = ANY($1::text[])",
+        sorted(set(hashes)),
+    )
+    found: dict[tuple[str, str], list[Suppression]] = {}
+    for row in rows:
+        found.setdefault((row["channel"], row["address_hash"]), []).append(Suppression(row["reason"], row["at"]))
+    return found
+
+
+def _claim(prepared: Prepared, ready: Ready) -> Claim:
+    due = prepared.due
+    return Claim(ready.outgoing, due.campaign_id, due.channel, due.attempt + 1, due.entered_at)
+
+
+def _settlement_row(settlement: Settlement, now: Millis) -> tuple[object, ...]:
+    """(id, attempt, status, reason, provider's id, due)."""
+    claim, result = settlement.claim, settlement.result
+    key = (claim.outgoing.id, claim.attempt)
+    if isinstance(result, Accepted):
+        return (*key, "accepted", None, result.provider_message_id, now)
+    if isinstance(result, Refused):
+        return (*key, "failed", result.reason, None, now)
+    if isinstance(result, NotSent):
+        wait = result.retry_after_ms if result.retry_after_ms is not None else backoff_ms(claim.attempt)
+        return (*key, "pending", result.reason, None, now + wait)
+    return (*key, "unknown", result.reason, None, now)
+
+
+def backoff_ms(attempt: int) -> int:
+    """The pause before the attempt after `attempt`: doubling from half a second to five minutes."""
+    return min(_FIRST_BACKOFF_MS << min(attempt - 1, 20), _LAST_BACKOFF_MS)
+
+
+def _outcome(status: str) -> Outcome:
+    outcomes: dict[str, Outcome] = {"accepted": "accepted", "failed": "failed", "unknown": "unknown"}
+    return outcomes[status]
+
+
+_OUTCOME_COLUMNS = """m.id, m.channel, m.profile_id, m.campaign_id, m.campaign_version, m.entry_id, m.step,
+    m.provider, m.provider_message_id, m.status, m.reason, m.erased_at, e.segment_id, e.traceparent"""
+
+# A late word of the provider still settles a message that was declared unknown, but sends nothing again.
+_SETTLE = f"""
+    UPDATE message m SET status = r.status, reason = r.reason, due_at = r.due_at,
+        provider_message_id = r.provider_message_id,
+        settled_at = CASE r.status WHEN 'pending' THEN NULL ELSE $7 END
+    FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[])
+         AS r (id, attempt, status, reason, provider_message_id, due_at),
+         entry e
+    WHERE m.id = r.id AND m.attempt = r.attempt
+        AND (m.status = 'claimed' OR m.status = 'unknown' AND r.status IN ('accepted', 'failed'))
+        AND e.campaign_id = m.campaign_id AND e.entry_id = m.entry_id
+    RETURNING {_OUTCOME_COLUMNS}
+"""  # noqa: S608
+_RECOVER_IDEMPOTENT = """
+    UPDATE message SET status = 'pending', reason = 'process_gone', due_at = $4
+    WHERE id IN (
+        SELECT id FROM message WHERE status = 'claimed' AND claimed_at < $1
+            AND (channel, provider) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+        FOR UPDATE SKIP LOCKED)
+    RETURNING id
+"""
+_RECOVER_LOST = f"""
+    UPDATE message m SET status = 'unknown', reason = 'process_gone', settled_at = $4
+    FROM entry e
+    WHERE m.id IN (
+        SELECT id FROM message WHERE status = 'claimed' AND claimed_at < $1
+            AND (channel, provider) NOT IN (SELECT * FROM unnest($2::text[], $3::text[]))
+        FOR UPDATE SKIP LOCKED)
+    AND e.campaign_id = m.campaign_id AND e.entry_id = m.entry_id
+    RETURNING {_OUTCOME_COLUMNS}
+"""  # noqa: S608

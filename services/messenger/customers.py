@@ -1,0 +1,50 @@
+"""Customers as the profile service shows them: its contract views, read inside the claim's transaction."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from services.messenger.consent import Consent
+from services.messenger.customer import Customer
+from services.messenger.store import Connection
+
+
+async def roots_of(connection: Connection, profile_ids: Iterable[str]) -> dict[str, str]:
+    """The root of each id; an id that was never merged away is its own."""
+    ids = sorted(set(profile_ids))
+    rows = await connection.fetch(
+        "SELECT profile_id, root FROM profiles.alias_v1 WHERE profile_id = ANY($1::text[])", ids
+    )
+    return {profile_id: profile_id for profile_id in ids} | {row["profile_id"]: row["root"] for row in rows}
+
+
+async def family_of(connection: Connection, profile_id: str) -> list[str]:
+    """Every id that means the same customer as `profile_id`."""
+    root = (await roots_of(connection, [profile_id]))[profile_id]
+    rows = await connection.fetch("SELECT profile_id FROM profiles.alias_v1 WHERE root = $1", root)
+    return [root, *(row["profile_id"] for row in rows)]
+
+
+async def load_customers(connection: Connection, roots: Iterable[str]) -> dict[str, Customer]:
+    """The customers of these roots; one that was erased or never existed is left out."""
+    rows = await connection.fetch(
+        """SELECT id, traits::text AS traits, computed::text AS computed, tags::text AS tags,
+                  consents::text AS consents, identifiers::text AS identifiers, time_zone
+           FROM profiles.profile_v1 WHERE id = ANY($1::text[])""",
+        sorted(set(roots)),
+    )
+    return {row["id"]: _customer(row) for row in rows}
+
+
+def _customer(row: Any) -> Customer:
+    consents = msgspec.json.decode(row["consents"] or "{}")
+    return Customer(
+        id=row["id"],
+        traits=msgspec.json.decode(row["traits"] or "{}"),
+        computed=msgspec.json.decode(row["computed"] or "{}"),
+        tags=msgspec.json.decode(row["tags"] or "[]"),
+        consents={name: Consent(value["status"], int(value["time"])) for name, value in consents.items()},
+        identifiers=msgspec.json.decode(row["identifiers"] or "[]"),
+        time_zone=row["time_zone"],
+    )

@@ -1,0 +1,158 @@
+"""Campaigns and templates as stored: every version is kept, since messages name the one they began with."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from headrace.contracts.campaign import CampaignDefinition, parse_campaign, parse_template
+from headrace.contracts.instant import Millis
+from services.messenger.render import Template
+from services.messenger.store import Connection, Pool
+
+Kind = Literal["campaign", "template"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A definition's current version. `state` is a campaign's own; a template's is `live`."""
+
+    id: str
+    version: int
+    state: str
+    body: Mapping[str, Any]
+    updated_at: Millis
+
+
+_CURRENT = """
+    SELECT d.id, d.version, d.state, v.body::text AS body, d.updated_at
+    FROM definition d JOIN definition_version v USING (kind, id, version)
+    WHERE d.kind = $1 AND d.state <> 'deleted'
+"""
+
+
+class Definitions:
+    """Reads and writes definitions. Versions never change, so that parsed ones are kept in memory."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._campaigns: dict[tuple[str, int], CampaignDefinition] = {}
+        self._templates: dict[tuple[str, int], Template] = {}
+
+    async def put(self, kind: Kind, definition: CampaignDefinition | Template, now: Millis) -> Stored:
+        """Store it as the next version; what is unchanged keeps its version."""
+        body = definition.model_dump(mode="json")
+        state = definition.state if isinstance(definition, CampaignDefinition) else "live"
+        segment = definition.trigger.segment if isinstance(definition, CampaignDefinition) else None
+        text = msgspec.json.encode(body).decode()
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                """INSERT INTO definition (kind, id, version, state, updated_at) VALUES ($1, $2, 0, 'deleted', $3)
+                   ON CONFLICT DO NOTHING""",
+                kind,
+                definition.id,
+                now,
+            )
+            row = await connection.fetchrow(
+                """SELECT d.version, d.state, d.updated_at, v.body = $3::jsonb AS same
+                   FROM definition d LEFT JOIN definition_version v USING (kind, id, version)
+                   WHERE kind = $1 AND id = $2 FOR UPDATE OF d""",
+                kind,
+                definition.id,
+                text,
+            )
+            if row is None:
+                raise LookupError(definition.id)
+            if row["same"] and row["state"] == state:
+                return Stored(definition.id, row["version"], state, body, row["updated_at"])
+            version = row["version"] + 1
+            await connection.execute(
+                "UPDATE definition SET version = $3, state = $4, trigger_segment = $5, updated_at = $6"
+                " WHERE kind = $1 AND id = $2",
+                *(kind, definition.id, version, state, segment, now),
+            )
+            await connection.execute(
+                "INSERT INTO definition_version VALUES ($1, $2, $3, $4, $5)",
+                *(kind, definition.id, version, text, now),
+            )
+        return Stored(definition.id, version, state, body, now)
+
+    async def get(self, kind: Kind, definition_id: str) -> Stored | None:
+        row = await self._pool.fetchrow(f"{_CURRENT} AND d.id = $2", kind, definition_id)
+        return None if row is None else _stored(row)
+
+    async def page(self, kind: Kind, after: str, limit: int) -> list[Stored]:
+        """Definitions with an id greater than `after`, in the order of their ids."""
+        rows = await self._pool.fetch(f"{_CURRENT} AND d.id > $2 ORDER BY d.id LIMIT $3", kind, after, limit)
+        return [_stored(row) for row in rows]
+
+    async def delete(self, kind: Kind, definition_id: str, now: Millis) -> bool:
+        """Forget it; its versions stay for the messages that name them. False when there was none."""
+        done = await self._pool.fetchval(
+            """UPDATE definition SET state = 'deleted', updated_at = $3
+               WHERE kind = $1 AND id = $2 AND state <> 'deleted' RETURNING true""",
+            *(kind, definition_id, now),
+        )
+        return bool(done)
+
+    async def campaigns_using(self, template_id: str) -> list[str]:
+        """Ids of campaigns, not deleted, whose current version sends this template."""
+        rows = await self._pool.fetch(_CURRENT, "campaign")
+        campaigns = [self._campaign(row["id"], row["version"], row["body"]) for row in rows]
+        return sorted(c.id for c in campaigns if any(s.send.template_id == template_id for s in c.steps))
+
+    async def live_campaigns(
+        self, connection: Connection, segment_ids: Iterable[str]
+    ) -> list[tuple[CampaignDefinition, int]]:
+        """The live campaigns that these segments trigger, with their versions, in the order of their ids."""
+        rows = await connection.fetch(
+            f"{_CURRENT} AND d.state = 'live' AND d.trigger_segment = ANY($2::text[]) ORDER BY d.id",
+            "campaign",
+            list(segment_ids),
+        )
+        return [(self._campaign(row["id"], row["version"], row["body"]), row["version"]) for row in rows]
+
+    async def campaign_versions(
+        self, connection: Connection, wanted: Iterable[tuple[str, int]]
+    ) -> dict[tuple[str, int], CampaignDefinition]:
+        """These versions of campaigns, whatever became of the campaigns since."""
+        keys = set(wanted)
+        missing = keys - self._campaigns.keys()
+        if missing:
+            rows = await connection.fetch(
+                """SELECT v.id, v.version, v.body::text AS body FROM definition_version v
+                   JOIN unnest($1::text[], $2::int[]) AS k (id, version) USING (id, version)
+                   WHERE v.kind = 'campaign'""",
+                [key[0] for key in missing],
+                [key[1] for key in missing],
+            )
+            for row in rows:
+                self._campaign(row["id"], row["version"], row["body"])
+        return {key: self._campaigns[key] for key in keys}
+
+    async def current_templates(
+        self, connection: Connection, ids: Iterable[str]
+    ) -> dict[str, tuple[Template, int]]:
+        """The current versions of these templates; one that does not exist is left out."""
+        rows = await connection.fetch(f"{_CURRENT} AND d.id = ANY($2::text[])", "template", sorted(set(ids)))
+        return {
+            row["id"]: (self._template(row["id"], row["version"], row["body"]), row["version"]) for row in rows
+        }
+
+    def _campaign(self, definition_id: str, version: int, body: str) -> CampaignDefinition:
+        key = (definition_id, version)
+        if key not in self._campaigns:
+            self._campaigns[key] = parse_campaign(msgspec.json.decode(body))
+        return self._campaigns[key]
+
+    def _template(self, definition_id: str, version: int, body: str) -> Template:
+        key = (definition_id, version)
+        if key not in self._templates:
+            self._templates[key] = parse_template(msgspec.json.decode(body))
+        return self._templates[key]
+
+
+def _stored(row: Any) -> Stored:
+    body = msgspec.json.decode(row["body"])
+    return Stored(row["id"], row["version"], row["state"], body, row["updated_at"])

@@ -1,0 +1,110 @@
+"""Reads one input partition contiguously from a stored position (DESIGN §4.3)."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from headrace.contracts.headers import EPOCH, SEQ, header
+from headrace.log.port import Log, OffsetOutOfRange, Record
+from headrace.runtime.contiguity import Verdict, judge
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.partitions import PartitionHalted
+from services.messenger.store import Position
+
+log = structlog.get_logger()
+
+_LAG_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records to apply, in order, and the position that stands behind them."""
+
+    records: Sequence[Record]
+    position: Position
+
+
+class ContiguousInput:
+    """Applies `last + 1`, drops what was seen, and on a hole lets everything pass until `last + 1` is sent
+    again: then nothing is applied, the position stands, and an alarm is raised. Records without a number
+    (ticks) pass and move only the offset."""
+
+    def __init__(self, log: Log, topic: str, partition: int, position: Position, metrics: Metrics) -> None:
+        self._log = log
+        self._topic = topic
+        self._partition = partition
+        self._metrics = metrics
+        self._position = position
+        self._offset = position.next_offset
+        self._gap = False
+        self._measured = 0.0
+
+    async def read(self, wait_ms: int) -> Batch:
+        """The next records; none after `wait_ms`. Raises PartitionHalted when the log no longer holds what
+        comes next."""
+        try:
+            records = await self._log.read(self._topic, self._partition, self._offset, wait_ms=wait_ms)
+        except OffsetOutOfRange as error:
+            raise PartitionHalted(
+                f"{self._topic}/{self._partition} does not hold offset {self._offset}: records were trimmed or "
+                "the log was replaced"
+            ) from error
+        apply = [record for record in records if self._admit(record)]
+        if records:
+            self._offset = records[-1].offset + 1
+            if not self._gap:
+                self._position = Position(self._offset, self._position.epoch, self._position.seq)
+        self._metrics.records.labels(self._topic, self._partition).inc(len(apply))
+        await self._measure()
+        return Batch(apply, self._position)
+
+    def _admit(self, record: Record) -> bool:
+        number = _number(record)
+        if number is None:
+            return False
+        epoch, seq = number
+        verdict = judge(self._position.epoch, self._position.seq, epoch, seq)
+        if verdict is Verdict.GAP:
+            self._alarm(seq)
+            return False
+        if verdict in (Verdict.DUPLICATE, Verdict.STALE_EPOCH):
+            self._metrics.duplicates.labels(self._topic).inc()
+            return False
+        if self._gap:
+            self._gap = False
+            self._metrics.halted.labels(self._partition).set(0)
+        self._position = Position(record.offset + 1, epoch, seq)
+        return True
+
+    def _alarm(self, seq: int) -> None:
+        if self._gap:
+            return
+        self._gap = True
+        self._metrics.gaps.labels(self._topic, self._partition).inc()
+        self._metrics.halted.labels(self._partition).set(1)
+        log.error(
+            "sequence_gap",
+            topic=self._topic,
+            partition=self._partition,
+            expected=self._position.seq + 1,
+            found=seq,
+            help="run `headrace republish`",
+        )
+
+    async def _measure(self) -> None:
+        now = time.monotonic()
+        if now - self._measured >= _LAG_SECONDS:
+            self._measured = now
+            bounds = await self._log.bounds(self._topic, self._partition)
+            lag = max(0, bounds.end - self._position.next_offset)
+            self._metrics.lag.labels(self._topic, self._partition).set(lag)
+
+
+def _number(record: Record) -> tuple[int, int] | None:
+    """(epoch, seq) of a store's output; None for a record without a number."""
+    epoch, seq = header(record.headers, EPOCH), header(record.headers, SEQ)
+    if epoch is None or seq is None or not (epoch.isdigit() and seq.isdigit()):
+        return None
+    return int(epoch), int(seq)

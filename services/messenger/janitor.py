@@ -1,0 +1,54 @@
+"""Housekeeping: recovers claims of processes that are gone, forgets outcomes published long ago."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from headrace.contracts.instant import Millis
+from services.messenger.claims import Claims
+from services.messenger.outbox import OutcomeOutbox
+
+log = structlog.get_logger()
+
+_RECOVER_SECONDS = 2.0
+_TRIM_EVERY = 30
+
+
+class Janitor:
+    """One per process; several do no harm."""
+
+    def __init__(
+        self,
+        claims: Claims,
+        outbox: OutcomeOutbox,
+        *,
+        clock: Callable[[], Millis],
+        keep_ms: Millis,
+        on_pending: Callable[[], None],
+        on_outcome: Callable[[], None],
+    ) -> None:
+        self._claims = claims
+        self._outbox = outbox
+        self._clock = clock
+        self._keep_ms = keep_ms
+        self._on_pending = on_pending
+        self._on_outcome = on_outcome
+
+    async def run(self) -> None:
+        """Look every two seconds until cancelled."""
+        rounds = 0
+        while True:
+            try:
+                await self.recover()
+                if rounds % _TRIM_EVERY == 0:
+                    await self._outbox.trim(self._clock() - self._keep_ms)
+            except Exception as error:
+                log.warning("housekeeping_failed", error=type(error).__name__, exc_info=error)
+            rounds += 1
+            await asyncio.sleep(_RECOVER_SECONDS)
+
+    async def recover(self) -> None:
+        if await self._claims.recover(self._clock()):
+            self._on_pending()
+        self._on_outcome()

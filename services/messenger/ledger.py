@@ -1,0 +1,185 @@
+"""The ledger: one entry per (campaign, entry), one message per (campaign, entry, step), and their states.
+
+Functions here write inside the caller's transaction; who calls them decides what is committed together.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import msgspec
+
+from headrace.contracts.ids import outcome_message_id
+from headrace.contracts.instant import Millis
+from headrace.contracts.message import MessageOutcome, Outcome
+from services.messenger.decide import Decision
+from services.messenger.outbox import NewOutcome
+from services.messenger.prepare import Due, Ready, Settled
+from services.messenger.store import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """A decision, and the trace of the change that it answers."""
+
+    decision: Decision
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A due message with its fate: `profile_id` is the customer's root now."""
+
+    due: Due
+    profile_id: str
+    fate: Ready | Settled
+    provider: str
+    address_hash: str | None
+
+
+async def record(connection: Connection, entries: Sequence[NewEntry], now: Millis) -> list[NewEntry]:
+    """Store decisions; return those that were not there before."""
+    unique = {(e.decision.campaign_id, e.decision.entry_id): e for e in reversed(entries)}
+    # one order for all: two partitions never wait for each other in a circle
+    rows = [_entry_row(unique[key], now) for key in sorted(unique)]
+    inserted = await connection.fetch(_INSERT_ENTRIES, *zip(*rows, strict=True)) if rows else []
+    new = [unique[row["campaign_id"], row["entry_id"]] for row in inserted]
+    await connection.executemany(_INSERT_MESSAGE, [_message_row(entry.decision, now) for entry in new])
+    return new
+
+
+async def take_due(connection: Connection, limit: int, now: Millis) -> list[Due]:
+    """Lock due messages that nobody else is taking. Those of paused campaigns wait."""
+    rows = await connection.fetch(_TAKE_DUE, limit, now)
+    return [_due(row) for row in rows]
+
+
+async def write_claims(connection: Connection, prepared: Sequence[Prepared], now: Millis) -> None:
+    """Write what `prepare` decided: claimed with everything that is needed to send, or settled."""
+    ready = [(p, p.fate) for p in prepared if isinstance(p.fate, Ready)]
+    settled = [(p, p.fate) for p in prepared if isinstance(p.fate, Settled)]
+    await connection.executemany(_CLAIM, [_claim_row(p, fate, now) for p, fate in ready])
+    await connection.executemany(
+        "UPDATE message SET status = $2, reason = $3, profile_id = $4, settled_at = $5 WHERE id = $1",
+        [(p.due.id, fate.status, fate.reason, p.profile_id, now) for p, fate in settled],
+    )
+
+
+async def follow_merge(connection: Connection, loser: str, winner: str) -> None:
+    """The loser's messages are the winner's from now on."""
+    await connection.execute("UPDATE message SET profile_id = $2 WHERE profile_id = $1", loser, winner)
+
+
+async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis) -> None:
+    """Cancel what waits and forget what is personal. The fact that something was sent stays, without whom."""
+    ids = sorted(set(profile_ids))
+    await connection.execute(
+        """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, erased_at = $2,
+               reason = CASE status WHEN 'pending' THEN 'erased' ELSE reason END,
+               settled_at = CASE status WHEN 'pending' THEN $2 ELSE settled_at END,
+               status = CASE status WHEN 'pending' THEN 'skipped' ELSE status END
+           WHERE profile_id = ANY($1::text[])""",
+        *(ids, now),
+    )
+    await connection.execute(
+        "UPDATE entry SET computed = '{}' WHERE (campaign_id, entry_id) IN"
+        " (SELECT campaign_id, entry_id FROM message WHERE profile_id = ANY($1::text[]))",
+        ids,
+    )
+
+
+def outcome_of(
+    row: Any, outcome: Outcome, at: Millis, *, reason: str | None = None, occurrence: int = 0
+) -> NewOutcome:
+    """An outcome of a message joined with its entry."""
+    return NewOutcome(
+        MessageOutcome(
+            message_id=outcome_message_id(row["id"], outcome, "", occurrence),
+            id=row["id"],
+            outcome=outcome,
+            channel=row["channel"],
+            profile_id=row["profile_id"],
+            campaign_id=row["campaign_id"],
+            campaign_version=row["campaign_version"],
+            entry_id=row["entry_id"],
+            step=row["step"],
+            at=at,
+            segment_id=row["segment_id"],
+            reason=reason,
+            provider=row["provider"],
+            provider_message_id=row["provider_message_id"],
+        ),
+        row["traceparent"],
+    )
+
+
+def skipped_at_entry(entry: NewEntry, at: Millis) -> NewOutcome:
+    """The outcome of a decision that was settled as it was made."""
+    row = {**asdict(entry.decision), "traceparent": entry.traceparent, **_NO_PROVIDER}
+    return outcome_of(row, "skipped", at, reason=entry.decision.skip)
+
+
+def settled_outcome(prepared: Prepared, fate: Settled, at: Millis) -> NewOutcome:
+    """The outcome of a due message that is not sent."""
+    row = {**asdict(prepared.due), "profile_id": prepared.profile_id, **_NO_PROVIDER}
+    return outcome_of(row, fate.status, at, reason=fate.reason)
+
+
+_NO_PROVIDER = {"provider": None, "provider_message_id": None}
+_INSERT_ENTRIES = """
+    INSERT INTO entry (campaign_id, entry_id, campaign_version, profile_id, segment_id, segment_name, computed,
+        traceparent, entered_at, created_at)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
+        $8::text[], $9::bigint[], $10::bigint[])
+    ON CONFLICT DO NOTHING RETURNING campaign_id, entry_id
+"""
+_INSERT_MESSAGE = """
+    INSERT INTO message (id, campaign_id, entry_id, step, campaign_version, profile_id, channel, template_id,
+        status, reason, due_at, created_at, settled_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)
+"""
+_TAKE_DUE = """
+    SELECT m.id, m.campaign_id, m.campaign_version, d.state AS campaign_state, m.entry_id, m.step, m.profile_id,
+        m.channel, m.template_id, m.attempt, e.entered_at, e.segment_id, e.segment_name,
+        e.computed::text AS computed, e.traceparent
+    FROM message m
+    JOIN entry e USING (campaign_id, entry_id)
+    JOIN definition d ON d.kind = 'campaign' AND d.id = m.campaign_id AND d.state IN ('live', 'deleted')
+    WHERE m.status = 'pending' AND m.due_at <= $2
+    ORDER BY m.due_at LIMIT $1
+    FOR UPDATE OF m SKIP LOCKED
+"""
+_CLAIM = """
+    UPDATE message SET status = 'claimed', attempt = attempt + 1, claimed_at = $2, profile_id = $3, provider = $4,
+        template_version = $5, address = $6, address_hash = $7, subject = $8, text = $9, html = $10
+    WHERE id = $1
+"""
+
+
+def _entry_row(entry: NewEntry, now: Millis) -> tuple[object, ...]:
+    decision = entry.decision
+    return (
+        *(decision.campaign_id, decision.entry_id, decision.campaign_version, decision.profile_id),
+        *(decision.segment_id, decision.segment_name, msgspec.json.encode(decision.computed).decode()),
+        *(entry.traceparent, decision.entered_at, now),
+    )
+
+
+def _message_row(decision: Decision, now: Millis) -> tuple[object, ...]:
+    status, settled_at = ("skipped", now) if decision.skip else ("pending", None)
+    return (
+        *(decision.id, decision.campaign_id, decision.entry_id, decision.step, decision.campaign_version),
+        *(decision.profile_id, decision.channel, decision.template_id, status, decision.skip, now, settled_at),
+    )
+
+
+def _claim_row(prepared: Prepared, ready: Ready, now: Millis) -> tuple[object, ...]:
+    out = ready.outgoing
+    return (
+        *(prepared.due.id, now, prepared.profile_id, prepared.provider, ready.template_version),
+        *(out.to, prepared.address_hash, out.subject, out.text, out.html),
+    )
+
+
+def _due(row: Any) -> Due:
+    return Due(**{**dict(row), "computed": msgspec.json.decode(row["computed"])})

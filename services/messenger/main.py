@@ -1,0 +1,61 @@
+"""Starts the messenger: chooses adapters, serves until told to stop."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from headrace.contracts.errors import HeadraceError
+from headrace.log.connect import connect_log
+from headrace.log.topics import ensure_topics
+from headrace.runtime.lifecycle import serve
+from headrace.runtime.logging import configure_logging
+from headrace.runtime.migrations import migrate
+from headrace.runtime.postgres import connect_pool
+from headrace.runtime.settings import Environment
+from services.messenger.assembly import assemble
+from services.messenger.providers.choose import choose_providers
+from services.messenger.settings import Settings, read_settings
+
+SCHEMA = "messenger"
+MIGRATIONS = Path(__file__).parent / "migrations"
+_POOL_SIZE = 16
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of `python -m services.messenger [migrate]`."""
+    try:
+        env = Environment(os.environ)
+        configure_logging("messenger", json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
+        if list(arguments) == ["migrate"]:
+            uvloop.run(migrate(env.text("HEADRACE_DATABASE_URL"), schema=SCHEMA, scripts=MIGRATIONS))
+            return 0
+        return uvloop.run(run(read_settings(env)))
+    except HeadraceError as error:
+        print(f"messenger: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+async def run(settings: Settings) -> int:
+    """Serve until stopped."""
+    common = settings.common
+    providers = choose_providers(settings.email_url, settings.sms_url, settings.data_dir)
+    log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
+    pool = await connect_pool(settings.database_url, schema=SCHEMA, max_size=_POOL_SIZE)
+    try:
+        await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
+        messenger = await assemble(settings, log, pool, providers, clock=now_ms)
+        return await serve(messenger.app, host=common.host, port=settings.port, background=messenger.background())
+    finally:
+        for provider in providers.values():
+            await provider.close()
+        await log.close()
+        await asyncio.wait_for(pool.close(), 10)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000

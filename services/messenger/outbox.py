@@ -1,0 +1,117 @@
+"""The messenger's outbox: outcomes of messages, numbered densely per partition, published by its owner."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from headrace.contracts.headers import cloud_event, store_output
+from headrace.contracts.instant import Millis
+from headrace.contracts.message import MessageOutcome
+from headrace.contracts.topics import partition_of
+from headrace.log.port import NewRecord
+from headrace.runtime.publisher import OutboxRecord, Published
+from services.messenger.store import Connection, Pool
+
+SOURCE = "messenger"
+
+
+@dataclass(frozen=True, slots=True)
+class NewOutcome:
+    """An outcome to publish, and the trace it belongs to."""
+
+    outcome: MessageOutcome
+    traceparent: str | None = None
+
+
+class OutcomeOutbox:
+    """Keeps `headrace.runtime.publisher.Outbox` for the topic of outcomes."""
+
+    def __init__(self, pool: Pool, *, partitions: int, epoch: int) -> None:
+        self._pool = pool
+        self._partitions = partitions
+        self._epoch = epoch
+
+    async def append(self, connection: Connection, outcomes: Sequence[NewOutcome], now: Millis) -> None:
+        """Number and store outcomes. Call it as late in the transaction as possible: the counters of the
+        partitions concerned stay locked until its end. They are taken in ascending order."""
+        if not outcomes:
+            return
+        by_partition: dict[int, list[NewOutcome]] = {}
+        for new in outcomes:
+            by_partition.setdefault(partition_of(new.outcome.profile_id, self._partitions), []).append(new)
+        rows = []
+        for partition in sorted(by_partition):
+            group = by_partition[partition]
+            last = await connection.fetchval(
+                "UPDATE outcome_counter SET last_seq = last_seq + $2 WHERE partition = $1 RETURNING last_seq",
+                partition,
+                len(group),
+            )
+            first = last - len(group) + 1
+            rows += [_row(partition, seq, new, now) for seq, new in enumerate(group, first)]
+        await connection.executemany(
+            """INSERT INTO outcome (partition, seq, id, profile_id, outcome, payload, traceparent, created_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
+            rows,
+        )
+
+    async def pending(self, partition: int, after: int, limit: int) -> Sequence[OutboxRecord]:
+        rows = await self._pool.fetch(
+            """SELECT seq, id, profile_id, outcome, payload, traceparent FROM outcome
+               WHERE partition = $1 AND seq > $2 ORDER BY seq LIMIT $3""",
+            *(partition, after, limit),
+        )
+        return [
+            OutboxRecord(
+                row["seq"],
+                str(row["seq"]),
+                NewRecord(
+                    row["profile_id"].encode(),
+                    row["payload"].encode(),
+                    cloud_event(
+                        kind=f"message.{row['outcome']}.v1",
+                        event_id=row["id"],
+                        source=SOURCE,
+                        subject=row["profile_id"],
+                        traceparent=row["traceparent"],
+                    )
+                    + store_output(source=SOURCE, epoch=self._epoch, seq=row["seq"], position=str(row["seq"])),
+                ),
+            )
+            for row in rows
+        ]
+
+    async def published(self, partition: int) -> Published:
+        row = await self._pool.fetchrow(
+            "SELECT seq, position, next_offset FROM outcome_published WHERE partition = $1 AND epoch = $2",
+            partition,
+            self._epoch,
+        )
+        return Published(self._epoch, *row) if row is not None else Published(self._epoch, 0, "", 0)
+
+    async def mark(self, partition: int, published: Published) -> None:
+        await self._pool.execute(
+            """INSERT INTO outcome_published AS p VALUES ($1, $2, $3, $4, $5)
+               ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq,
+                   position = excluded.position, next_offset = excluded.next_offset
+               WHERE (p.epoch, p.seq, p.next_offset) < (excluded.epoch, excluded.seq, excluded.next_offset)""",
+            *(partition, published.epoch, published.seq, published.position, published.next_offset),
+        )
+
+    async def trim(self, before: Millis) -> None:
+        """Forget outcomes that are published and older than `before`."""
+        await self._pool.execute(
+            """DELETE FROM outcome o USING outcome_published p
+               WHERE o.partition = p.partition AND o.seq <= p.seq AND o.created_at < $1""",
+            before,
+        )
+
+
+def _row(partition: int, seq: int, new: NewOutcome, now: Millis) -> tuple[object, ...]:
+    outcome = new.outcome
+    payload = msgspec.json.encode(outcome).decode()
+    return (
+        *(partition, seq, outcome.message_id, outcome.profile_id, outcome.outcome),
+        *(payload, new.traceparent, now),
+    )

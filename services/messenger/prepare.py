@@ -1,0 +1,120 @@
+"""What becomes of a due message: the finished text, or the reason why it is not sent. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from headrace.contracts.campaign import CampaignDefinition
+from headrace.contracts.instant import Millis
+from services.messenger.consent import Suppression, refusal
+from services.messenger.customer import Customer
+from services.messenger.decide import too_old
+from services.messenger.providers.port import Outgoing
+from services.messenger.render import Template, TemplateFailed, render
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A message of the ledger that is due, with what its entry knew. `attempt` counts the claims before."""
+
+    id: str
+    campaign_id: str
+    campaign_version: int
+    campaign_state: str
+    entry_id: str
+    step: str
+    profile_id: str
+    channel: str
+    template_id: str
+    attempt: int
+    entered_at: Millis
+    segment_id: str
+    segment_name: str
+    computed: Mapping[str, Any]
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """To be handed to the provider."""
+
+    outgoing: Outgoing
+    template_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Not to be sent. `reason` is a slug that a marketer reads."""
+
+    status: Literal["skipped", "failed"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Who the message goes to, as the claim's transaction sees it: None what is not there."""
+
+    customer: Customer | None
+    address: str | None
+    suppressions: Iterable[Suppression] = ()
+
+
+def prepare(
+    due: Due,
+    campaign: CampaignDefinition,
+    template: tuple[Template, int] | None,
+    recipient: Recipient,
+    *,
+    unsubscribe_url: Callable[[str], str],
+    now: Millis,
+) -> Ready | Settled:
+    """The campaign is the version that the entry began with; the template is the current one."""
+    reason = _skip(due, campaign, recipient, now)
+    if reason is not None:
+        return Settled("skipped", reason)
+    if template is None or template[0].channel != due.channel:
+        return Settled("skipped", "template_missing")
+    if recipient.customer is None or recipient.address is None:
+        return Settled("skipped", "no_address")
+    link = unsubscribe_url(due.id)
+    try:
+        rendered = render(template[0], _variables(due, campaign, recipient.customer, link))
+    except TemplateFailed:
+        return Settled("failed", "template_error")
+    outgoing = Outgoing(
+        id=due.id,
+        campaign_id=due.campaign_id,
+        to=recipient.address,
+        text=rendered.text,
+        at=now,
+        subject=rendered.subject,
+        html=rendered.html,
+        one_click_url=link if due.channel == "email" and campaign.purpose == "marketing" else None,
+    )
+    return Ready(outgoing, template[1])
+
+
+def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> str | None:
+    if due.campaign_state == "deleted":
+        return "campaign_deleted"
+    if too_old(due.entered_at, campaign, now=now):
+        return "provider_unavailable" if due.attempt else "entry_too_old"
+    if recipient.customer is None:
+        return "no_profile"
+    return refusal(due.channel, campaign.purpose, recipient.customer.consents, recipient.suppressions)
+
+
+def _variables(due: Due, campaign: CampaignDefinition, customer: Customer, link: str) -> dict[str, Any]:
+    """The variables of DESIGN §7. Computed traits of the segment change win: the view may not have them yet."""
+    return {
+        "profile": {
+            "id": customer.id,
+            "traits": customer.traits,
+            "computed": {**customer.computed, **due.computed},
+            "tags": customer.tags,
+            "time_zone": customer.time_zone,
+        },
+        "segment": {"id": due.segment_id, "name": due.segment_name},
+        "campaign": {"id": campaign.id, "name": campaign.name},
+        "unsubscribe_url": link,
+    }

@@ -1,0 +1,69 @@
+"""Applies what happens to customers: a merge moves their messages, an erasure forgets them."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from headrace.contracts.instant import Millis
+from headrace.contracts.profile_event import ErasureRow, MergeRow, decode_profile_event
+from headrace.log.port import Record
+from services.messenger import ledger
+from services.messenger.changes import DeadLetters
+from services.messenger.customers import family_of
+from services.messenger.input import Batch
+from services.messenger.store import Position, Positions
+
+
+class _Kind(msgspec.Struct):
+    kind: str
+
+
+_kinds = msgspec.json.Decoder(_Kind)
+_WANTED = frozenset({"merge", "erasure"})
+
+
+class ProfileEvents:
+    """Handler of `cdp.profile-events`. Most records only move the position, which is saved once a second."""
+
+    lazy_seconds = 1.0
+
+    def __init__(
+        self, topic: str, positions: Positions, dead_letters: DeadLetters, *, clock: Callable[[], Millis]
+    ) -> None:
+        self.topic = topic
+        self._positions = positions
+        self._dead_letters = dead_letters
+        self._clock = clock
+
+    async def apply(self, partition: int, batch: Batch, expected: Position) -> bool:
+        rows = await self._wanted(batch.records)
+        if not rows:
+            return False
+        now = self._clock()
+        async with self._positions.advance(self.topic, partition, expected, batch.position) as connection:
+            for row in rows:
+                if isinstance(row, MergeRow):
+                    await ledger.follow_merge(connection, row.loser, row.profile_id)
+                else:
+                    ids = {row.profile_id, *await family_of(connection, row.profile_id)}
+                    await ledger.redact(connection, ids, now)
+        return True
+
+    async def save(self, partition: int, expected: Position, position: Position) -> None:
+        async with self._positions.advance(self.topic, partition, expected, position):
+            return
+
+    async def _wanted(self, records: Sequence[Record]) -> list[MergeRow | ErasureRow]:
+        """The few rows that concern messages; the others are looked at no further than their kind."""
+        rows: list[MergeRow | ErasureRow] = []
+        for record in records:
+            try:
+                if _kinds.decode(record.value or b"").kind not in _WANTED:
+                    continue
+                row = decode_profile_event(record.value or b"")
+            except (msgspec.DecodeError, UnicodeError) as error:
+                await self._dead_letters.put(record, "undecodable", str(error), self._clock())
+                continue
+            if isinstance(row, MergeRow | ErasureRow):
+                rows.append(row)
+        return rows

@@ -1,0 +1,1 @@
+"""Ways a message leaves: one port, one adapter per provider."""

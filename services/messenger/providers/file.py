@@ -1,0 +1,147 @@
+"""The outbox in files: SMS as lines of `outbox/sms.jsonl`, e-mails as `outbox/email/<message id>.eml`.
+
+A provider with idempotency: before it writes it looks whether the message is already there. Several processes
+may share the folder.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from services.messenger.batcher import Batcher
+from services.messenger.providers.mail import mail_bytes
+from services.messenger.providers.port import Accepted, NotSent, Outgoing, SendResult
+
+
+class SmsFile:
+    """One JSON object a line: `{id, to, text, campaign_id, at}`. Appended under a lock on the file and fsynced.
+
+    The ids in it are read once; later only what others appended. A last line that a crash cut short is taken
+    away: its message was not accepted and is written again.
+    """
+
+    name = "file"
+    idempotent = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: set[str] = set()
+        self._known_size = 0
+        self._known_file: tuple[int, int] | None = None
+        self._writes: Batcher[Outgoing, SendResult] = Batcher(self._write)
+
+    async def send(self, message: Outgoing) -> SendResult:
+        return await self._writes.submit(message)
+
+    async def close(self) -> None:
+        await self._writes.drain()
+
+    async def _write(self, messages: Sequence[Outgoing]) -> Sequence[SendResult]:
+        try:
+            await asyncio.to_thread(self._append, messages)
+        except OSError as error:
+            # what was written is found again at the next attempt
+            return [NotSent(_os_reason(error))] * len(messages)
+        return [Accepted(message.id) for message in messages]
+
+    def _append(self, messages: Sequence[Outgoing]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(self._path, "a+b", opener=_private) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._catch_up(file)
+            lines = []
+            for message in messages:
+                if message.id not in self._seen:
+                    self._seen.add(message.id)
+                    lines.append(_line(message))
+            try:
+                file.write(b"".join(lines))
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                self._known_file = None  # read it all again: some lines may stand there
+                raise
+            self._known_size = file.seek(0, os.SEEK_END)
+
+    def _catch_up(self, file: IO[bytes]) -> None:
+        """Read the ids that came since we looked last, and cut off a torn last line."""
+        status = os.fstat(file.fileno())
+        identity = (status.st_dev, status.st_ino)
+        if identity != self._known_file or status.st_size < self._known_size:
+            self._seen, self._known_size, self._known_file = set(), 0, identity
+        file.seek(self._known_size)
+        for line in file:
+            if not line.endswith(b"\n"):
+                file.truncate(self._known_size)
+                break
+            self._known_size += len(line)
+            self._seen.update(_id_of(line))
+
+
+class EmailFolder:
+    """One file a message, `<message id>.eml`, put in place whole."""
+
+    name = "file"
+    idempotent = True
+
+    def __init__(self, folder: Path, *, sender: str = "shop@localhost") -> None:
+        self._folder = folder
+        self._sender = sender
+
+    async def send(self, message: Outgoing) -> SendResult:
+        try:
+            await asyncio.to_thread(self._put, message)
+        except OSError as error:
+            return NotSent(_os_reason(error))
+        return Accepted(message.id)
+
+    async def close(self) -> None:
+        return None
+
+    def _put(self, message: Outgoing) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._folder / f"{message.id}.eml"
+        if path.exists():
+            return
+        draft = path.with_suffix(f".{os.getpid()}.tmp")
+        with open(draft, "wb", opener=_private) as file:
+            file.write(mail_bytes(message, sender=self._sender))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _line(message: Outgoing) -> bytes:
+    line: dict[str, Any] = {
+        "id": message.id,
+        "to": message.to,
+        "text": message.text,
+        "campaign_id": message.campaign_id,
+        "at": message.at,
+    }
+    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+
+
+def _id_of(line: bytes) -> Sequence[str]:
+    """The id of a line; nothing for a line that is not ours (someone edited the file)."""
+    try:
+        return [str(json.loads(line)["id"])]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _os_reason(error: OSError) -> str:
+    return f"os_error_{error.errno or 0}"

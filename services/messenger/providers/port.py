@@ -1,0 +1,76 @@
+"""The provider port: hands one finished message over and says what is known of its fate."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A finished message. `id` is the same on every attempt. `to` is E.164 or an e-mail address in ASCII.
+
+    `one_click_url` is the RFC 8058 unsubscribe link of a marketing message. `at` is the instant of the claim,
+    milliseconds since the epoch.
+    """
+
+    id: str
+    campaign_id: str
+    to: str
+    text: str
+    at: int
+    subject: str | None = None
+    html: str | None = None
+    one_click_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider took the message on, now or at an earlier attempt."""
+
+    provider_message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The provider will never take this message on. `reason` is a slug without personal data."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Certainly not taken on, and a later attempt may be: unreachable, or told to wait `retry_after_ms`."""
+
+    reason: str
+    retry_after_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """The reply was lost or is no answer: the message may have been taken on. Never repeated blindly."""
+
+    reason: str
+
+
+SendResult = Accepted | Refused | NotSent | Unsure
+
+
+class Provider(Protocol):
+    """One way to send on one channel. Safe for concurrent tasks of one event loop."""
+
+    name: str
+    """Slug for reports and metrics."""
+
+    idempotent: bool
+    """True when a repeated `id` is recognised, so that a send whose fate is unknown may be repeated."""
+
+    async def send(self, message: Outgoing) -> SendResult:
+        """Hand the message over; ends by itself within `SEND_SECONDS`. What a provider does wrong is a result,
+        not an exception. Not to be cancelled: a cancelled send is one whose fate nobody knows."""
+        ...
+
+    async def close(self) -> None:
+        """Free connections. Idempotent; tolerates never-used."""
+        ...
+
+
+SEND_SECONDS = 20.0

@@ -1,0 +1,159 @@
+"""E-mail over SMTP. Not idempotent: between the final dot and its 250 a lost reply leaves the fate unknown."""
+
+import asyncio
+import contextlib
+import ipaddress
+import ssl
+from collections import deque
+from dataclasses import dataclass
+
+import aiosmtplib
+import structlog
+from aiosmtplib import SMTP, SMTPException, SMTPResponseException
+
+from services.messenger.providers.mail import envelope_sender, mail_bytes
+from services.messenger.providers.port import (
+    SEND_SECONDS,
+    Accepted,
+    NotSent,
+    Outgoing,
+    Refused,
+    SendResult,
+    Unsure,
+)
+
+log = structlog.get_logger()
+
+_IDLE_CONNECTIONS = 8
+_IDLE_SECONDS = 20.0
+_COMMAND_SECONDS = SEND_SECONDS / 4
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpAccount:
+    """Where and as whom to deliver. `starttls` False only for a relay on loopback or when asked for."""
+
+    host: str
+    port: int
+    sender: str
+    user: str | None = None
+    password: str | None = None
+    starttls: bool = True
+    tls: bool = False
+    trust: ssl.SSLContext | None = None
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class SmtpProvider:
+    """Delivers to one relay. Connections are kept for a while and used by one message at a time."""
+
+    name = "smtp"
+    idempotent = False
+
+    def __init__(self, account: SmtpAccount) -> None:
+        self._account = account
+        self._idle: deque[tuple[SMTP, float]] = deque()
+
+    async def send(self, message: Outgoing) -> SendResult:
+        content = mail_bytes(message, sender=self._account.sender)
+        try:
+            client, result = await self._open_transaction(message.to)
+        except (SMTPException, OSError, TimeoutError, ssl.SSLError) as error:
+            log.warning("smtp_unreachable", provider=self.name, error=type(error).__name__)
+            return NotSent(_reason(error))
+        if result is not None:
+            await self._discard(client)
+            return result
+        return await self._data(client, content)
+
+    async def close(self) -> None:
+        while self._idle:
+            client, _ = self._idle.popleft()
+            await self._discard(client)
+
+    async def _open_transaction(self, to: str) -> tuple[SMTP, SendResult | None]:
+        """A connection that waits for DATA, or the relay's refusal. Up to here nothing was handed over."""
+        while (client := self._take_idle()) is not None:
+            try:
+                return client, await self._envelope(client, to)
+            except (SMTPException, OSError, TimeoutError):
+                await self._discard(client)  # it went stale while idle: the next one
+        client = await self._connect()
+        try:
+            return client, await self._envelope(client, to)
+        except BaseException:
+            await self._discard(client)
+            raise
+
+    async def _connect(self) -> SMTP:
+        account = self._account
+        client = SMTP(
+            hostname=account.host,
+            port=account.port,
+            timeout=_COMMAND_SECONDS,
+            use_tls=account.tls,
+            start_tls=account.starttls and not account.tls,
+            tls_context=account.trust,
+            username=account.user,
+            password=account.password,
+        )
+        await client.connect()
+        return client
+
+    async def _envelope(self, client: SMTP, to: str) -> SendResult | None:
+        try:
+            await client.mail(envelope_sender(self._account.sender))
+            await client.rcpt(to)
+        except SMTPResponseException as error:
+            return _refusal(error.code)
+        return None
+
+    async def _data(self, client: SMTP, content: bytes) -> SendResult:
+        try:
+            async with asyncio.timeout(SEND_SECONDS / 2):
+                reply = await client.data(content)
+        except aiosmtplib.SMTPDataError as error:
+            await self._discard(client)
+            return _refusal(error.code)
+        except (SMTPException, OSError, TimeoutError) as error:
+            client.close()
+            return Unsure(_reason(error))
+        self._put_idle(client)
+        return Accepted(reply.message[:200] or None)
+
+    def _take_idle(self) -> SMTP | None:
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            client, since = self._idle.pop()
+            if client.is_connected and now - since < _IDLE_SECONDS:
+                return client
+            client.close()
+        return None
+
+    def _put_idle(self, client: SMTP) -> None:
+        if len(self._idle) < _IDLE_CONNECTIONS:
+            self._idle.append((client, asyncio.get_running_loop().time()))
+        else:
+            client.close()
+
+    async def _discard(self, client: SMTP) -> None:
+        with contextlib.suppress(SMTPException, OSError, TimeoutError):
+            await client.quit(timeout=1)
+        client.close()
+
+
+def _refusal(code: int) -> SendResult:
+    """RFC 5321 §4.2.1: 4yz may be tried again and was not taken on; 5yz never will be."""
+    return NotSent(f"smtp_{code}") if 400 <= code < 500 else Refused(f"smtp_{code}")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, SMTPResponseException):
+        return f"smtp_{error.code}"
+    return "timeout" if isinstance(error, TimeoutError) else "connection"

@@ -1,0 +1,127 @@
+"""Sends what is due: claims messages, hands them to providers, settles them. Any number of processes may."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from headrace.contracts.instant import Millis
+from services.messenger.batcher import Batcher
+from services.messenger.claims import Claim, Claimed, Claims, Settlement
+from services.messenger.providers.port import Provider, SendResult, Unsure
+from services.messenger.worker import shielded
+
+log = structlog.get_logger()
+
+_POLL_SECONDS = 0.25
+_RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+_STOP_SECONDS = 10.0
+
+
+class Sender:
+    """One per process. `wake` it when a message became pending; others' messages it finds within a quarter
+    of a second. At most `concurrency` messages are claimed at a time, so that a crash leaves no more in doubt.
+    """
+
+    def __init__(
+        self,
+        claims: Claims,
+        providers: Mapping[str, Provider],
+        *,
+        clock: Callable[[], Millis],
+        on_outcome: Callable[[], None],
+        concurrency: int,
+    ) -> None:
+        self._claims = claims
+        self._providers = providers
+        self._clock = clock
+        self._on_outcome = on_outcome
+        self._concurrency = concurrency
+        self._wake = asyncio.Event()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._settlements: Batcher[Settlement, bool] = Batcher(self._settle)
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send until cancelled; then finish what was claimed."""
+        try:
+            await self._run()
+        finally:
+            if self._in_flight:
+                await asyncio.wait(self._in_flight, timeout=_STOP_SECONDS)
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            try:
+                more = await self.claim_once()
+                failures = 0
+            except Exception as error:
+                log.warning("claim_failed", error=type(error).__name__, exc_info=error)
+                await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+                failures += 1
+                continue
+            if not more:
+                await self._rest()
+
+    async def claim_once(self) -> bool:
+        """Claim as many messages as may be in flight and start sending them. True when more may be due."""
+        free = self._concurrency - len(self._in_flight)
+        if free == 0:
+            return False
+        claimed: Claimed = await shielded(self._claim_and_start(free))
+        if claimed.due > len(claimed.claims):
+            self._on_outcome()
+        return claimed.due == free
+
+    async def idle(self) -> None:
+        """Wait until nothing is in flight."""
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
+
+    async def _claim_and_start(self, free: int) -> Claimed:
+        claimed = await self._claims.claim(free, self._clock())
+        for claim in claimed.claims:
+            task = asyncio.create_task(self._deliver(claim), name=f"send-{claim.channel}")
+            self._in_flight.add(task)
+            task.add_done_callback(self._landed)
+        return claimed
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        if len(self._in_flight) == self._concurrency:
+            self._wake.set()  # there is room again
+        self._in_flight.discard(task)
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+        except TimeoutError:
+            return
+
+    async def _deliver(self, claim: Claim) -> None:
+        result = await self._send(claim)
+        for attempt in itertools.count():
+            try:
+                await self._settlements.submit(Settlement(claim, result))
+            except Exception as error:
+                # what the provider said must not be lost while this process lives
+                log.warning("settle_failed", message_id=claim.outgoing.id, error=type(error).__name__)
+                await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
+            else:
+                return
+
+    async def _send(self, claim: Claim) -> SendResult:
+        try:
+            return await self._providers[claim.channel].send(claim.outgoing)
+        except Exception as error:
+            log.error("provider_failed", message_id=claim.outgoing.id, error=type(error).__name__, exc_info=error)
+            return Unsure("provider_error")
+
+    async def _settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        done = await self._claims.settle(settlements, self._clock())
+        self._on_outcome()
+        return done

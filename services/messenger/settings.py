@@ -1,0 +1,41 @@
+"""Settings of the messenger, read once in `main`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.runtime.settings import CommonSettings, Environment, common_settings
+
+DEFAULT_PORT = 8083
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`public_url` is the base of the links in messages. `phone_region` (ISO 3166 letters) is the country of
+    phone numbers without a country code; without it such numbers cannot be used."""
+
+    common: CommonSettings
+    database_url: str
+    data_dir: Path
+    port: int
+    public_url: str
+    email_url: str | None
+    sms_url: str | None
+    send_concurrency: int
+    phone_region: str | None
+
+
+def read_settings(env: Environment) -> Settings:
+    common = common_settings(env)
+    port = env.integer("HEADRACE_MESSENGER_PORT", DEFAULT_PORT, low=1, high=65_535)
+    region = env.optional("HEADRACE_PHONE_REGION")
+    return Settings(
+        common=common,
+        database_url=env.text("HEADRACE_DATABASE_URL"),
+        data_dir=Path(env.text("HEADRACE_DATA_DIR", ".headrace")),
+        port=port,
+        public_url=env.text("HEADRACE_PUBLIC_URL", f"http://127.0.0.1:{port}").rstrip("/"),
+        email_url=env.optional("HEADRACE_EMAIL_URL"),
+        sms_url=env.optional("HEADRACE_SMS_URL"),
+        send_concurrency=env.integer("HEADRACE_SEND_CONCURRENCY", 32, low=1, high=1000),
+        phone_region=region.upper() if region else None,
+    )

@@ -1,0 +1,126 @@
+"""One worker per partition: decides on segment changes, follows merges and erasures, publishes outcomes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
+
+import structlog
+
+from headrace.contracts.instant import Millis
+from headrace.log.port import Log, Member
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.publisher import Outbox, Relay
+from services.messenger.input import Batch, ContiguousInput
+from services.messenger.store import Fenced, Position, Positions
+
+log = structlog.get_logger()
+
+Clock = Callable[[], Millis]
+
+_READ_WAIT_MS = 1000
+
+
+class Handler(Protocol):
+    """What is done with one input's records."""
+
+    topic: str
+    lazy_seconds: float
+    """How long a position that only moves may stay unsaved."""
+
+    async def apply(self, partition: int, batch: Batch, expected: Position) -> bool:
+        """Apply the records and move the stored position from `expected` to the batch's, in one transaction.
+        False when there was nothing to apply and nothing was written. Raises Fenced."""
+        ...
+
+    async def save(self, partition: int, expected: Position, position: Position) -> None:
+        """Only move the stored position. Raises Fenced."""
+        ...
+
+
+class PartitionWorker:
+    """`work(q)` runs everything of partition q until cancelled or failed; `wake` after committed outcomes."""
+
+    def __init__(
+        self,
+        log: Log,
+        positions: Positions,
+        outbox: Outbox,
+        handlers: tuple[Handler, ...],
+        metrics: Metrics,
+        *,
+        outcomes_topic: str,
+    ) -> None:
+        self._log = log
+        self._positions = positions
+        self._outbox = outbox
+        self._handlers = handlers
+        self._metrics = metrics
+        self._topic = outcomes_topic
+        self._relays: dict[int, Relay] = {}
+        self._member: Member | None = None
+
+    def follow(self, member: Member) -> None:
+        """Report positions through this member of the group (for lag tools and trimming)."""
+        self._member = member
+
+    def wake(self) -> None:
+        for relay in self._relays.values():
+            relay.wake()
+
+    async def work(self, partition: int) -> None:
+        relay = Relay(self._log, self._outbox, topic=self._topic, partition=partition, metrics=self._metrics)
+        self._relays[partition] = relay
+        try:
+            await run_together(relay.run(), *(self._follow(handler, partition) for handler in self._handlers))
+        finally:
+            del self._relays[partition]
+
+    async def _follow(self, handler: Handler, partition: int) -> None:
+        while True:
+            try:
+                await self._follow_from_stored(handler, partition)
+            except Fenced:
+                self._metrics.fenced.labels("positions").inc()
+                log.info("fenced", topic=handler.topic, partition=partition)
+
+    async def _follow_from_stored(self, handler: Handler, partition: int) -> None:
+        stored = await self._positions.load(handler.topic, partition)
+        source = ContiguousInput(self._log, handler.topic, partition, stored, self._metrics)
+        loop = asyncio.get_running_loop()
+        saved_at = loop.time()
+        while True:
+            wait_ms = min(_READ_WAIT_MS, int(handler.lazy_seconds * 1000) or _READ_WAIT_MS)
+            batch = await source.read(wait_ms)
+            if batch.position == stored:
+                continue
+            applied = await shielded(handler.apply(partition, batch, stored))
+            if not applied:
+                if loop.time() - saved_at < handler.lazy_seconds:
+                    continue
+                await shielded(handler.save(partition, stored, batch.position))
+            stored, saved_at = batch.position, loop.time()
+            if self._member is not None:
+                await self._member.commit(handler.topic, partition, stored.next_offset)
+
+
+async def shielded(work: Coroutine[Any, Any, Any]) -> Any:
+    """A transaction is never cancelled half-way: when we are, it ends first."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+async def run_together(*work: Awaitable[None]) -> None:
+    """Run until the first ends or fails, then end the others; raises the first failure as it is."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
