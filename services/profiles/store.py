@@ -23,12 +23,6 @@ PARTITIONER = 1
 
 Connection = asyncpg.pool.PoolConnectionProxy
 
-INSERT_ROWS = """
-    INSERT INTO timeline (q, seq, epoch, time, low, profile_id, kind, event, ts, source, message_id,
-                          traceparent, payload)
-    SELECT * FROM unnest($1::int[], $2::bigint[], $3::int[], $4::bigint[], $5::bigint[], $6::text[],
-                         $7::text[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[])
-"""
 LOCK_COUNTERS = """
     SELECT q, epoch, next_seq, time, low FROM counter WHERE q = ANY($1::int[]) ORDER BY q FOR UPDATE
 """
@@ -84,7 +78,7 @@ async def write_rows(connection: Connection, rows: Sequence[TimelineRow], counte
     """Append rows to the timeline and move the counters behind them."""
     if not rows:
         return
-    await connection.execute(INSERT_ROWS, *map(list, zip(*rows, strict=True)))
+    await connection.copy_records_to_table("timeline", records=rows, columns=TimelineRow._fields)
     heads = list(counters.values())
     await connection.execute(
         UPDATE_COUNTERS,

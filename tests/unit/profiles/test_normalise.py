@@ -1,0 +1,60 @@
+"""One spelling per identifier; what is none links nobody."""
+
+import pytest
+
+from services.profiles.normalise import MAX_BYTES, identifier, identifier_type, priority
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "stored"),
+    [
+        ("email", " Jana.Nova+news@Example.COM ", "jana.nova+news@example.com"),
+        ("email", "info@háčky.cz", "info@xn--hky-ela4t.cz"),
+        ("email", "not an address", None),
+        ("email", "a@b", None),
+        ("phone", "+420 777 123 456", "+420777123456"),
+        ("phone", "00420777123456", "+420777123456"),
+        ("phone", "777 123 456", None),
+        ("phone", "12", None),
+        ("user_id", "  u1 ", "u1"),
+        ("user_id", 42, "42"),
+        ("user_id", "U1", "U1"),
+        ("user_id", "guest", "guest"),
+        ("user_id", 2**53, None),
+        ("user_id", True, None),
+        ("user_id", 1.5, None),
+        ("user_id", ["u1"], None),
+        ("user_id", None, None),
+        ("user_id", "e\u0301", "\u00e9"),
+        ("user_id", "u\u200b1", None),
+        ("user_id", "u\x001", None),
+        ("user_id", "x" * MAX_BYTES, "x" * MAX_BYTES),
+        ("user_id", "x" * (MAX_BYTES + 1), None),
+        ("anonymous_id", "null", None),
+        ("anonymous_id", "00000000-0000-0000-0000-000000000000", None),
+        ("loyalty_card", "-1", None),
+    ],
+)
+def test_identifiers(kind: str, sent: object, stored: str | None) -> None:
+    assert identifier(kind, sent) == stored
+
+
+def test_national_numbers_need_a_country() -> None:
+    assert identifier("phone", "777 123 456", "CZ") == "+420777123456"
+    assert identifier("phone", "+49 1512 3456789", "CZ") == "+4915123456789"
+
+
+def test_normalising_twice_changes_nothing() -> None:
+    for kind, sent in [("email", "Jana@HÁČKY.cz"), ("phone", "+420 777 123 456"), ("user_id", " e\u0301 ")]:
+        once = identifier(kind, sent)
+        assert identifier(kind, once) == once
+
+
+@pytest.mark.parametrize("kind", ["", " ", 7, None, "x" * 65, "a\u200bb"])
+def test_what_cannot_name_a_type(kind: object) -> None:
+    assert identifier_type(kind) is None
+
+
+def test_priority_is_user_email_phone_others_by_name_anonymous() -> None:
+    kinds = ["anonymous_id", "pos_id", "phone", "card", "email", "user_id"]
+    assert sorted(kinds, key=priority) == ["user_id", "email", "phone", "card", "pos_id", "anonymous_id"]

@@ -1,0 +1,87 @@
+"""Last writer wins per trait: whatever the order in which writers are applied."""
+
+from itertools import pairwise, permutations
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.profiles import traits as module
+from services.profiles.traits import Stamp, apply_traits, merge_traits
+
+NAMES = st.sampled_from(["plan", "city", "email"])
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(0, 2), st.just([1]), st.just("x"))
+WRITES = st.lists(st.tuples(st.integers(0, 3), st.dictionaries(NAMES, VALUES, min_size=1)), max_size=6)
+State = tuple[dict[str, Any], dict[str, Stamp]]
+
+
+def stamped(writes: list[tuple[int, dict[str, Any]]]) -> list[tuple[Stamp, dict[str, Any]]]:
+    """Every write is a record of its own: equal event times, different offsets."""
+    return [([time, 0, 0, offset], changes) for offset, (time, changes) in enumerate(writes)]
+
+
+def state(writes: list[tuple[Stamp, dict[str, Any]]]) -> State:
+    traits: dict[str, Any] = {}
+    stamps: dict[str, Stamp] = {}
+    for stamp, changes in writes:
+        apply_traits(traits, stamps, changes, stamp)
+    return traits, stamps
+
+
+def merged(one: State, other: State) -> State:
+    traits, stamps = dict(one[0]), dict(one[1])
+    merge_traits(traits, stamps, *other)
+    return traits, stamps
+
+
+@given(WRITES, st.randoms())
+def test_the_order_of_writers_does_not_matter(writes: list[tuple[int, dict[str, Any]]], random: Any) -> None:
+    records = stamped(writes)
+    shuffled = random.sample(records, len(records))
+    assert state(shuffled) == state(records)
+
+
+@given(WRITES, st.integers(0, 6))
+def test_merging_two_halves_is_the_same_as_writing_all(writes: list[tuple[int, dict[str, Any]]], cut: int) -> None:
+    records = stamped(writes)
+    first, second = state(records[:cut]), state(records[cut:])
+    assert merged(first, second) == merged(second, first) == state(records)
+
+
+@given(st.lists(WRITES, min_size=3, max_size=3))
+def test_merge_is_associative_and_idempotent(groups: list[list[tuple[int, dict[str, Any]]]]) -> None:
+    records = stamped([write for group in groups for write in group])
+    cuts = [0, len(groups[0]), len(groups[0]) + len(groups[1]), len(records)]
+    states = [state(records[a:b]) for a, b in pairwise(cuts)]
+    results = [merged(merged(a, b), c) for a, b, c in permutations(states)]
+    assert all(result == results[0] for result in results)
+    assert merged(results[0], results[0]) == results[0]
+
+
+@given(WRITES)
+def test_reported_changes_lead_from_the_old_to_the_new_traits(writes: list[tuple[int, dict[str, Any]]]) -> None:
+    traits: dict[str, Any] = {}
+    followed: dict[str, Any] = {}
+    stamps: dict[str, Stamp] = {}
+    for stamp, changes in stamped(writes):
+        for name, value in apply_traits(traits, stamps, changes, stamp).items():
+            assert repr(followed.get(name)) != repr(value)
+            followed[name] = value
+    assert {name: value for name, value in followed.items() if value is not None} == traits
+
+
+def test_null_removes_and_an_older_event_does_not_bring_it_back() -> None:
+    traits, stamps = state([([1, 0, 0, 0], {"plan": "gold"}), ([3, 0, 0, 1], {"plan": None})])
+    assert apply_traits(traits, stamps, {"plan": "silver"}, [2, 0, 0, 2]) == {}
+    assert traits == {}
+
+
+def test_true_is_not_one() -> None:
+    traits, stamps = state([([1, 0, 0, 0], {"vip": 1})])
+    assert apply_traits(traits, stamps, {"vip": True}, [2, 0, 0, 1]) == {"vip": True}
+
+
+def test_names_are_bounded() -> None:
+    traits, stamps = state([([1, 0, 0, 0], {f"t{n}": n for n in range(module.MAX_TRAITS + 5)})])
+    assert len(traits) == module.MAX_TRAITS
+    assert apply_traits(traits, stamps, {"t0": "new", "another": 1}, [2, 0, 0, 1]) == {"t0": "new"}
