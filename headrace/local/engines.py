@@ -50,11 +50,12 @@ def choose_engines(settings: UpSettings, folder: DataFolder, deployment: Deploym
     log_url, database_url, redis_url = settings.log_url, settings.database_url, settings.redis_url
     password = deployment.engine_password
     if log_url is None:
-        log = Valkey("log", folder.path / "log", free_port(), password, "always", "HEADRACE_LOG_URL")
+        memory = settings.log_memory_mb
+        log = Valkey("log", folder.path / "log", free_port(), password, "always", memory, "HEADRACE_LOG_URL")
         log_url = log.url
         embedded.append(log)
     if redis_url is None:
-        state = Valkey("state", folder.path / "state", free_port(), password, "everysec", "HEADRACE_REDIS_URL")
+        state = Valkey("state", folder.path / "state", free_port(), password, "everysec")
         redis_url = state.url
         embedded.append(state)
     if database_url is None:

@@ -12,7 +12,9 @@ KAFKA_PARTITIONS = 24
 
 @dataclass(frozen=True, slots=True)
 class UpSettings:
-    """What the user chose. None: not chosen, `up` decides. `environment` is handed on to the services."""
+    """What the user chose. None: not chosen, `up` decides. `min_free_mb`: least free disk space to start with;
+    `log_memory_mb`: when the embedded log holds so much, ingest answers 503 until consumers have caught up.
+    `environment` is handed on to the services."""
 
     data_dir: Path
     host: str
@@ -21,6 +23,7 @@ class UpSettings:
     rollback_horizon_ms: int
     topic_prefix: str
     min_free_mb: int
+    log_memory_mb: int
     write_key: str | None = field(repr=False)
     admin_token: str | None = field(repr=False)
     log_url: str | None = field(repr=False)
@@ -54,6 +57,7 @@ def up_settings(values: Mapping[str, str]) -> UpSettings:
         rollback_horizon_ms=env.duration_ms("HEADRACE_ROLLBACK_HORIZON", horizon),
         topic_prefix=env.text("HEADRACE_TOPIC_PREFIX", ""),
         min_free_mb=env.integer("HEADRACE_MIN_FREE_MB", 256),
+        log_memory_mb=env.integer("HEADRACE_LOG_MEMORY_MB", 1024, low=16),
         write_key=env.optional("HEADRACE_WRITE_KEY"),
         admin_token=env.optional("HEADRACE_ADMIN_TOKEN"),
         log_url=log_url,

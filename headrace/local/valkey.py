@@ -21,18 +21,21 @@ save ""
 appendonly yes
 appendfsync {fsync}
 maxmemory-policy noeviction
+maxmemory {memory}mb
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Valkey:
-    """A Valkey whose files are in `folder`. `variable` is the URL that would replace it."""
+    """A Valkey whose files are in `folder`. When its data takes `memory_mb` it refuses more (0: no limit).
+    `variable` is the URL that would replace it."""
 
     name: str
     folder: Path
     port: int
     password: str = field(repr=False)
     fsync: Literal["always", "everysec"]
+    memory_mb: int = 0
     variable: str = "HEADRACE_REDIS_URL"
 
     @property
@@ -45,7 +48,11 @@ class Valkey:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / "valkey.conf"
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-            file.write(_CONFIGURATION.format(port=self.port, password=self.password, fsync=self.fsync))
+            file.write(
+                _CONFIGURATION.format(
+                    port=self.port, password=self.password, fsync=self.fsync, memory=self.memory_mb
+                )
+            )
         return Program(
             name=self.name,
             command=(str(server), path.name),
