@@ -35,7 +35,8 @@ def test_every_documented_setting_is_one() -> None:
 
 def computed_settings() -> set[str]:
     """Names that the code puts together."""
-    return {f"HEADRACE_{service.upper()}_PORT" for service in ("ingest", "profiles", "segmenter", "messenger")}
+    services = ("INGEST", "PROFILES", "SEGMENTER", "MESSENGER")
+    return {f"HEADRACE_{service}_{what}" for service in services for what in ("PORT", "URL")}
 
 
 @pytest.mark.parametrize("path", [*generate.documents(), *reference.documents()])
