@@ -233,7 +233,7 @@ _OUTCOME_COLUMNS = """m.id, m.channel, m.profile_id, m.campaign_id, m.campaign_v
 _SETTLE = f"""
     UPDATE message m SET status = r.status, reason = r.reason, due_at = r.due_at,
         provider_message_id = r.provider_message_id,
-        settled_at = CASE r.status WHEN 'pending' THEN NULL ELSE $7 END
+        settled_at = CASE r.status WHEN 'pending' THEN NULL ELSE $7::bigint END
     FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[])
          AS r (id, attempt, status, reason, provider_message_id, due_at),
          entry e

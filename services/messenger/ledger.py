@@ -74,9 +74,9 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
     """Cancel what waits and forget what is personal. The fact that something was sent stays, without whom."""
     ids = sorted(set(profile_ids))
     await connection.execute(
-        """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, erased_at = $2,
+        """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, erased_at = $2::bigint,
                reason = CASE status WHEN 'pending' THEN 'erased' ELSE reason END,
-               settled_at = CASE status WHEN 'pending' THEN $2 ELSE settled_at END,
+               settled_at = CASE status WHEN 'pending' THEN $2::bigint ELSE settled_at END,
                status = CASE status WHEN 'pending' THEN 'skipped' ELSE status END
            WHERE profile_id = ANY($1::text[])""",
         *(ids, now),

@@ -1,0 +1,251 @@
+"""A messenger on a real database and a real log, with its own clock and a provider that does as told."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from headrace.contracts.campaign import CampaignDefinition, parse_campaign, parse_template
+from headrace.contracts.headers import cloud_event, store_output
+from headrace.contracts.instant import format_instant
+from headrace.contracts.message import MessageOutcome
+from headrace.contracts.profile_event import ErasureRow, MergeRow, Tick
+from headrace.contracts.topics import DEAD_LETTERS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
+from headrace.log.connect import connect_log
+from headrace.log.port import Log, NewRecord
+from headrace.log.topics import ensure_topics
+from headrace.runtime.migrations import migrate
+from headrace.runtime.postgres import connect_pool
+from headrace.runtime.settings import CommonSettings
+from services.messenger.assembly import Messenger, assemble
+from services.messenger.definitions import Definitions
+from services.messenger.main import MIGRATIONS, SCHEMA
+from services.messenger.providers.port import Accepted, Outgoing, Provider, SendResult
+from services.messenger.settings import Settings
+from services.messenger.store import Pool
+
+START = 1_700_000_000_000
+PARTITIONS = 2
+TOKEN = "admin-token"
+
+# What the messenger sees of the profile service: the contract's views, here as tables.
+PROFILE_VIEWS = """
+CREATE SCHEMA profiles;
+CREATE TABLE profiles.alias_v1 (profile_id text, root text);
+CREATE TABLE profiles.profile_v1 (id text, user_id text, traits jsonb, consents jsonb, computed jsonb, tags jsonb,
+    identifiers jsonb, time_zone text, first_seen bigint, last_seen bigint);
+"""
+
+SMS = {"kind": "template", "id": "hello", "channel": "sms", "text": "Hi {{ profile.traits.first_name }}"}
+MAIL = {
+    "kind": "template",
+    "id": "hello-mail",
+    "channel": "email",
+    "subject": "Hi {{ profile.traits.first_name }}",
+    "html": "<p>{{ profile.traits.first_name }} <a href='{{ unsubscribe_url }}'>off</a></p>",
+}
+CAMPAIGN = {
+    "kind": "campaign",
+    "id": "welcome",
+    "name": "Welcome",
+    "trigger": {"segment": "vip", "on": "entered"},
+    "steps": [{"send": {"channels": ["sms"], "template": "hello"}}],
+}
+
+
+class ManualClock:
+    """Time that a test moves."""
+
+    def __init__(self, now: int = START) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class ScriptedProvider:
+    """Answers with what `script` says, by default that it accepted; remembers what it was handed."""
+
+    def __init__(self, *, name: str = "scripted", idempotent: bool = False) -> None:
+        self.name = name
+        self.idempotent = idempotent
+        self.script: list[SendResult] = []
+        self.sent: list[Outgoing] = []
+
+    async def send(self, message: Outgoing) -> SendResult:
+        self.sent.append(message)
+        return self.script.pop(0) if self.script else Accepted(f"accepted-{message.id}")
+
+    async def close(self) -> None:
+        return None
+
+
+@dataclass
+class Rig:
+    """Engines and inputs that outlive a messenger process."""
+
+    pool: Pool
+    log: Log
+    data_dir: Path
+    clock: ManualClock = field(default_factory=ManualClock)
+    provider: Provider = field(default_factory=ScriptedProvider)
+    _seqs: dict[tuple[str, int], "itertools.count[int]"] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        common = CommonSettings("redis://", PARTITIONS, "", "127.0.0.1", TOKEN, 600_000, True)
+        return Settings(common, "", self.data_dir, 8083, "http://shop.test", None, None, 4, None)
+
+    async def assemble(self) -> Messenger:
+        providers = {"sms": self.provider, "email": self.provider}
+        return await assemble(self.settings, self.log, self.pool, providers, clock=self.clock)
+
+    @asynccontextmanager
+    async def running(self, *parts: str) -> AsyncIterator[Messenger]:
+        """A messenger process as far as `parts` name it (all: follow, sender)."""
+        messenger = await self.assemble()
+        work: dict[str, Callable[[], Awaitable[None]]] = {
+            "follow": messenger.follow,
+            "sender": messenger.sender.run,
+        }
+        tasks = [asyncio.ensure_future(work[part]()) for part in parts or work]
+        try:
+            yield messenger
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def define(self, *documents: Mapping[str, Any]) -> None:
+        definitions = Definitions(self.pool)
+        for document in documents:
+            if document["kind"] == "campaign":
+                await definitions.put("campaign", parse_campaign(dict(document)), self.clock())
+            else:
+                await definitions.put("template", parse_template(dict(document)), self.clock())
+
+    async def customer(self, profile_id: str, *, consent: str | None = "granted", **traits: str) -> None:
+        known = {"first_name": "Jana", "phone": "+420601000001", "email": "jana@shop.test"} | traits
+        state = {"status": consent, "time": START - 1000}
+        consents = {"sms": state, "email": state} if consent else {}
+        await self.pool.execute("DELETE FROM profiles.profile_v1 WHERE id = $1", profile_id)
+        await self.pool.execute(
+            "INSERT INTO profiles.profile_v1 VALUES ($1, NULL, $2, $3, '{}', '[]', '[]', NULL, 0, 0)",
+            *(profile_id, msgspec.json.encode(known).decode(), msgspec.json.encode(consents).decode()),
+        )
+
+    async def enter(self, profile_id: str, entry: str, *, seq: int | None = None, **change: Any) -> None:
+        """Publish a segment change as the segmenter does."""
+        partition = partition_of(profile_id, PARTITIONS)
+        value = entered(profile_id, entry, **{"at": self.clock(), **change})
+        await self.publish(SEGMENT_CHANGES.name, partition, value, seq=seq)
+
+    async def publish(self, topic: str, partition: int, value: bytes, *, seq: int | None = None) -> None:
+        number = next(self._seqs.setdefault((topic, partition), itertools.count(1))) if seq is None else seq
+        headers = store_output(source="test", epoch=1, seq=number, position="")
+        headers += cloud_event(kind="test", event_id="x", source="test", traceparent=TRACE)
+        await self.log.append(topic, partition, [NewRecord(b"k", value, headers)])
+
+    async def publish_row(self, row: MergeRow | ErasureRow) -> None:
+        partition = partition_of(row.profile_id, PARTITIONS)
+        await self.publish(PROFILE_EVENTS.name, partition, msgspec.json.encode(row))
+
+    async def publish_tick(self, partition: int) -> None:
+        value = msgspec.json.encode(Tick(seq=0, epoch=1, low=START))
+        await self.log.append(PROFILE_EVENTS.name, partition, [NewRecord(None, value)])
+
+    async def messages(self) -> list[asyncpg.Record]:
+        return list(await self.pool.fetch("SELECT * FROM message ORDER BY id"))
+
+    async def statuses(self) -> list[str]:
+        return [row["status"] for row in await self.messages()]
+
+    async def published(self) -> list[MessageOutcome]:
+        """Outcomes on the log, checked for dense numbers."""
+        found = []
+        for partition in range(PARTITIONS):
+            records = await self.log.read(MESSAGES.name, partition, 0)
+            seqs = [int(dict(record.headers)["headrace-seq"]) for record in records]
+            assert seqs == list(range(1, len(seqs) + 1))
+            found += [msgspec.json.decode(record.value or b"", type=MessageOutcome) for record in records]
+        return found
+
+    async def dead_letters(self, partition: int) -> int:
+        return (await self.log.bounds(DEAD_LETTERS.name, partition)).end
+
+    async def position(self, topic: str, partition: int) -> int:
+        """The stored input position's seq."""
+        seq = await self.pool.fetchval(
+            "SELECT seq FROM input_position WHERE topic = $1 AND partition = $2", topic, partition
+        )
+        return int(seq or 0)
+
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def entered(
+    profile_id: str, entry: str, *, at: int, reason: str = "event", segment: str = "vip", event: str = "Entered"
+) -> bytes:
+    properties = {
+        "segment_id": segment,
+        "segment_name": "VIP",
+        "segment_version": 1,
+        "action": event.lower(),
+        "reason": reason,
+        "entry_id": entry,
+    }
+    return msgspec.json.encode(
+        {
+            "type": "track",
+            "event": f"Audience {event}",
+            "messageId": f"m-{entry}",
+            "userId": None,
+            "anonymousId": None,
+            "timestamp": format_instant(at),
+            "properties": properties,
+            "context": {"traits": {}},
+            "profile": {"id": profile_id},
+        }
+    )
+
+
+def campaign(**changes: Any) -> dict[str, Any]:
+    return {**CAMPAIGN, **changes}
+
+
+def parsed_campaign(**changes: Any) -> CampaignDefinition:
+    return parse_campaign(campaign(**changes))
+
+
+async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = 10.0) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def open_rig(database_url: str, log_url: str, data_dir: Path) -> AsyncIterator[Rig]:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(PROFILE_VIEWS)
+    await connection.close()
+    await migrate(database_url, schema=SCHEMA, scripts=MIGRATIONS)
+    pool = await connect_pool(database_url, schema=SCHEMA, max_size=10)
+    log = await connect_log(log_url, rollback_horizon_ms=600_000)
+    try:
+        await ensure_topics(log, prefix="", partitions=PARTITIONS)
+        yield Rig(pool, log, data_dir)
+    finally:
+        await log.close()
+        await pool.close()
+
+
+def by_outcome(outcomes: Sequence[MessageOutcome]) -> list[tuple[str, str | None]]:
+    return sorted((outcome.outcome, outcome.reason) for outcome in outcomes)

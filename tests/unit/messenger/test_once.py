@@ -1,0 +1,407 @@
+"""From an entry to one message: decided once, sent once, told once."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from headrace.contracts.ids import send_id
+from headrace.contracts.profile_event import ErasureRow, MergeRow
+from headrace.contracts.topics import PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
+from services.messenger.claims import GONE_MS, Settlement
+from services.messenger.providers.file import SmsFile
+from services.messenger.providers.port import Accepted, NotSent, Refused, Unsure
+from tests.unit.messenger.rig import (
+    MAIL,
+    PARTITIONS,
+    START,
+    Rig,
+    ScriptedProvider,
+    by_outcome,
+    campaign,
+    entered,
+    eventually,
+)
+
+
+def scripted(rig: Rig) -> ScriptedProvider:
+    assert isinstance(rig.provider, ScriptedProvider)
+    return rig.provider
+
+
+async def settled(rig: Rig) -> bool:
+    statuses = await rig.statuses()
+    return bool(statuses) and not {"pending", "claimed"} & set(statuses)
+
+
+async def test_an_entry_becomes_one_message_and_one_outcome(rig: Rig) -> None:
+    await rig.customer("p1")
+    async with rig.running():
+        await rig.enter("p1", "e1")
+        await eventually(lambda: settled(rig))
+        await eventually(rig.published)
+    (message,) = await rig.messages()
+    (sent,) = scripted(rig).sent
+    (outcome,) = await rig.published()
+    assert message["status"] == "accepted"
+    assert (sent.id, sent.to, sent.text) == (send_id("welcome", "e1", "0"), "+420601000001", "Hi Jana")
+    assert (outcome.outcome, outcome.profile_id, outcome.segment_id, outcome.id) == (
+        "accepted",
+        "p1",
+        "vip",
+        sent.id,
+    )
+
+
+async def test_the_same_entry_twice_is_one_message(rig: Rig) -> None:
+    """Once more by the same partition, and by another one (after a merge)."""
+    await rig.customer("p1")
+    async with rig.running("follow"):
+        for profile_id in ("p1", "p1", "p2", "p3", "p4"):
+            await rig.enter(profile_id, "e1")
+        for q in range(PARTITIONS):
+            await rig.publish(SEGMENT_CHANGES.name, q, entered("p9", f"last-{q}", at=START))
+        await eventually(lambda: has_messages(rig, 1 + PARTITIONS))
+    assert len([m for m in await rig.messages() if m["entry_id"] == "e1"]) == 1
+
+
+async def has_messages(rig: Rig, count: int) -> bool:
+    return len(await rig.messages()) == count
+
+
+@pytest.mark.parametrize(
+    ("reason", "include_current", "messages"),
+    [
+        *[(reason, False, 1) for reason in ("event", "trait", "time", "population")],
+        ("definition", False, 0),
+        ("definition", True, 1),
+        *[(reason, True, 0) for reason in ("import", "merge", "unmerge", "erasure", "repair")],
+    ],
+)
+async def test_which_entries_send(rig: Rig, reason: str, include_current: bool, messages: int) -> None:
+    await rig.define(campaign(include_current=include_current))
+    q = partition_of("p1", PARTITIONS)
+    async with rig.running("follow"):
+        await rig.enter("p1", "e1", reason=reason)
+        await eventually(lambda: at_seq(rig, SEGMENT_CHANGES.name, q, 1))
+    assert len(await rig.messages()) == messages
+
+
+async def at_seq(rig: Rig, topic: str, partition: int, seq: int) -> bool:
+    return await rig.position(topic, partition) >= seq
+
+
+async def test_an_old_entry_is_skipped_and_told(rig: Rig) -> None:
+    await rig.customer("p1")
+    async with rig.running():
+        await rig.enter("p1", "e1", at=START - 24 * 3_600_000 - 1)
+        await rig.enter("p1", "e2", at=START - 24 * 3_600_000)
+        await eventually(lambda: settled(rig))
+        await eventually(lambda: told(rig, 2))
+    assert by_outcome(await rig.published()) == [("accepted", None), ("skipped", "entry_too_old")]
+
+
+async def told(rig: Rig, count: int) -> bool:
+    return len(await rig.published()) == count
+
+
+async def test_restart_between_decision_and_claim(rig: Rig) -> None:
+    await rig.customer("p1")
+    async with rig.running("follow"):
+        await rig.enter("p1", "e1")
+        await eventually(lambda: has_messages(rig, 1))
+    assert await rig.statuses() == ["pending"]
+    async with rig.running():
+        await eventually(lambda: settled(rig))
+    assert len(scripted(rig).sent) == 1
+
+
+async def pending(rig: Rig, entries: int = 1) -> None:
+    """Entries e1… of p1, decided and not yet claimed."""
+    await rig.customer("p1")
+    async with rig.running("follow"):
+        for number in range(1, entries + 1):
+            await rig.enter("p1", f"e{number}")
+        await eventually(lambda: has_messages(rig, entries))
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["before the send", "after the send"])
+async def test_a_claim_whose_process_died_is_unknown_and_never_sent_again(rig: Rig, sent: bool) -> None:
+    await pending(rig)
+    dead = await rig.assemble()
+    claimed = await dead.claims.claim(10, rig.clock())
+    if sent:
+        await rig.provider.send(claimed.claims[0].outgoing)
+    handed_over = len(scripted(rig).sent)
+
+    rig.clock.now += GONE_MS
+    async with rig.running() as messenger:
+        await messenger.janitor.recover()
+        assert await rig.statuses() == ["claimed"]
+        rig.clock.now += 1
+        await messenger.janitor.recover()
+        await eventually(lambda: told(rig, 1))
+        await messenger.sender.claim_once()
+        await messenger.sender.idle()
+    assert await rig.statuses() == ["unknown"]
+    assert by_outcome(await rig.published()) == [("unknown", "process_gone")]
+    assert len(scripted(rig).sent) == handed_over
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["before the send", "after the send"])
+async def test_the_file_outbox_holds_one_line_whenever_the_process_dies(rig: Rig, sent: bool) -> None:
+    path = rig.data_dir / "sms.jsonl"
+    rig.provider = SmsFile(path)
+    await pending(rig)
+    dead = await rig.assemble()
+    claimed = await dead.claims.claim(10, rig.clock())
+    if sent:
+        await rig.provider.send(claimed.claims[0].outgoing)
+
+    rig.provider = SmsFile(path)  # a new process
+    rig.clock.now += GONE_MS
+    async with rig.running() as messenger:
+        await messenger.janitor.recover()
+        await eventually(lambda: settled(rig))
+        await eventually(lambda: told(rig, 1))
+    assert await rig.statuses() == ["accepted"]
+    (line,) = path.read_bytes().splitlines()
+    assert msgspec.json.decode(line)["id"] == claimed.claims[0].outgoing.id
+
+
+async def test_a_zombie_does_not_settle_what_another_attempt_answers_for(rig: Rig) -> None:
+    rig.provider = ScriptedProvider(idempotent=True)
+    await pending(rig)
+    zombie = await rig.assemble()
+    claimed = await zombie.claims.claim(10, rig.clock())
+    rig.clock.now += GONE_MS
+    other = await rig.assemble()
+    assert await other.claims.recover(rig.clock()) == 1
+    again = await other.claims.claim(10, rig.clock())
+
+    late = Settlement(claimed.claims[0], Refused("late"))
+    assert await zombie.claims.settle([late], rig.clock()) == [False]
+    assert await other.claims.settle([Settlement(again.claims[0], Accepted())], rig.clock()) == [True]
+    assert await rig.statuses() == ["accepted"]
+
+
+async def test_a_late_word_of_the_provider_settles_what_was_unknown(rig: Rig) -> None:
+    await pending(rig)
+    stopped = await rig.assemble()
+    claimed = await stopped.claims.claim(10, rig.clock())
+    rig.clock.now += GONE_MS + 1
+    other = await rig.assemble()
+    await other.claims.recover(rig.clock())
+    assert await rig.statuses() == ["unknown"]
+    assert await stopped.claims.settle([Settlement(claimed.claims[0], NotSent("x"))], rig.clock()) == [False]
+    assert await stopped.claims.settle([Settlement(claimed.claims[0], Accepted())], rig.clock()) == [True]
+    assert await rig.statuses() == ["accepted"]
+
+
+async def test_two_senders_share_the_work_and_double_nothing(rig: Rig) -> None:
+    await pending(rig, 40)
+    one, two = await rig.assemble(), await rig.assemble()
+    batches = await asyncio.gather(*(m.claims.claim(5, rig.clock()) for m in (one, two) for _ in range(4)))
+    claimed = [claim.outgoing.id for batch in batches for claim in batch.claims]
+    assert len(claimed) == len(set(claimed)) > 5
+
+
+async def test_two_workers_of_one_partition_are_fenced(rig: Rig) -> None:
+    await rig.customer("p1")
+    q = partition_of("p1", PARTITIONS)
+    one, two = await rig.assemble(), await rig.assemble()
+    tasks = [asyncio.ensure_future(messenger.worker.work(q)) for messenger in (one, two)]
+    for number in range(1, 31):
+        await rig.enter("p1", f"e{number}")
+        await asyncio.sleep(0)
+    await eventually(lambda: at_seq(rig, SEGMENT_CHANGES.name, q, 30))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(await rig.messages()) == 30
+    fenced = [m.metrics.fenced.labels("positions")._value.get() for m in (one, two)]
+    assert sum(fenced) > 0
+
+
+async def test_refused_and_unsure_are_final_and_told(rig: Rig) -> None:
+    await pending(rig, 2)
+    scripted(rig).script = [Refused("twilio_21610"), Unsure("timeout")]
+    async with rig.running():
+        await eventually(lambda: told(rig, 2))
+    assert sorted(await rig.statuses()) == ["failed", "unknown"]
+    assert by_outcome(await rig.published()) == [("failed", "twilio_21610"), ("unknown", "timeout")]
+    assert len(scripted(rig).sent) == 2
+
+
+async def test_not_sent_waits_as_told_and_is_tried_again(rig: Rig) -> None:
+    await pending(rig)
+    scripted(rig).script = [NotSent("http_429", 30_000)]
+    messenger = await rig.assemble()
+    for wait, sent in ((0, 1), (29_999, 1), (1, 2)):
+        rig.clock.now += wait
+        await messenger.sender.claim_once()
+        await messenger.sender.idle()
+        assert len(scripted(rig).sent) == sent
+    assert await rig.statuses() == ["accepted"]
+
+
+async def test_a_provider_that_stays_away_ends_with_the_entrys_age(rig: Rig) -> None:
+    await pending(rig)
+    scripted(rig).script = [NotSent("connection")]
+    messenger = await rig.assemble()
+    await messenger.sender.claim_once()
+    await messenger.sender.idle()
+    rig.clock.now += 24 * 3_600_000 + 1
+    await messenger.sender.claim_once()
+    (message,) = await rig.messages()
+    assert (message["status"], message["reason"]) == ("skipped", "provider_unavailable")
+
+
+async def test_without_consent_nothing_is_sent(rig: Rig) -> None:
+    await rig.customer("p1", consent=None)
+    async with rig.running():
+        await rig.enter("p1", "e1")
+        await eventually(lambda: told(rig, 1))
+    assert by_outcome(await rig.published()) == [("skipped", "no_consent")]
+    assert scripted(rig).sent == []
+
+
+async def test_consent_withdrawn_between_entry_and_claim_holds(rig: Rig) -> None:
+    await pending(rig)
+    await rig.customer("p1", consent="withdrawn")
+    messenger = await rig.assemble()
+    await messenger.sender.claim_once()
+    (message,) = await rig.messages()
+    assert (message["status"], message["reason"]) == ("skipped", "no_consent")
+
+
+@pytest.mark.parametrize(
+    ("traits", "reason"), [({"phone": "not a number"}, "no_address"), ({"phone": "123"}, "no_address")]
+)
+async def test_without_an_address_nothing_is_sent(rig: Rig, traits: dict[str, str], reason: str) -> None:
+    await pending(rig)
+    await rig.customer("p1", **traits)
+    messenger = await rig.assemble()
+    await messenger.sender.claim_once()
+    (message,) = await rig.messages()
+    assert (message["status"], message["reason"]) == ("skipped", reason)
+
+
+async def test_a_template_that_fails_fails_the_message_alone(rig: Rig) -> None:
+    text = "{% if profile.traits.first_name == 'Bad' %}{{ 1 | divided_by: 0 }}{% endif %}Hi"
+    await rig.define({"kind": "template", "id": "hello", "channel": "sms", "text": text})
+    await rig.customer("bad", first_name="Bad")
+    await rig.customer("good")
+    async with rig.running():
+        await rig.enter("bad", "e1")
+        await rig.enter("good", "e2")
+        await eventually(lambda: told(rig, 2))
+    assert by_outcome(await rig.published()) == [("accepted", None), ("failed", "template_error")]
+
+
+async def test_a_paused_campaign_holds_its_messages_until_it_lives_again(rig: Rig) -> None:
+    await pending(rig)
+    await rig.define(campaign(state="paused"))
+    messenger = await rig.assemble()
+    await messenger.sender.claim_once()
+    assert await rig.statuses() == ["pending"]
+    await rig.define(campaign(state="live"))
+    await messenger.sender.claim_once()
+    await messenger.sender.idle()
+    assert await rig.statuses() == ["accepted"]
+
+
+async def test_a_merged_profile_gets_the_message_under_its_winner(rig: Rig) -> None:
+    await rig.customer("winner", first_name="Winner")
+    await rig.pool.execute("INSERT INTO profiles.alias_v1 VALUES ('p1', 'winner')")
+    async with rig.running():
+        await rig.enter("p1", "e1")
+        await eventually(lambda: told(rig, 1))
+    assert scripted(rig).sent[0].text == "Hi Winner"
+    (outcome,) = await rig.published()
+    assert outcome.profile_id == "winner"
+
+
+def merge(winner: str, loser: str) -> MergeRow:
+    return MergeRow(
+        seq=1,
+        epoch=1,
+        time=START,
+        low=START,
+        profile_id=winner,
+        loser=loser,
+        loser_partition=0,
+        loser_seq=1,
+        source="s",
+        message_id="m",
+    )
+
+
+async def test_a_merge_moves_and_an_erasure_forgets(rig: Rig) -> None:
+    await pending(rig, 2)
+    messenger = await rig.assemble()
+    await messenger.claims.claim(1, rig.clock())
+    q = partition_of("winner", PARTITIONS)
+    async with rig.running("follow"):
+        await rig.publish_tick(q)
+        await rig.publish_row(merge("winner", "p1"))
+        await rig.publish_row(ErasureRow(seq=2, epoch=1, time=START, low=START, profile_id="winner"))
+        await eventually(lambda: at_seq(rig, PROFILE_EVENTS.name, q, 2))
+    messages = await rig.messages()
+    assert {m["profile_id"] for m in messages} == {"winner"}
+    assert sorted((m["status"], m["reason"]) for m in messages) == [("claimed", None), ("skipped", "erased")]
+    assert all(m[name] is None for m in messages for name in ("address", "subject", "text", "html"))
+    assert "jana" not in str([dict(m) for m in messages]).lower()
+
+
+async def test_a_record_that_cannot_be_read_goes_aside_and_the_partition_goes_on(rig: Rig) -> None:
+    await rig.customer("p1")
+    q = partition_of("p1", PARTITIONS)
+    async with rig.running():
+        await rig.publish(SEGMENT_CHANGES.name, q, b"{not json")
+        await rig.publish(SEGMENT_CHANGES.name, q, b'{"type":"track"}')
+        await rig.enter("p1", "e1")
+        await eventually(lambda: settled(rig))
+    assert await rig.dead_letters(q) == 2
+    assert await rig.statuses() == ["accepted"]
+
+
+async def test_a_hole_stops_the_partition_until_it_is_filled(rig: Rig) -> None:
+    await rig.customer("p1")
+    q = partition_of("p1", PARTITIONS)
+    async with rig.running("follow") as messenger:
+        await rig.enter("p1", "e1", seq=1)
+        await rig.enter("p1", "e3", seq=3)
+        gaps = messenger.metrics.gaps.labels(SEGMENT_CHANGES.name, q)
+        halted = messenger.metrics.halted.labels(q)
+        await eventually(lambda: is_at(gaps, 1))
+        await eventually(lambda: at_seq(rig, SEGMENT_CHANGES.name, q, 1))
+        assert len(await rig.messages()) == 1
+        assert halted._value.get() == 1
+        await rig.enter("p1", "e2", seq=2)
+        await rig.enter("p1", "e3", seq=3)
+        await rig.enter("p1", "e3", seq=3)
+        await eventually(lambda: at_seq(rig, SEGMENT_CHANGES.name, q, 3))
+        assert halted._value.get() == 0
+    assert len(await rig.messages()) == 3
+
+
+async def is_at(metric: object, value: float) -> bool:
+    return bool(metric._value.get() == value)  # type: ignore[attr-defined]
+
+
+async def test_unsubscribing_works_at_once_and_is_told_once(rig: Rig) -> None:
+    mail = campaign(id="mail", steps=[{"send": {"channels": ["email"], "template": "hello-mail"}}])
+    await rig.define(MAIL, mail, campaign(state="draft"))
+    await rig.customer("p1")
+    async with rig.running() as messenger:
+        await rig.enter("p1", "e1")
+        await eventually(lambda: told(rig, 1))
+        (sent,) = scripted(rig).sent
+        assert sent.one_click_url is not None
+        for _ in range(2):
+            assert await messenger.unsubscribes.unsubscribe(sent.id, rig.clock())
+        await rig.enter("p1", "e2")
+        await eventually(lambda: told(rig, 3))
+    expected = [("accepted", None), ("skipped", "suppressed"), ("unsubscribed", None)]
+    assert by_outcome(await rig.published()) == expected
