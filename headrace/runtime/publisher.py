@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from headrace.contracts.headers import EPOCH, SEQ, header
+from headrace.contracts.headers import EPOCH, POSITION, SEQ, header
 from headrace.log.port import Log, NewRecord
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.partitions import PartitionHalted
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +87,17 @@ class Relay:
         self._wake.set()
 
     async def run(self) -> None:
-        """Publish for ever. Any error ends it: the next run finds out from the log where to go on."""
+        """Publish for ever. Any error ends it: the next run finds out from the log where to go on. Raises
+        PartitionHalted when the outbox has a hole: what is lost must not be skipped silently."""
+        self._state = None  # another owner may have published since
         while True:
             self._wake.clear()
             if await self.drain() == 0:
                 await self._append_follower()
-                try:
-                    await asyncio.wait_for(self._wake.wait(), self._poll)
-                except TimeoutError:
-                    continue
+                # not wait_for: on Python 3.11 it loses a cancellation that meets a wake
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll):
+                        await self._wake.wait()
 
     async def drain(self) -> int:
         """Publish all that is committed now; return how many records. Resumes after the highest number found
@@ -105,6 +109,11 @@ class Relay:
             rows = await self._outbox.pending(self._partition, self._state.seq, self._batch)
             if not rows:
                 return total
+            if rows[0].seq != self._state.seq + 1:
+                raise PartitionHalted(
+                    f"the outbox of {self._topic}/{self._partition} has no {self._state.seq + 1}, "
+                    f"it goes on with {rows[0].seq}: restore it, or start a new epoch"
+                )
             try:
                 offset = await self._log.append(self._topic, self._partition, [row.record for row in rows])
             except BaseException:
@@ -154,4 +163,4 @@ async def last_published(log: Log, topic: str, partition: int, stored: Published
 def _number(headers: Sequence[tuple[str, bytes]], epoch: int) -> tuple[int, str]:
     if int(header(headers, EPOCH) or 0) != epoch:
         return 0, ""
-    return int(header(headers, SEQ) or 0), (header(headers, "headrace-position") or b"").decode()
+    return int(header(headers, SEQ) or 0), (header(headers, POSITION) or b"").decode()

@@ -37,7 +37,9 @@ class Server:
             timeout=timeout,
             protocol=3,
             retry=Retry(NoBackoff(), 0),
-            socket_timeout=timeout,
+            # `_once` has the deadline: a socket_timeout sends through asyncio.wait_for, which on Python 3.11
+            # loses a cancellation that meets the end of the send
+            socket_timeout=None,
             socket_connect_timeout=timeout,
             socket_keepalive=True,
             # with it on, the pool would not look whether an idle connection was closed by a restart

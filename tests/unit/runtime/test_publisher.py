@@ -1,0 +1,225 @@
+"""The relay publishes every committed output once and in order, whatever fails on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from headrace.contracts.topics import Topic
+from headrace.log.port import Log, LogFull, LogUnavailable, NewRecord
+from headrace.log.redis_streams import RedisStreamsLog
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.partitions import PartitionHalted
+from headrace.runtime.publisher import Published, Relay, last_published
+from tests.unit.runtime.fakes import MemoryOutbox, output
+
+TOPIC = "outputs"
+SOON = 5.0
+
+
+class FlakyLog:
+    """A log whose appends fail as told: before they land, or after (the reply is lost)."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.before: list[Exception] = []
+        self.after: list[BaseException] = []
+        self.bounds = log.bounds
+        self.read = log.read
+
+    async def append(self, topic: str, partition: int, records: Sequence[NewRecord]) -> int:
+        if self.before:
+            raise self.before.pop()
+        offset = await self._log.append(topic, partition, records)
+        if self.after:
+            raise self.after.pop()
+        return offset
+
+
+@pytest.fixture
+async def log(log_url: str) -> AsyncIterator[Log]:
+    log = await RedisStreamsLog.connect(log_url, rollback_horizon_ms=3_600_000, housekeeping_seconds=None)
+    await log.create_topics([Topic(TOPIC, "any", "A test's outputs.")], 1)
+    yield log
+    await log.close()
+
+
+@pytest.fixture
+def outbox() -> MemoryOutbox:
+    return MemoryOutbox()
+
+
+def relay(log: Log | FlakyLog, outbox: MemoryOutbox, *, batch: int = 500, poll: float = 30.0) -> Relay:
+    return Relay(
+        log,  # type: ignore[arg-type]
+        outbox,
+        topic=TOPIC,
+        partition=0,
+        metrics=Metrics("test"),
+        batch=batch,
+        poll=poll,
+    )
+
+
+async def published(log: Log) -> list[int]:
+    end = (await log.bounds(TOPIC, 0)).end
+    return [int(record.value or b"0") for record in await log.read(TOPIC, 0, 0, max_records=end or 1)]
+
+
+@asynccontextmanager
+async def running(task: asyncio.Task[None]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=SOON)
+        assert done, "the relay lost a cancellation"
+
+
+async def test_outputs_are_published_in_order_across_batches(log: Log, outbox: MemoryOutbox) -> None:
+    outbox.add(7)
+    sender = relay(log, outbox, batch=3)
+    assert await sender.drain() == 7
+    assert await sender.drain() == 0
+    outbox.add(2)
+    assert await sender.drain() == 2
+    assert await published(log) == list(range(1, 10))
+    assert outbox.stored == Published(1, 9, "row-9", 9)
+
+
+@pytest.mark.parametrize("error", [LogUnavailable("lost reply"), asyncio.CancelledError()])
+async def test_a_lost_reply_publishes_nothing_twice(log: Log, outbox: MemoryOutbox, error: BaseException) -> None:
+    flaky = FlakyLog(log)
+    sender = relay(flaky, outbox, batch=2)
+    outbox.add(5)
+    flaky.after = [error]
+    with pytest.raises(type(error)):
+        await sender.drain()
+    assert outbox.stored.seq == 0, "the store does not know that it landed"
+    assert await sender.drain() == 3
+    assert await published(log) == [1, 2, 3, 4, 5]
+
+
+async def test_a_refused_append_is_repeated(log: Log, outbox: MemoryOutbox) -> None:
+    flaky = FlakyLog(log)
+    sender = relay(flaky, outbox)
+    outbox.add(2)
+    flaky.before = [LogFull("full"), LogUnavailable("away")]
+    for error in (LogUnavailable, LogFull):
+        with pytest.raises(error):
+            await sender.drain()
+    assert await sender.drain() == 2
+    assert await published(log) == [1, 2]
+
+
+async def test_a_lost_mark_publishes_nothing_twice(log: Log, outbox: MemoryOutbox) -> None:
+    sender = relay(log, outbox)
+    outbox.add(3)
+    outbox.fail_marks = 1
+    with pytest.raises(ConnectionError):
+        await sender.drain()
+    outbox.add(1)
+    assert await sender.drain() == 1
+    outbox.stored = Published(1, 0, "", 0)
+    assert await relay(log, outbox).drain() == 0, "another process finds in the log what the store forgot"
+    assert await published(log) == [1, 2, 3, 4]
+    assert outbox.stored == Published(1, 4, "row-4", 4)
+
+
+async def test_a_run_looks_again_what_another_owner_published_meanwhile(log: Log, outbox: MemoryOutbox) -> None:
+    outbox.add(2)
+    sender = relay(log, outbox)
+    await sender.drain()
+    outbox.add(2)
+    await relay(log, outbox).drain()
+    outbox.add(1)
+    task = asyncio.create_task(sender.run())
+    async with running(task), asyncio.timeout(SOON):
+        await log.read(TOPIC, 0, 4, wait_ms=60_000)
+    assert await published(log) == [1, 2, 3, 4, 5]
+
+
+async def test_a_new_owner_goes_on_behind_the_highest_number_whoever_sent_it(
+    log: Log, outbox: MemoryOutbox
+) -> None:
+    outbox.add(6)
+    other = MemoryOutbox()
+    other.add(4)
+    await relay(log, other).drain()
+    assert await relay(log, outbox).drain() == 2
+    assert await published(log) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_numbers_of_other_epochs_and_records_without_one_do_not_count(log: Log) -> None:
+    foreign = [output(50, 1).record, output(3, 2).record, NewRecord(b"tick", b"0"), output(70, 3).record]
+    await log.append(TOPIC, 0, foreign)
+    found = await last_published(log, TOPIC, 0, Published(2, 1, "row-1", 0))
+    assert found == Published(2, 3, "row-3", 4)
+
+
+async def test_what_is_stored_counts_when_the_log_has_less(log: Log) -> None:
+    """The log was emptied, or trimmed up to its end."""
+    found = await last_published(log, TOPIC, 0, Published(2, 9, "row-9", 1000))
+    assert found == Published(2, 9, "row-9", 0)
+
+
+async def test_a_hole_in_the_outbox_stops_instead_of_being_skipped(log: Log, outbox: MemoryOutbox) -> None:
+    outbox.add(5)
+    del outbox.rows[2]
+    sender = relay(log, outbox, batch=2)
+    with pytest.raises(PartitionHalted, match="has no 3"):
+        await sender.drain()
+    assert await published(log) == [1, 2]
+
+
+async def test_a_wake_publishes_at_once(log: Log, outbox: MemoryOutbox) -> None:
+    sender = relay(log, outbox)
+    task = asyncio.create_task(sender.run())
+    async with running(task), asyncio.timeout(SOON):
+        await outbox.asked.wait()
+        outbox.add(1)
+        sender.wake()
+        assert [record.value for record in await log.read(TOPIC, 0, 0, wait_ms=60_000)] == [b"1"]
+        assert not task.done()
+
+
+async def test_the_relay_looks_by_itself_too(log: Log, outbox: MemoryOutbox) -> None:
+    """Another process may have committed."""
+    task = asyncio.create_task(relay(log, outbox, poll=0.01).run())
+    async with running(task), asyncio.timeout(SOON):
+        await outbox.asked.wait()
+        outbox.add(1)
+        assert len(await log.read(TOPIC, 0, 0, wait_ms=60_000)) == 1
+
+
+async def test_a_cancellation_that_meets_a_wake_is_not_lost(log: Log, outbox: MemoryOutbox) -> None:
+    sender = relay(log, outbox)
+    task = asyncio.create_task(sender.run())
+    async with asyncio.timeout(SOON):
+        await outbox.asked.wait()
+        await sender.drain()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    async with running(task):
+        sender.wake()
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=SOON)
+        assert done, "the relay lost a cancellation"
+
+
+async def test_a_follower_comes_right_behind_its_row(log: Log, outbox: MemoryOutbox) -> None:
+    sender = relay(log, outbox)
+    outbox.add(2)
+    sender.follow(1, NewRecord(b"tick", b"100"))
+    sender.follow(2, NewRecord(b"tick", b"200"))
+    task = asyncio.create_task(sender.run())
+    async with running(task), asyncio.timeout(SOON):
+        await log.read(TOPIC, 0, 2, wait_ms=60_000)
+        assert await published(log) == [1, 2, 200]
+        outbox.add(2)
+        sender.follow(3, NewRecord(b"tick", b"300"))
+        await log.read(TOPIC, 0, 4, wait_ms=60_000)
+        sender.follow(4, NewRecord(b"tick", b"400"))
+        await log.read(TOPIC, 0, 5, wait_ms=60_000)
+    assert await published(log) == [1, 2, 200, 3, 4, 400], "a tick that a row has overtaken is dropped"
