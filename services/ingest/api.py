@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import FastAPI, Request
-from starlette.types import ASGIApp
 
 from headrace.contracts.errors import ApiError
 from headrace.runtime.http import Check, create_app
@@ -28,14 +27,15 @@ def build_app(
     check_log: Check,
     lifespan: Lifespan,
     public_url: str | None = None,
-) -> ASGIApp:
+) -> TrackingApi:
     """The whole service as one ASGI app. `clock` gives milliseconds since the epoch."""
     app = create_app("Headrace ingest", metrics=metrics, checks={"log": check_log}, lifespan=lifespan)
     app.router.redirect_slashes = False  # SDKs do not follow redirects
     _add_settings_documents(app, config.keys, public_url, trust_proxy=config.trusted_hops > 0)
     _document_tracking(app)
-    metrics.ingest_bytes.set_function(lambda: config.budget.used)
-    return TrackingApi(app, collector, config, metrics, clock)
+    api = TrackingApi(app, collector, config, metrics, clock)
+    metrics.ingest_bytes.set_function(lambda: api.held_bytes)
+    return api
 
 
 def _add_settings_documents(app: FastAPI, keys: KeyRing, public_url: str | None, *, trust_proxy: bool) -> None:

@@ -1,6 +1,6 @@
 """How large a request and an event may be (reference values: Segment's and RudderStack's, each settable)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.ingest.rejection import Rejected
@@ -11,7 +11,7 @@ MIB = 1024 * KIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bytes are counted after decompression. The four groups: request, event, its shape, its texts."""
+    """Bytes are counted after decompression. The groups: request, event, its shape, imported events, texts."""
 
     body_bytes: int = 4 * MIB
     import_bytes: int = 32 * MIB
@@ -22,10 +22,17 @@ class Limits:
     depth: int = 20
     keys: int = 1_000
 
+    import_event_bytes: int = 512 * KIB
+    import_keys: int = 20_000
+
     text_bytes: int = 8 * KIB
     id_bytes: int = 256
     message_id_chars: int = 100
     event_name_chars: int = 128
+
+    def of_import(self) -> "Limits":
+        """History comes whole: a wholesaler's invoice has a thousand lines, and nobody can send it smaller."""
+        return replace(self, event_bytes=self.import_event_bytes, keys=self.import_keys)
 
 
 def check_shape(raw: bytes, decoded: object, limits: Limits) -> None:

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 import uvloop
 from fastapi import FastAPI
-from starlette.types import ASGIApp
 
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.topics import DEAD_LETTERS, EVENTS
@@ -25,7 +24,7 @@ from services.ingest.auth import KeyRing
 from services.ingest.budget import Budget
 from services.ingest.collector import Collector
 from services.ingest.settings import IngestSettings, load_settings
-from services.ingest.tracking import TrackingConfig
+from services.ingest.tracking import TrackingApi, TrackingConfig
 
 
 def main() -> None:
@@ -48,7 +47,7 @@ async def _run(settings: IngestSettings) -> int:
         await log.close()
 
 
-def assemble(log: Log, settings: IngestSettings) -> ASGIApp:
+def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
     """The service on `log`, whose topics exist."""
     common = settings.common
     metrics = Metrics("ingest")

@@ -49,6 +49,9 @@ def load_settings(env: Environment) -> IngestSettings:
             import_bytes=env.integer("HEADRACE_INGEST_MAX_IMPORT_BYTES", defaults.import_bytes, low=1),
             batch_events=env.integer("HEADRACE_INGEST_MAX_BATCH_EVENTS", defaults.batch_events, low=1),
             event_bytes=env.integer("HEADRACE_INGEST_MAX_EVENT_BYTES", defaults.event_bytes, low=1, high=MIB // 2),
+            import_event_bytes=env.integer(
+                "HEADRACE_INGEST_MAX_IMPORT_EVENT_BYTES", defaults.import_event_bytes, low=1, high=MIB // 2
+            ),
         ),
         ack_timeout=env.duration_ms("HEADRACE_INGEST_ACK_TIMEOUT", "5s") / 1000,
         buffer_bytes=env.integer("HEADRACE_INGEST_BUFFER_BYTES", 128 * MIB, low=MIB),

@@ -63,6 +63,11 @@ class TrackingApi:
         self._metrics = metrics
         self._clock = clock
 
+    @property
+    def held_bytes(self) -> int:
+        """Request bytes in memory now."""
+        return self._config.budget.used
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._rest(scope, receive, send)
@@ -152,6 +157,7 @@ class TrackingApi:
         sent_at = headers.get(b"sentat")
         # Servers send for others: their own address says nothing about the customer.
         client_side = not source.trusted or b"origin" in headers or route.shape == "pixel"
+        imported = route.shape == "import"
         return Arrival(
             source=source,
             received_at=received_at,
@@ -159,12 +165,12 @@ class TrackingApi:
             type=route.type,
             envelope_sent_at=parse_sent_at(envelope.sent_at),
             header_sent_at=None if sent_at is None else parse_sent_at(sent_at.decode("latin-1")),
-            imported=route.shape == "import",
+            imported=imported,
             context=envelope.context,
             integrations=envelope.integrations,
             shared_bytes=envelope.shared_bytes(),
             ip=client_ip(scope, self._config.trusted_hops) if client_side else None,
-            limits=self._config.limits,
+            limits=self._config.limits.of_import() if imported else self._config.limits,
         )
 
 
