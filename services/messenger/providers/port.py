@@ -51,6 +51,7 @@ class Unsure:
     reason: str
 
 
+SEND_SECONDS = 40.0
 SendResult = Accepted | Refused | NotSent | Unsure
 
 
@@ -71,6 +72,3 @@ class Provider(Protocol):
     async def close(self) -> None:
         """Free connections. Idempotent; tolerates never-used."""
         ...
-
-
-SEND_SECONDS = 20.0

@@ -26,7 +26,6 @@ log = structlog.get_logger()
 
 _IDLE_CONNECTIONS = 8
 _IDLE_SECONDS = 20.0
-_COMMAND_SECONDS = SEND_SECONDS / 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +55,16 @@ class SmtpProvider:
     name = "smtp"
     idempotent = False
 
-    def __init__(self, account: SmtpAccount) -> None:
+    def __init__(self, account: SmtpAccount, *, timeout: float = SEND_SECONDS) -> None:
         self._account = account
+        self._half = timeout / 2
         self._idle: deque[tuple[SMTP, float]] = deque()
 
     async def send(self, message: Outgoing) -> SendResult:
         content = mail_bytes(message, sender=self._account.sender)
         try:
-            client, result = await self._open_transaction(message.to)
+            async with asyncio.timeout(self._half):
+                client, result = await self._open_transaction(message.to)
         except (SMTPException, OSError, TimeoutError, ssl.SSLError) as error:
             log.warning("smtp_unreachable", provider=self.name, error=type(error).__name__)
             return NotSent(_reason(error))
@@ -96,7 +97,7 @@ class SmtpProvider:
         client = SMTP(
             hostname=account.host,
             port=account.port,
-            timeout=_COMMAND_SECONDS,
+            timeout=self._half,
             use_tls=account.tls,
             start_tls=account.starttls and not account.tls,
             tls_context=account.trust,
@@ -116,7 +117,7 @@ class SmtpProvider:
 
     async def _data(self, client: SMTP, content: bytes) -> SendResult:
         try:
-            async with asyncio.timeout(SEND_SECONDS / 2):
+            async with asyncio.timeout(self._half):
                 reply = await client.data(content)
         except aiosmtplib.SMTPDataError as error:
             await self._discard(client)

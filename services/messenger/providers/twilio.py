@@ -71,7 +71,7 @@ class TwilioProvider:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                auth=aiohttp.BasicAuth(self._account.sid, self._account.token),
+                headers={"Authorization": aiohttp.encode_basic_auth(self._account.sid, self._account.token)},
                 timeout=self._timeout,
                 connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE_SECONDS),
             )

@@ -1,0 +1,130 @@
+"""The outbox in files keeps the provider port, and what is special about it."""
+
+import asyncio
+import email
+import email.policy
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from services.messenger.providers.file import EmailFolder, SmsFile
+from services.messenger.providers.port import Accepted, NotSent, Provider
+from tests.conformance.provider_suite import Bench, ProviderSuite, outgoing
+
+
+class FileBench:
+    """Both kinds of files under one folder; a folder that turned into a file is what cannot be reached."""
+
+    def __init__(self, folder: Path, *, sms: bool) -> None:
+        self.sms = sms
+        self.outbox = folder / "outbox"
+        self.provider: Provider = SmsFile(self.outbox / "sms.jsonl") if sms else EmailFolder(self.outbox)
+
+    async def received(self) -> list[str]:
+        if not self.outbox.is_dir():
+            return []
+        if self.sms:
+            path = self.outbox / "sms.jsonl"
+            return [json.loads(line)["text"] for line in path.read_text("utf-8").splitlines()]
+        return [plain_text(path.read_bytes()) for path in sorted(self.outbox.glob("*.eml"))]
+
+    def misbehave(self, how: str) -> None:
+        if how != "throttle":
+            raise NotImplementedError("a local file neither refuses a message nor loses a reply")
+        self.outbox.write_bytes(b"")
+
+    def behave(self) -> None:
+        self.outbox.unlink()
+
+    async def go_away(self) -> None:
+        self.outbox.write_bytes(b"")
+
+
+def plain_text(mail: bytes) -> str:
+    """The text/plain part, line ends as written."""
+    part = email.message_from_bytes(mail, policy=email.policy.default).get_body(("plain",))
+    assert part is not None
+    return str(part.get_content()).replace("\r\n", "\n").removesuffix("\n")
+
+
+no_reply = pytest.mark.xfail(
+    strict=True, raises=NotImplementedError, reason="a local file neither refuses a message nor loses a reply"
+)
+
+
+class TestFile(ProviderSuite):
+    @pytest.fixture(params=["sms", "email"])
+    def bench(self, tmp_path: Path, request: pytest.FixtureRequest) -> FileBench:
+        return FileBench(tmp_path, sms=request.param == "sms")
+
+    @no_reply
+    async def test_a_refusal_is_final(self, bench: Bench) -> None:
+        await super().test_a_refusal_is_final(bench)
+
+    @no_reply
+    @pytest.mark.parametrize("how", ["drop", "hang"])
+    async def test_a_lost_reply_leaves_the_fate_unknown(self, bench: Bench, how: str) -> None:
+        await super().test_a_lost_reply_leaves_the_fate_unknown(bench, how)
+
+
+async def test_a_new_process_recognises_the_lines_of_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "sms.jsonl"
+    bench = FileBench(tmp_path, sms=True)
+    for _ in range(2):
+        assert isinstance(await SmsFile(path).send(outgoing(bench)), Accepted)
+    (line,) = path.read_bytes().splitlines()
+    assert set(json.loads(line)) == {"id", "to", "text", "campaign_id", "at"}
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40])
+async def test_a_torn_last_line_is_repaired(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "sms.jsonl"
+    bench = FileBench(tmp_path, sms=True)
+    for number in range(3):
+        await SmsFile(path).send(outgoing(bench, number))
+    path.write_bytes(path.read_bytes()[:-cut])
+    for number in range(3):
+        await SmsFile(path).send(outgoing(bench, number))
+    ids = [json.loads(line)["id"] for line in path.read_bytes().splitlines()]
+    assert sorted(ids) == sorted({outgoing(bench, number).id for number in range(3)})
+
+
+async def test_a_removed_file_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "sms.jsonl"
+    provider, bench = SmsFile(path), FileBench(tmp_path, sms=True)
+    await provider.send(outgoing(bench))
+    path.unlink()
+    await provider.send(outgoing(bench))
+    assert len(path.read_bytes().splitlines()) == 1
+
+
+async def test_after_an_error_the_line_stands_once(tmp_path: Path) -> None:
+    path = tmp_path / "sms.jsonl"
+    provider, bench = SmsFile(path), FileBench(tmp_path, sms=True)
+    path.mkdir()
+    assert isinstance(await provider.send(outgoing(bench)), NotSent)
+    path.rmdir()
+    assert isinstance(await provider.send(outgoing(bench)), Accepted)
+    assert len(path.read_bytes().splitlines()) == 1
+
+
+def _send_all(path: Path) -> None:
+    async def run() -> None:
+        provider, bench = SmsFile(path), FileBench(path.parent, sms=True)
+        await asyncio.gather(*(provider.send(outgoing(bench, number)) for number in range(50)))
+
+    asyncio.run(run())
+
+
+def test_processes_that_share_the_file_write_each_message_once(tmp_path: Path) -> None:
+    path = tmp_path / "sms.jsonl"
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_send_all, args=(path,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    ids = [json.loads(line)["id"] for line in path.read_bytes().splitlines()]
+    assert len(ids) == len(set(ids)) == 50
