@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ import msgspec
 from headrace.contracts import topics
 from headrace.contracts.event import Event, event_key
 from headrace.contracts.instant import format_instant
+from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import ProfileEvent, Tick, decode_profile_event
 from headrace.log.port import Log, Member, NewRecord, Record
 from headrace.log.redis_streams import RedisStreamsLog
@@ -32,11 +33,11 @@ T0 = 1_790_000_000_000 - 300 * DAY
 _numbers = itertools.count(1)
 
 
-class Everything:
-    """A group of one: all partitions are ours. Stands in for `Log.join`, so that tests choose who owns what."""
+class Owner:
+    """A group of one with fixed partitions. Stands in for `Log.join`, so that tests choose who owns what."""
 
-    def __init__(self, partitions: int = PARTITIONS) -> None:
-        self._partitions = frozenset(range(partitions))
+    def __init__(self, partitions: Iterable[int]) -> None:
+        self._partitions = frozenset(partitions)
         self.committed: dict[tuple[str, int], int] = {}
 
     def assigned(self) -> frozenset[int]:
@@ -61,6 +62,10 @@ class Rig:
     log: Log
     pool: asyncpg.Pool
 
+    @property
+    def partitions(self) -> range:
+        return range(self.settings.common.partitions)
+
     def topic(self, topic: topics.Topic) -> str:
         return self.settings.common.topic(topic.name)
 
@@ -68,16 +73,18 @@ class Rig:
         """Append events; each to its key's partition, or all to `q`."""
         for event in events:
             key = event_key(event.user_id, event.anonymous_id, None)
-            partition = topics.partition_of(key, PARTITIONS) if q is None else q
+            partition = topics.partition_of(key, len(self.partitions)) if q is None else q
             await self.log.append(self.topic(topics.EVENTS), partition, [record(event)])
 
     @asynccontextmanager
-    async def worker(self, member: Member | None = None) -> AsyncIterator[Worker]:
-        """A worker that owns all partitions, with a pool of its own, as another process would have."""
-        metrics = Metrics("profiles")
+    async def worker(
+        self, *, owns: Iterable[int] | None = None, log: Log | None = None, metrics: Metrics | None = None
+    ) -> AsyncIterator[Worker]:
+        """A worker with a pool of its own, as another process would have; it owns all partitions or `owns`."""
+        metrics = metrics or Metrics("profiles")
         pool = await connect_pool(self.settings.database_url, schema=SCHEMA)
-        member = member or Everything()
-        worker = Worker(self.settings, self.log, pool, member, metrics)
+        member: Member = Owner(self.partitions if owns is None else owns)
+        worker = Worker(self.settings, log or self.log, pool, member, metrics)
         running = [
             asyncio.create_task(PartitionRunner(member, worker.work, metrics).run()),
             asyncio.create_task(worker.ticker.run()),
@@ -90,6 +97,24 @@ class Rig:
             await asyncio.gather(*running, return_exceptions=True)
             await pool.close()
 
+    async def send_outcome(self, **fields: Any) -> None:
+        """Append a message's outcome as the messenger does."""
+        outcome = MessageOutcome(
+            **{
+                "message_id": f"outcome-{next(_numbers)}",
+                "id": "s1",
+                "channel": "sms",
+                "campaign_id": "win-back",
+                "campaign_version": 1,
+                "entry_id": "e1",
+                "step": "0",
+                "at": T0,
+                **fields,
+            }
+        )
+        q = topics.partition_of(outcome.profile_id, len(self.partitions))
+        await self.log.append(self.topic(topics.MESSAGES), q, [NewRecord(b"", msgspec.json.encode(outcome))])
+
     async def processed(self) -> None:
         """Wait until every input is applied and every row is published."""
         await eventually(self._caught_up)
@@ -100,7 +125,7 @@ class Rig:
 
     async def rows(self) -> list[ProfileEvent]:
         """The published rows of all partitions, without ticks."""
-        found = [await self.published(q) for q in range(PARTITIONS)]
+        found = [await self.published(q) for q in self.partitions]
         return [row for partition in found for row in partition if not isinstance(row, Tick)]
 
     async def records(self, q: int, topic: topics.Topic = topics.PROFILE_EVENTS) -> list[Record]:
@@ -126,7 +151,7 @@ class Rig:
 
     async def _caught_up(self) -> bool:
         for name in input_topics(self.settings):
-            for q in range(PARTITIONS):
+            for q in self.partitions:
                 end = (await self.log.bounds(name, q)).end
                 query = "SELECT next_offset FROM input WHERE topic = $1 AND q = $2"
                 if await self.pool.fetchval(query, name, q) != end:
@@ -135,12 +160,12 @@ class Rig:
 
 
 @asynccontextmanager
-async def profiles_rig(database_url: str, log_url: str) -> AsyncIterator[Rig]:
+async def profiles_rig(database_url: str, log_url: str, partitions: int = PARTITIONS) -> AsyncIterator[Rig]:
     """A migrated database and an empty log with the deployment's topics."""
     settings = Settings(
         common=CommonSettings(
             log_url=log_url,
-            partitions=PARTITIONS,
+            partitions=partitions,
             topic_prefix="",
             host="127.0.0.1",
             admin_token="admin",
@@ -156,8 +181,8 @@ async def profiles_rig(database_url: str, log_url: str) -> AsyncIterator[Rig]:
     log = await RedisStreamsLog.connect(log_url, rollback_horizon_ms=0, housekeeping_seconds=None)
     pool = await connect_pool(database_url, schema=SCHEMA)
     try:
-        await ensure_topics(log, prefix="", partitions=PARTITIONS)
-        await initialise(pool, input_topics(settings), PARTITIONS)
+        await ensure_topics(log, prefix="", partitions=partitions)
+        await initialise(pool, input_topics(settings), partitions)
         yield Rig(settings, log, pool)
     finally:
         await pool.close()

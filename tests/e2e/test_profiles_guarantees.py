@@ -1,0 +1,318 @@
+"""Nothing lost, nothing doubled: fencing, crashes, concurrent workers, time (DESIGN §4)."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from headrace.contracts import topics
+from headrace.contracts.event import Event
+from headrace.contracts.profile_event import EventRow, Tick, decode_profile_event
+from headrace.contracts.topics import partition_of
+from headrace.log.port import Log, LogUnavailable, NewRecord
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.partitions import PartitionHalted
+from headrace.runtime.publisher import Relay
+from services.profiles.batch import Batch, Fenced, commit_batch
+from services.profiles.intake import event_reader
+from services.profiles.store import TimelineOutbox, WrongDeployment, initialise
+from services.profiles.ticker import Active, Ticker
+from services.profiles.worker import input_topics
+from tests.e2e.profiles_rig import T0, Rig, dense, event, eventually, profiles_rig
+
+SEEDS = (1, 2, 3)
+
+
+@pytest.fixture
+async def rig(database_url: str, log_url: str) -> AsyncIterator[Rig]:
+    async with profiles_rig(database_url, log_url) as rig:
+        yield rig
+
+
+class Unreliable:
+    """A log that loses its answer now and then, before or after the append has landed."""
+
+    def __init__(self, log: Log, topic: str, seed: int) -> None:
+        self._log = log
+        self._topic = topic
+        self._random = random.Random(seed)
+        self.failures = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def append(self, topic: str, partition: int, records: Sequence[NewRecord]) -> int:
+        fate = self._random.random() if topic == self._topic else 1.0
+        if fate < 0.2:
+            self.failures += 1
+            raise LogUnavailable("before it landed")
+        offset = await self._log.append(topic, partition, records)
+        if fate < 0.4:
+            self.failures += 1
+            raise LogUnavailable("after it landed")
+        return offset
+
+
+async def test_a_lost_answer_of_the_log_neither_loses_nor_doubles_a_row(rig: Rig) -> None:
+    log = Unreliable(rig.log, rig.topic(topics.PROFILE_EVENTS), seed=7)
+    async with rig.worker(log=log):
+        for n in range(40):
+            await rig.send(event(user=f"u{n}"))
+        await rig.processed()
+    assert log.failures > 0
+    assert len(await rig.rows()) == 40
+    for q in rig.partitions:
+        assert dense(await rig.published(q))
+
+
+async def test_rows_committed_before_a_crash_are_published_after_it(rig: Rig) -> None:
+    """The process dies between the commit and the publishing: nobody relays what is in the store."""
+    await rig.send(*(event(user=f"u{n}") for n in range(20)))
+    batches = [await _batch(rig, q) for q in rig.partitions]
+    for batch in batches:
+        await commit_batch(rig.pool, batch, len(rig.partitions))
+    assert await rig.rows() == []
+    async with rig.worker():
+        await rig.processed()
+    assert len(await rig.rows()) == 20
+    for q in rig.partitions:
+        assert dense(await rig.published(q))
+
+
+async def test_a_second_commit_from_the_same_position_is_fenced(rig: Rig) -> None:
+    await rig.send(event(user="u1"), event(user="u1"), q=0)
+    batch = await _batch(rig, 0)
+    both = await asyncio.gather(
+        *(commit_batch(rig.pool, batch, len(rig.partitions)) for _ in range(2)), return_exceptions=True
+    )
+    assert sum(isinstance(result, Fenced) for result in both) == 1
+    assert await rig.pool.fetchval("SELECT count(*) FROM timeline") == 2
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_workers_that_all_believe_to_own_everything_agree(
+    database_url: str, log_url: str, seed: int
+) -> None:
+    """Zombies: four workers on the same eight partitions and the same people, with merges all along."""
+    chance = random.Random(seed)
+    events = [_random_event(chance, n) for n in range(300)]
+    async with profiles_rig(database_url, log_url, partitions=8) as rig:
+        for one in events:
+            await rig.send(one, q=chance.randrange(8))
+        async with AsyncExitStack() as stack:
+            for _ in range(4):
+                await stack.enter_async_context(rig.worker())
+            await rig.processed()
+        assert await rig.people() == _connected(events)
+        await _assert_sound(rig, events)
+
+
+async def test_processes_share_the_partitions_of_the_same_people(database_url: str, log_url: str) -> None:
+    chance = random.Random(11)
+    events = [_random_event(chance, n) for n in range(300)]
+    async with profiles_rig(database_url, log_url, partitions=8) as rig, AsyncExitStack() as stack:
+        for q in range(8):
+            await stack.enter_async_context(rig.worker(owns=[q]))
+        for one in events:
+            await rig.send(one, q=chance.randrange(8))
+        await rig.processed()
+        assert await rig.people() == _connected(events)
+        await _assert_sound(rig, events)
+        for q in rig.partitions:
+            assert dense(await rig.published(q))
+
+
+async def test_no_low_passes_a_record_that_waits(rig: Rig) -> None:
+    """Whatever is published before an event's row has a low not above the event's log time."""
+    chance = random.Random(5)
+    async with rig.worker():
+        for n in range(120):
+            await rig.send(event(user=f"u{chance.randrange(9)}", message_id=f"m{n}"))
+        await rig.processed()
+        await eventually(lambda: _ticked(rig, after=0))
+    logged = {}
+    for q in rig.partitions:
+        for found in await rig.records(q, topics.EVENTS):
+            logged[(found.value or b"").split(b'"messageId":"')[1].split(b'"')[0].decode()] = found.time
+    for q in rig.partitions:
+        low = 0
+        for row in await rig.published(q):
+            assert row.low >= low
+            if isinstance(row, EventRow):
+                assert low <= logged[row.message_id] <= row.time
+                assert row.low <= row.time
+            low = row.low
+
+
+async def test_an_input_that_nobody_reads_holds_low_back(rig: Rig) -> None:
+    await rig.send(event(user="u1"), q=1)
+    async with rig.worker(owns=[0]):
+        await rig.send(event(user="u2"), q=0)
+        for _ in range(2):
+            time = await _idle_time(rig, 0)
+            await eventually(lambda time=time: _rose(rig, 0, time))  # type: ignore[misc]
+        assert await rig.pool.fetchval("SELECT max(low) FROM counter") == 0
+    async with rig.worker():
+        await rig.processed()
+        await eventually(lambda: _ticked(rig, after=0))
+
+
+async def test_ticks_follow_every_row_and_name_it_also_after_a_restart(rig: Rig) -> None:
+    for _ in range(2):
+        async with rig.worker():
+            await rig.send(event(user="u1"), event(user="u2"), event(user="u3"))
+            await rig.processed()
+            last = await rig.pool.fetchval("SELECT max(low) FROM counter")
+            await eventually(lambda last=last: _ticked(rig, after=last))  # type: ignore[misc]
+    for q in rig.partitions:
+        published = await rig.published(q)
+        assert dense(published)
+        lows = [row.low for row in published]
+        assert lows == sorted(lows)
+        ticks = [row.low for row in published if isinstance(row, Tick)]
+        assert len(set(ticks)) == len(ticks)
+        stored = await rig.pool.fetchval("SELECT low FROM counter WHERE q = $1", q)
+        assert stored >= max(ticks)
+
+
+@pytest.mark.parametrize(("skew", "ticks"), [(-3_000, False), (0, True), (3_000, False)])
+async def test_only_a_worker_whose_clock_is_right_publishes_ticks(rig: Rig, skew: int, ticks: bool) -> None:
+    active = {q: Active((), _relay(rig, q)) for q in rig.partitions}
+    now = await rig.pool.fetchval("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+    ticker = Ticker(rig.log, rig.pool, active, Metrics("profiles"), interval=1, wall_clock=lambda: int(now) + skew)
+    await rig.pool.execute("UPDATE input SET time = 5")
+    await ticker.beat()
+    assert await rig.pool.fetchval("SELECT min(low) FROM counter") == (5 if ticks else 0)
+
+
+async def test_a_tick_follows_the_row_it_names_and_yields_to_later_rows(rig: Rig) -> None:
+    await rig.send(event(user="u1"), q=0)
+    await commit_batch(rig.pool, await _batch(rig, 0), len(rig.partitions))
+    [row] = await rig.pool.fetch("SELECT q FROM timeline")
+    relay = _relay(rig, row["q"])
+    running = asyncio.create_task(relay.run())
+    for seq, records in [(0, 1), (1, 2)]:
+        relay.follow(seq, _tick(seq))
+        await eventually(lambda records=records: _holds(rig, row["q"], records))  # type: ignore[misc]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [(type(one), one.seq) for one in await rig.published(row["q"])] == [(EventRow, 1), (Tick, 1)]
+
+
+async def test_a_record_far_ahead_of_postgres_clock_stops_the_partition(rig: Rig) -> None:
+    await rig.send(event(user="u1"), q=0)
+    batch = await _batch(rig, 0)
+    with pytest.raises(PartitionHalted):
+        await commit_batch(rig.pool, replace(batch, times=[batch.times[0] + 60_000]), len(rig.partitions))
+    assert await rig.pool.fetchval("SELECT count(*) FROM timeline") == 0
+
+
+async def test_a_postgres_that_lost_commits_is_noticed(rig: Rig) -> None:
+    async with rig.worker():
+        await rig.send(event(user="u1"))
+        await rig.processed()
+    [row] = await rig.pool.fetch("DELETE FROM timeline RETURNING q")
+    await rig.pool.execute("UPDATE counter SET next_seq = 1, published_seq = 0, published_offset = 0")
+    with pytest.raises(PartitionHalted, match="lost commits"):
+        await _relay(rig, row["q"]).drain()
+
+
+async def test_another_number_of_partitions_is_refused(rig: Rig) -> None:
+    with pytest.raises(WrongDeployment, match="HEADRACE_PARTITIONS"):
+        await initialise(rig.pool, input_topics(rig.settings), len(rig.partitions) + 1)
+
+
+async def _batch(rig: Rig, q: int) -> Batch:
+    """All that partition q of `cdp.events` holds."""
+    records = await rig.records(q, topics.EVENTS)
+    read = event_reader(None)
+    incoming = [(index, read(found)) for index, found in enumerate(records)]
+    return Batch(rig.topic(topics.EVENTS), q, 0, [found.time for found in records], incoming)
+
+
+def _relay(rig: Rig, q: int) -> Relay:
+    topic = rig.topic(topics.PROFILE_EVENTS)
+    return Relay(rig.log, TimelineOutbox(rig.pool), topic=topic, partition=q, metrics=Metrics("profiles"))
+
+
+def _tick(seq: int) -> NewRecord:
+    return NewRecord(None, msgspec.json.encode(Tick(seq=seq, epoch=1, low=7)))
+
+
+async def _holds(rig: Rig, q: int, records: int) -> bool:
+    return len(await rig.records(q)) >= records
+
+
+async def _ticked(rig: Rig, after: int) -> bool:
+    """Every output partition has a tick later than `after`."""
+    published = [await rig.published(q) for q in rig.partitions]
+    return all(any(isinstance(row, Tick) and row.low > after for row in rows) for rows in published)
+
+
+async def _rose(rig: Rig, q: int, above: int) -> bool:
+    return await _idle_time(rig, q) > above
+
+
+async def _idle_time(rig: Rig, q: int) -> int:
+    return int(await rig.pool.fetchval("SELECT min(time) FROM input WHERE q = $1", q))
+
+
+def _random_event(chance: random.Random, n: int) -> Event:
+    """Somebody of 12 customers, each with a user id, an e-mail and two browsers: never two in one event."""
+    who = chance.randrange(12)
+    browser = f"a{who}-{chance.randrange(2)}"
+    kind = chance.randrange(4)
+    if kind == 0:
+        return event(anonymous=browser, at=T0 + n)
+    if kind == 1:
+        return event("identify", user=f"u{who}", traits={"email": f"c{who}@example.com", "n": n}, at=T0 + n)
+    if kind == 2:
+        return event("identify", anonymous=browser, traits={"email": f"c{who}@example.com"}, at=T0 + n)
+    return event("identify", user=f"u{who}", anonymous=browser, traits={"n": n}, at=T0 + n)
+
+
+def _names(one: Event) -> set[tuple[str, str]]:
+    named = {("user_id", one.user_id), ("anonymous_id", one.anonymous_id)}
+    email = msgspec.json.decode(one.traits).get("email")
+    return {(kind, value) for kind, value in {*named, ("email", email)} if value}
+
+
+def _connected(events: Sequence[Event]) -> set[frozenset[tuple[str, str]]]:
+    """Who is who, written apart from the code under test."""
+    groups: list[set[tuple[str, str]]] = []
+    for one in events:
+        names = _names(one)
+        touching = [group for group in groups if group & names]
+        groups = [group for group in groups if group not in touching] + [names.union(*touching)]
+    return {frozenset(group) for group in groups}
+
+
+async def _assert_sound(rig: Rig, events: Sequence[Event]) -> None:
+    """Each event once; the newest trait wins; the topic holds the timeline, whatever was sent twice."""
+    latest: dict[str, int] = {}
+    for one in events:
+        if one.user_id and (n := msgspec.json.decode(one.traits).get("n")) is not None:
+            latest[one.user_id] = max(n, latest.get(one.user_id, 0))
+    found = {profile["user_id"]: profile["traits"].get("n") for profile in await rig.profiles()}
+    assert {user: n for user, n in found.items() if n is not None} == latest
+    assert await rig.pool.fetchval("SELECT count(*) FROM alias_v1 a JOIN alias_v1 b ON a.root = b.profile_id") == 0
+    message_ids = []
+    for q in rig.partitions:
+        rows: dict[int, bytes] = {}
+        for record in await rig.records(q):
+            row = decode_profile_event(record.value or b"")
+            if isinstance(row, Tick):
+                continue
+            assert row.seq <= len(rows) + 1
+            assert rows.setdefault(row.seq, record.value or b"") == record.value
+        assert len(rows) == await rig.pool.fetchval("SELECT count(*) FROM timeline_v1 WHERE partition = $1", q)
+        decoded = [decode_profile_event(value) for value in rows.values()]
+        mine = [row for row in decoded if isinstance(row, EventRow)]
+        assert all(partition_of(row.profile_id, len(rig.partitions)) == q for row in mine)
+        message_ids += [row.message_id for row in mine]
+    assert sorted(message_ids) == sorted(one.message_id for one in events)
