@@ -4,13 +4,15 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from headrace.contracts.topics import Topic
 from headrace.log.port import Log, NewRecord, Record
 
 HOUR_MS = 3_600_000
 PARTITIONS = 3
+
+L = TypeVar("L", bound=Log)
 
 
 class LogEngine(Protocol):
@@ -51,15 +53,23 @@ class LogEngine(Protocol):
 
 
 @asynccontextmanager
-async def opened(
-    engine: LogEngine, *, horizon_ms: int = HOUR_MS, timeout: float = 3.0, max_record_bytes: int = 1_048_576
-) -> AsyncIterator[Log]:
-    """A log that is closed in the end."""
-    log = await engine.open(horizon_ms=horizon_ms, timeout=timeout, max_record_bytes=max_record_bytes)
+async def closing(log: L) -> AsyncIterator[L]:
+    """The log, closed in the end whatever happens."""
     try:
         yield log
     finally:
         await log.close()
+
+
+@asynccontextmanager
+async def opened(
+    engine: LogEngine, *, horizon_ms: int = HOUR_MS, timeout: float = 3.0, max_record_bytes: int = 1_048_576
+) -> AsyncIterator[Log]:
+    """A log that is closed in the end."""
+    async with closing(
+        await engine.open(horizon_ms=horizon_ms, timeout=timeout, max_record_bytes=max_record_bytes)
+    ) as log:
+        yield log
 
 
 def fresh(kind: str) -> str:

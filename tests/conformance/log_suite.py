@@ -19,6 +19,8 @@ from tests.conformance.log_waiting import WaitingTests
 
 
 class LogSuite(RecordTests, WaitingTests, GroupTests, DurabilityTests, TrimmingTests):
+    """`settles` and `unrenewed` are the adapter's figures: see GroupTests."""
+
     @pytest.fixture
     async def log(self, engine: LogEngine) -> AsyncIterator[Log]:
         async with opened(engine) as log:

@@ -17,6 +17,8 @@ from headrace.log.redis_streams import RedisStreamsLog
 from tests import engines
 
 ROOM = 3_000_000
+# shorter than the default, which processes of their own (member_process) keep
+LEASE_SECONDS = 2.0
 
 
 class RedisEngine:
@@ -35,6 +37,7 @@ class RedisEngine:
             rollback_horizon_ms=horizon_ms,
             timeout=timeout,
             max_record_bytes=max_record_bytes,
+            lease_seconds=LEASE_SECONDS,
             housekeeping_seconds=None,
         )
 

@@ -7,10 +7,13 @@ import pytest
 from headrace.log.port import Log
 from tests.conformance.log_engine import LogEngine
 from tests.conformance.log_suite import LogSuite
-from tests.conformance.redis_engine import OwnRedisEngine, RedisEngine, own_redis
+from tests.conformance.redis_engine import LEASE_SECONDS, OwnRedisEngine, RedisEngine, own_redis
 
 
 class TestRedisStreams(LogSuite):
+    settles = 1.0
+    unrenewed = 1.5 * LEASE_SECONDS
+
     @pytest.fixture
     def engine(self, log_valkey_url: str) -> RedisEngine:
         return RedisEngine(log_valkey_url)

@@ -75,11 +75,16 @@ class Server:
         """Run the append script: the first offset, or a code of `scripts`.
 
         It carries the time after which the server must not run it: a stalled server that finds the command
-        in its socket later appends nothing any more.
+        in its socket later appends nothing any more. Where the server's clock had just stepped forward it is
+        told so and asks once more.
         """
-        latest = int(time.monotonic() * 1000 + self._ahead + self.timeout * 1000)
-        result, now = await self._once(self._append, keys, [latest, *values])
-        self._learn_clock(now)
+        result = scripts.APPEND_LATE
+        for _ in range(2):
+            latest = int(time.monotonic() * 1000 + self._ahead + self.timeout * 1000)
+            result, now = await self._once(self._append, keys, [latest, *values])
+            self._learn_clock(now)
+            if result != scripts.APPEND_LATE:
+                break
         return int(result)
 
     async def call(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:

@@ -81,8 +81,9 @@ class Tails:
             with suppress(RedisError, OSError):
                 async with self._server.client.pubsub() as pubsub:
                     await self._listen(pubsub)
+            if self._pubsub is not None:
+                log.info("log_subscription_lost", server=self._server.address)
             self._pubsub = None
-            log.info("log_subscription_lost", server=self._server.address)
             await asyncio.sleep(RETRY_AFTER)
 
     async def _listen(self, pubsub: PubSub) -> None:
