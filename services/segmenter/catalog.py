@@ -1,5 +1,7 @@
 """The definitions of a partition and how control records change them (DESIGN §4.6)."""
 
+from functools import lru_cache
+
 import msgspec
 
 from headrace.contracts.errors import InvalidDefinition
@@ -15,7 +17,12 @@ class Version(msgspec.Struct, frozen=True):
     definition: str
 
     def parse(self) -> SegmentDefinition:
-        return parse_segment(decode_json(self.definition.encode()))
+        return _parsed(self.definition)
+
+
+@lru_cache(maxsize=4_096)
+def _parsed(definition: str) -> SegmentDefinition:
+    return parse_segment(decode_json(definition.encode()))
 
 
 class Slot(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,10 +4,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from headrace.contracts.headers import cloud_event, store_output
 from headrace.contracts.instant import format_instant
 from headrace.contracts.segment_change import ChangeAction, ChangeProfile, ChangeReason, SegmentChange
+from headrace.log.port import NewRecord
 from services.segmenter.customer import Customer
 from services.segmenter.paths import decode_json
+
+SOURCE = "segmenter"
 
 _encoder = msgspec.json.Encoder()
 
@@ -129,3 +133,17 @@ def _context(transition: Transition) -> dict[str, Any]:
             for kind, value in who.external_ids
         ],
     }
+
+
+def change_record(transition: Transition, *, epoch: int, seq: int, traceparent: str | None) -> NewRecord:
+    """The finished record of a transition with its dense number."""
+    kind = f"segment.{transition.action}.v1"
+    headers = cloud_event(
+        kind=kind,
+        event_id=transition.message_id,
+        source=SOURCE,
+        subject=transition.profile_id,
+        traceparent=traceparent,
+    )
+    numbers = store_output(source=SOURCE, epoch=epoch, seq=seq, position=str(transition.position))
+    return NewRecord(transition.profile_id.encode(), encode_change(transition), (*headers, *numbers))

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from headrace.contracts.errors import HeadraceError
-from headrace.contracts.profile_event import ControlRow, ProfileEvent
+from headrace.contracts.profile_event import ControlRow, ProfileEvent, ProfileRow
 from services.segmenter.catalog import Catalog
 from services.segmenter.change import Transition
 from services.segmenter.customer import Customer
@@ -104,18 +104,19 @@ class StateStore(Protocol):
 class Timeline(Protocol):
     """Reads of the profile service's timeline: always ahead of the log."""
 
-    async def history(self, partition: int, profile_ids: Sequence[str]) -> History:
-        """The rows of these customers and of everybody merged into them, with the control rows."""
+    async def history(self, profile_ids: Sequence[str], *, replayed: bool = False) -> History:
+        """The rows of these customers and of everybody merged into them; with all control rows if it is to be
+        `replayed`."""
         ...
 
     async def controls(self, partition: int) -> list[ControlRow]:
         """The control rows of a partition, ascending."""
         ...
 
-    async def rows(self, partition: int, after: int, limit: int) -> list[ProfileEvent]:
+    async def rows(self, partition: int, after: int, limit: int) -> Sequence[ProfileRow]:
         """The next rows of a partition with seq > `after`, ascending."""
         ...
 
-    async def first_of_epoch(self, partition: int, epoch: int) -> int | None:
-        """The seq of the first row that has this epoch or a later one."""
+    async def epochs(self, partition: int) -> dict[int, int]:
+        """Every epoch of the partition's rows with the seq of its first row."""
         ...

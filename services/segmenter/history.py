@@ -69,6 +69,24 @@ def script(controls: Sequence[ControlRow]) -> list[Act]:
     return acts
 
 
+class Scripts:
+    """Compiled scripts, kept from one history to the next: control rows are few and do not change."""
+
+    def __init__(self, capacity: int = 64) -> None:
+        self._known: dict[tuple[str, ...], list[Act]] = {}
+        self._capacity = capacity
+
+    def of(self, controls: Sequence[ControlRow]) -> list[Act]:
+        key = tuple(row.id for row in controls)
+        found = self._known.pop(key, None)
+        if found is None:
+            found = script(controls)
+        self._known[key] = found  # the last used stands last
+        if len(self._known) > self._capacity:
+            del self._known[next(iter(self._known))]
+        return found
+
+
 class History:
     """Rows read for some customers, with everybody who was merged into them, and the control rows.
 
@@ -76,11 +94,14 @@ class History:
     """
 
     def __init__(
-        self, rows: Mapping[str, Sequence[StoredRow]], controls: Mapping[int, Sequence[ControlRow]]
+        self,
+        rows: Mapping[str, Sequence[StoredRow]],
+        controls: Mapping[int, Sequence[ControlRow]],
+        scripts: "Scripts",
     ) -> None:
         self._rows = rows
         self._controls = controls
-        self._scripts: dict[tuple[int, int], list[Act]] = {}
+        self._scripts = scripts
 
     def on(self, partition: int) -> "PartitionPast":
         """The past as the fold of a partition asks for it."""
@@ -146,11 +167,7 @@ class History:
         return fold
 
     def _script(self, partition: int, before: int) -> list[Act]:
-        controls = [row for row in self._controls.get(partition, ()) if row.seq < before]
-        key = (partition, len(controls))
-        if key not in self._scripts:
-            self._scripts[key] = script(controls)
-        return self._scripts[key]
+        return self._scripts.of([row for row in self._controls.get(partition, ()) if row.seq < before])
 
     def _flat(self, profile_id: str, before: int) -> Iterator[StoredRow]:
         for stored in self._own(profile_id, before):

@@ -91,6 +91,10 @@ class Partition:
             offset = max(self.mark.offset, records[-1].next_offset)
             self.mark = msgspec.structs.replace(self.mark, offset=offset)
 
+    def go_on_from(self, offset: int) -> None:
+        """Read the log from `offset` on: what lies before it is applied already."""
+        self.mark = msgspec.structs.replace(self.mark, offset=offset)
+
     async def flush(self) -> None:
         """Commit the instant and offset reached, if nothing else has."""
         if self.uncommitted:
@@ -164,7 +168,7 @@ class Partition:
         past = None
         if merges:
             ids = {profile_id for row in merges for profile_id in (row.profile_id, row.loser)}
-            past = (await self._timeline.history(self._q, sorted(ids))).on(self._q)
+            past = (await self._timeline.history(sorted(ids), replayed=True)).on(self._q)
         return Fold(
             self._plan,
             await self._store.customers(self._q, sorted(touched)),
@@ -227,7 +231,7 @@ class Partition:
     async def _recomputed(self, profile_ids: Sequence[str]) -> dict[str, Customer | None]:
         """These customers from their whole history, with the memberships they have."""
         known = await self._store.customers(self._q, profile_ids)
-        history = await self._timeline.history(self._q, profile_ids)
+        history = await self._timeline.history(profile_ids)
         fold = Fold(self._plan, {}, Clock(now=self.mark.now))
         for profile_id, present in known.items():
             customer = history.state(self._plan, profile_id, self.mark.seq + 1, self.mark.now)

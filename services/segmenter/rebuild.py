@@ -1,5 +1,7 @@
 """A lost or overtaken store is folded again from the timeline, silently up to what is published."""
 
+from typing import Protocol
+
 import msgspec
 
 from headrace.runtime.publisher import Published
@@ -11,27 +13,41 @@ from services.segmenter.partition import CHUNK, Partition
 ROWS = 2_000
 
 
+class PublishedSoFar(Protocol):
+    """How far a partition's outputs are published."""
+
+    async def found(self, partition: int, epoch: int) -> Published:
+        """The last output of this epoch, stored as published or standing in the topic."""
+        ...
+
+    async def before(self, partition: int, epoch: int) -> str:
+        """The last position published in earlier epochs; empty when there was none."""
+        ...
+
+
 async def rebuild(
     number: int,
     store: StateStore,
     timeline: Timeline,
     observer: Observer,
+    published: PublishedSoFar,
     *,
-    epoch: int,
-    published: Published,
-    before: str = "",
+    epoch: int = 0,
     chunk: int = CHUNK,
 ) -> Partition:
-    """Fold the partition from its first row (DESIGN §4.7). `published` is how far epoch `epoch` is published:
-    numbering goes on from there. `before` is the last position published in earlier epochs."""
+    """Fold the partition from its first row (DESIGN §4.7). `epoch` is the one the input was seen to have.
+    Numbering goes on after the last output that is published."""
+    epochs = await timeline.epochs(number)
+    epoch = max([epoch, *epochs])
+    last = await published.found(number, epoch)
+    silent_until = last.position
+    if not silent_until:
+        silent_until = _restored_at(await published.before(number, epoch), epochs.get(epoch))
     controls = await timeline.controls(number)
-    mark = Watermark(
-        epoch=epoch,
-        out_seq=published.seq,
-        lookahead=controls[-1].seq if controls else 0,
-        silent_until=published.position or await _restored_at(number, timeline, epoch, before),
+    lookahead = controls[-1].seq if controls else 0
+    await store.reset(
+        number, Watermark(epoch=epoch, out_seq=last.seq, lookahead=lookahead, silent_until=silent_until)
     )
-    await store.reset(number, mark)
     partition = await Partition.opened(number, store, timeline, observer, chunk=chunk)
     assert partition is not None  # just stored
     await catch_up(number, partition, timeline)
@@ -46,11 +62,10 @@ async def catch_up(number: int, partition: Partition, timeline: Timeline) -> Non
     await partition.flush()
 
 
-async def _restored_at(number: int, timeline: Timeline, epoch: int, before: str) -> str:
+def _restored_at(before: str, first_new: int | None) -> str:
     """The position up to which an earlier epoch's outputs stand: rows of the new epoch are all news, even
-    where they take numbers that the lost rows had."""
+    where they take numbers that lost rows had."""
     if not before:
         return ""
     last = parse_position(before)
-    first_new = await timeline.first_of_epoch(number, epoch)
     return str(last if first_new is None else min(last, Position(first_new, 0, "", 0)))

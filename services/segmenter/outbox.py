@@ -1,0 +1,97 @@
+"""Transitions on their way to `cdp.segment-changes`: kept in Redis with the state, published by the owner.
+
+How far publishing has come is kept in Postgres: it must outlive a Redis that lost everything.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+import asyncpg
+import msgspec
+
+from headrace.log.port import Log, NewRecord
+from headrace.runtime.publisher import OutboxRecord, Published, last_published
+from services.segmenter import keys
+from services.segmenter.change import change_record
+from services.segmenter.commit import Output
+from services.segmenter.redis_client import Client
+
+_MARK = """
+    INSERT INTO published (partition, epoch, seq, position, next_offset) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (partition, epoch) DO UPDATE
+    SET seq = excluded.seq, position = excluded.position, next_offset = excluded.next_offset
+    WHERE published.seq <= excluded.seq
+"""
+_BEFORE = "SELECT position FROM published WHERE partition = $1 AND epoch < $2 ORDER BY epoch DESC LIMIT 1"
+
+_Packed = tuple[int, str, bytes, bytes, tuple[tuple[str, bytes], ...]]
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(_Packed)
+
+
+def pack_output(output: Output, epoch: int) -> bytes:
+    """An output as the commit stores it: number, position and the finished record."""
+    change = output.transition
+    record = change_record(change, epoch=epoch, seq=output.seq, traceparent=output.traceparent)
+    return _encoder.encode((output.seq, str(change.position), record.key, record.value, record.headers))
+
+
+class ChangeOutbox:
+    """Keeps `headrace.runtime.publisher.Outbox` for one epoch of one partition's changes."""
+
+    def __init__(self, redis: Client, publications: "Publications", epoch: int) -> None:
+        self._redis = redis
+        self._publications = publications
+        self._epoch = epoch
+
+    async def pending(self, partition: int, after: int, limit: int) -> Sequence[OutboxRecord]:
+        reply = self._redis.xrange(keys.outbox(partition, self._epoch), min=f"{after + 1}-0", max="+", count=limit)
+        entries = cast(list[tuple[bytes, dict[bytes, bytes]]], await reply)
+        return [_record(fields[b"r"]) for _, fields in entries]
+
+    async def published(self, partition: int) -> Published:
+        return await self._publications.stored(partition, self._epoch)
+
+    async def mark(self, partition: int, published: Published) -> None:
+        await self._publications.store(partition, published)
+        # what is published and stored as such is needed no more
+        await self._redis.xtrim(
+            keys.outbox(partition, self._epoch), minid=f"{published.seq + 1}-0", approximate=False
+        )
+
+
+class Publications:
+    """How far each partition's changes are published, by epoch."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", log: Log, topic: str) -> None:
+        self._pool = pool
+        self._log = log
+        self._topic = topic
+
+    async def stored(self, partition: int, epoch: int) -> Published:
+        """What `store` last kept."""
+        row = await self._pool.fetchrow(
+            "SELECT seq, position, next_offset FROM published WHERE partition = $1 AND epoch = $2",
+            partition,
+            epoch,
+        )
+        return Published(epoch, 0, "", 0) if row is None else Published(epoch, *row)
+
+    async def found(self, partition: int, epoch: int) -> Published:
+        """The last output stored as published or standing in the topic, whichever is greater."""
+        return await last_published(self._log, self._topic, partition, await self.stored(partition, epoch))
+
+    async def before(self, partition: int, epoch: int) -> str:
+        """The last position published in earlier epochs; empty when there was none."""
+        position: str | None = await self._pool.fetchval(_BEFORE, partition, epoch)
+        return position or ""
+
+    async def store(self, partition: int, published: Published) -> None:
+        await self._pool.execute(
+            _MARK, partition, published.epoch, published.seq, published.position, published.next_offset
+        )
+
+
+def _record(raw: bytes) -> OutboxRecord:
+    seq, position, key, value, headers = _decoder.decode(raw)
+    return OutboxRecord(seq, position, NewRecord(key, value, headers))

@@ -1,0 +1,123 @@
+"""The segmenter's state in Redis: one Lua script per commit, on keys of one hash tag (DESIGN §4.1)."""
+
+from collections.abc import Awaitable, Sequence
+from importlib import resources
+from typing import Any, cast
+
+import msgspec
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from services.segmenter import keys
+from services.segmenter.catalog import Catalog
+from services.segmenter.commit import Commit, Fenced, Watermark
+from services.segmenter.customer import Customer, pack, unpack
+from services.segmenter.fold import Due
+from services.segmenter.outbox import pack_output
+from services.segmenter.redis_client import Client, StoreUnavailable
+
+_json = msgspec.json.Encoder(order="deterministic")
+_marks = msgspec.json.Decoder(Watermark)
+_catalogs = msgspec.json.Decoder(Catalog)
+_msgpack = msgspec.msgpack.Encoder()
+
+
+class RedisStore:
+    """Keeps `commit.StateStore`. `reader` may retry, `writer` must not."""
+
+    def __init__(self, reader: Client, writer: Client) -> None:
+        self._reader = reader
+        self._commit = writer.register_script(_script("commit.lua"))
+        self._reset = writer.register_script(_script("reset.lua"))
+
+    async def load(self, partition: int) -> tuple[Watermark, Catalog] | None:
+        mark, catalog = await self._reader.mget(keys.mark(partition), keys.catalog(partition))
+        if mark is None:
+            return None
+        return _marks.decode(mark), Catalog() if catalog is None else _catalogs.decode(catalog)
+
+    async def customers(self, partition: int, profile_ids: Sequence[str]) -> dict[str, Customer]:
+        if not profile_ids:
+            return {}
+        reply = cast(
+            Awaitable[list[bytes | None]], self._reader.hmget(keys.customers(partition), list(profile_ids))
+        )
+        packed = zip(profile_ids, await reply, strict=True)
+        return {profile_id: unpack(raw) for profile_id, raw in packed if raw is not None}
+
+    async def due(self, partition: int, until: int, limit: int) -> list[Due]:
+        reply = self._reader.zrangebyscore(
+            keys.deadlines(partition), "-inf", until, start=0, num=limit, withscores=True
+        )
+        found = cast(list[tuple[bytes, float]], await reply)
+        return [(int(score), member.decode()) for member, score in found]
+
+    async def profile_ids(self, partition: int) -> list[str]:
+        reply = cast(Awaitable[list[bytes]], self._reader.hkeys(keys.customers(partition)))
+        return sorted(raw.decode() for raw in await reply)
+
+    async def commit(self, partition: int, expected: Watermark, commit: Commit) -> None:
+        mine = _json.encode(commit.mark)
+        segments = sorted({change.segment_id for change in commit.transitions})
+        names = [
+            keys.mark(partition),
+            keys.catalog(partition),
+            keys.customers(partition),
+            keys.deadlines(partition),
+            keys.outbox(partition, commit.mark.epoch),
+            *(keys.members(partition, segment_id) for segment_id in segments),
+        ]
+        catalog = b"" if commit.catalog is None else _json.encode(commit.catalog)
+        arguments = [_json.encode(expected), mine, catalog, _changes(commit, segments)]
+        try:
+            stored = await self._commit(keys=names, args=arguments)
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            stored = await self._after_lost_reply(partition, error)
+            if stored == arguments[0]:
+                raise StoreUnavailable("Redis did not take the commit; it is tried again") from error
+        except RedisError as error:
+            raise StoreUnavailable(f"Redis refused the commit: {error}") from error
+        if stored != mine:
+            raise Fenced(f"partition {partition} has moved on")
+
+    async def reset(self, partition: int, mark: Watermark) -> None:
+        expected = await self._reader.get(keys.mark(partition)) or b""
+        pattern = keys.key(partition, "*")
+        found = [raw.decode() async for raw in self._reader.scan_iter(match=pattern, count=1000)]
+        names = [keys.mark(partition), *(name for name in found if name != keys.mark(partition))]
+        if await self._reset(keys=names, args=[expected, _json.encode(mark)]) != _json.encode(mark):
+            raise Fenced(f"partition {partition} has moved on")
+
+    async def _after_lost_reply(self, partition: int, error: RedisError) -> bytes:
+        """What is stored, when the reply to a commit was lost: it says whether the commit happened."""
+        try:
+            return cast(bytes, await self._reader.get(keys.mark(partition)) or b"")
+        except RedisError:
+            raise StoreUnavailable("Redis does not answer") from error
+
+
+def _changes(commit: Commit, segments: Sequence[str]) -> bytes:
+    kept = {key: customer for key, customer in commit.customers.items() if customer is not None}
+    forgotten = [key for key, customer in commit.customers.items() if customer is None]
+    armed = [part for key, customer in kept.items() if customer.due for part in (str(customer.due), key)]
+    changes: dict[str, Any] = {
+        "kept": [part for key, customer in kept.items() for part in (key, pack(customer))],
+        "forgotten": forgotten,
+        "armed": armed,
+        "disarmed": [*forgotten, *(key for key, customer in kept.items() if not customer.due)],
+        "outputs": [[f"{output.seq}-0", pack_output(output, commit.mark.epoch)] for output in commit.outputs],
+        "members": [_membership(commit, segment_id) for segment_id in segments],
+    }
+    return _msgpack.encode(changes)
+
+
+def _membership(commit: Commit, segment_id: str) -> tuple[list[str], list[str]]:
+    """ZADD's and ZREM's arguments: each customer's last transition of the commit decides."""
+    last = {change.profile_id: change.action for change in commit.transitions if change.segment_id == segment_id}
+    joined = [part for key, action in last.items() if action == "entered" for part in ("0", key)]
+    return joined, [key for key, action in last.items() if action == "exited"]
+
+
+def _script(name: str) -> str:
+    return resources.files("services.segmenter").joinpath(name).read_text(encoding="utf-8")

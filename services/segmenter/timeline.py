@@ -1,0 +1,82 @@
+"""Reads of `profiles.timeline_v1`, on the primary: always ahead of the log."""
+
+from collections.abc import Iterable, Sequence
+
+import asyncpg
+import msgspec
+import structlog
+
+from headrace.contracts.profile_event import ControlRow, MergeRow, ProfileRow, Tick, encode_row
+from services.segmenter.history import History, Scripts, StoredRow
+from services.segmenter.paths import decode_row
+
+log = structlog.get_logger()
+
+_COLUMNS = "partition, seq, epoch, time, low, payload"
+_OF_PROFILES = f"""
+    SELECT {_COLUMNS} FROM profiles.timeline_v1
+    WHERE profile_id = ANY($1) AND kind <> 'control' ORDER BY profile_id, partition, seq
+"""  # noqa: S608
+_CONTROLS = f"""
+    SELECT {_COLUMNS} FROM profiles.timeline_v1
+    WHERE profile_id = '' AND kind = 'control' AND ($1::int IS NULL OR partition = $1) ORDER BY partition, seq
+"""  # noqa: S608
+_ROWS = f"""
+    SELECT {_COLUMNS} FROM profiles.timeline_v1 WHERE partition = $1 AND seq > $2 ORDER BY seq LIMIT $3
+"""  # noqa: S608
+_EPOCHS = "SELECT epoch, min(seq) FROM profiles.timeline_v1 WHERE partition = $1 GROUP BY epoch"
+
+
+class PostgresTimeline:
+    """Keeps `commit.Timeline`."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+        self._scripts = Scripts()
+
+    async def history(self, profile_ids: Sequence[str], *, replayed: bool = False) -> History:
+        rows: dict[str, list[StoredRow]] = {}
+        wanted: set[str] = set(profile_ids)
+        known: set[str] = set()
+        while wanted:
+            found = _decoded(await self._pool.fetch(_OF_PROFILES, sorted(wanted)))
+            known |= wanted
+            wanted = set()
+            for stored in found:
+                if isinstance(stored.row, ControlRow):
+                    continue
+                rows.setdefault(stored.row.profile_id, []).append(stored)
+                if isinstance(stored.row, MergeRow) and stored.row.loser not in known:
+                    wanted.add(stored.row.loser)
+        return History(rows, await self._all_controls() if replayed else {}, self._scripts)
+
+    async def controls(self, partition: int) -> list[ControlRow]:
+        found = _decoded(await self._pool.fetch(_CONTROLS, partition))
+        return [stored.row for stored in found if isinstance(stored.row, ControlRow)]
+
+    async def rows(self, partition: int, after: int, limit: int) -> Sequence[ProfileRow]:
+        return [stored.row for stored in _decoded(await self._pool.fetch(_ROWS, partition, after, limit))]
+
+    async def epochs(self, partition: int) -> dict[int, int]:
+        return {epoch: seq for epoch, seq in await self._pool.fetch(_EPOCHS, partition)}
+
+    async def _all_controls(self) -> dict[int, list[ControlRow]]:
+        controls: dict[int, list[ControlRow]] = {}
+        for stored in _decoded(await self._pool.fetch(_CONTROLS, None)):
+            if isinstance(stored.row, ControlRow):
+                controls.setdefault(stored.partition, []).append(stored.row)
+        return controls
+
+
+def _decoded(found: Iterable[asyncpg.Record]) -> list[StoredRow]:
+    """The rows with the values that were published. A row that cannot be read is left out and said."""
+    rows = []
+    for partition, seq, epoch, time, low, payload in found:
+        try:
+            row = decode_row(encode_row(seq=seq, epoch=epoch, time=time, low=low, payload=payload.encode()))
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            log.error("row_unreadable", partition=partition, seq=seq)
+            continue
+        if not isinstance(row, Tick):
+            rows.append(StoredRow(partition, row))
+    return rows

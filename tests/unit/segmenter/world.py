@@ -1,0 +1,260 @@
+"""Random histories as the profile service would write them: rows per partition, and logs with ticks between."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from headrace.contracts.profile_event import (
+    ControlRow,
+    EventRow,
+    MergeRow,
+    ProfileEvent,
+    ProfileRow,
+    Tick,
+    TombstoneRow,
+)
+
+PARTITIONS = 2
+CUSTOMERS = 5
+START = 1_700_000_000_000
+
+
+def segment(key: str, when: Any) -> dict[str, Any]:
+    return {"kind": "segment", "id": key, "name": key.upper(), "when": when}
+
+
+BIG = {"path": "properties.total", "gte": 5}
+POOL: Sequence[dict[str, Any]] = (
+    segment("two", {"event": {"name": "A", "count": {"gte": 2}}}),
+    segment("two-recent", {"event": {"name": "A", "count": {"gte": 2}, "within": "10s"}}),
+    segment("three-recent", {"event": {"name": ["A", "B"], "count": {"gte": 3}, "within": "25s"}}),
+    segment("quiet", {"not": {"event": {"name": "A", "within": "7s"}}}),
+    segment("few", {"event": {"name": "B", "count": {"between": [1, 2]}, "within": "12s"}}),
+    segment("spent", {"event": {"name": "B", "sum": {"of": "properties.total", "gte": 10.5}}}),
+    segment("spent-recent", {"event": {"name": "B", "sum": {"of": "properties.total", "gt": 3}, "within": "10s"}}),
+    segment("owes", {"event": {"name": "B", "sum": {"of": "properties.total", "lt": 0}, "within": "20s"}}),
+    segment(
+        "big", {"all": [{"event": {"name": "B", "where": [BIG]}}, {"not": {"trait": {"name": "vip", "eq": True}}}]}
+    ),
+    segment("brno", {"trait": {"name": "city", "in": ["Brno", "Praha"]}}),
+    segment(
+        "mix",
+        {
+            "any": [
+                {"all": [{"trait": {"name": "city", "ne": "Brno"}}, {"event": {"name": "A", "within": "8s"}}]},
+                {
+                    "all": [
+                        {"event": {"name": "B", "count": {"eq": 1}, "within": "9s"}},
+                        {"trait": {"name": "vip", "exists": False}},
+                    ]
+                },
+            ]
+        },
+    ),
+)
+EDITS: Sequence[dict[str, Any]] = (
+    segment("two", {"event": {"name": "A", "count": {"gte": 3}}}),
+    segment("quiet", {"not": {"event": {"name": ["A", "B"], "within": "15s"}}}),
+    segment(
+        "spent-recent", {"event": {"name": "B", "sum": {"of": "properties.total", "gte": 2}, "within": "30s"}}
+    ),
+)
+
+TRAITS = [
+    {},
+    {},
+    {},
+    {"city": "Brno"},
+    {"city": "Praha"},
+    {"city": 7},
+    {"vip": True},
+    {"vip": None},
+    {"email": "a@b.cz"},
+]
+event_op = st.tuples(
+    st.just("event"),
+    st.integers(0, CUSTOMERS - 1),
+    st.sampled_from(["A", "B"]),
+    st.sampled_from([0, 0, 1, 700, 3000]),  # time since the row before
+    st.sampled_from([0, 0, 0, 1, 4000, 15_000]),  # lateness
+    st.sampled_from(["1", "2.5", "0.1", "9", "-4", '"9"', "null", "12.25"]),
+    st.sampled_from(TRAITS),
+)
+tick_op = st.tuples(st.just("tick"), st.sampled_from([1, 500, 2500, 9000, 30_000]))
+merge_op = st.tuples(st.just("merge"), st.integers(0, CUSTOMERS - 1), st.integers(0, CUSTOMERS - 1))
+control_op = st.tuples(
+    st.sampled_from(["define", "activate", "activate", "pause", "resume", "delete"]),
+    st.integers(0, len(POOL) + len(EDITS) - 1),
+)
+history = st.lists(st.one_of(event_op, event_op, event_op, tick_op, merge_op, control_op), min_size=1, max_size=40)
+
+
+@dataclass
+class World:
+    """What the operations have written. `live` are the definitions that publish, `paused` those on hold."""
+
+    rows: list[list[ProfileRow]] = field(default_factory=lambda: [[] for _ in range(PARTITIONS)])
+    logs: list[list[ProfileEvent]] = field(default_factory=lambda: [[] for _ in range(PARTITIONS)])
+    roots: dict[str, str] = field(default_factory=dict)
+    live: dict[str, dict[str, Any]] = field(default_factory=dict)
+    time: int = START
+    lag: int = 0
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _pending: dict[str, int] = field(default_factory=dict)
+    _definitions: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    _paused: set[str] = field(default_factory=set)
+    _events: int = 0
+
+    @property
+    def low(self) -> int:
+        return max(START - 1, self.time - self.lag)
+
+    def run(self, operations: Sequence[tuple[Any, ...]]) -> "World":
+        for operation in operations:
+            getattr(self, f"_{operation[0]}")(*operation[1:]) if operation[0] in {"event", "tick", "merge"} else (
+                self._control(*operation)
+            )
+        return self
+
+    def everything_live(self) -> "World":
+        """Define and activate the whole pool."""
+        for index in range(len(POOL)):
+            self._control("define", index)
+            self._control("activate", index)
+        return self
+
+    def finish(self) -> "World":
+        """Time passes until the last window is empty."""
+        self.time += 120_000
+        self.lag = 0
+        return self.tick()
+
+    def tick(self) -> "World":
+        self._tick(0)
+        return self
+
+    def customers(self) -> list[str]:
+        """Profiles that have rows and were not merged away."""
+        seen = {row.profile_id for rows in self.rows for row in rows if isinstance(row, EventRow | MergeRow)}
+        return sorted(seen - self.roots.keys())
+
+    def _header(self, partition: int) -> dict[str, Any]:
+        return {"seq": len(self.rows[partition]) + 1, "epoch": 1, "time": self.time, "low": self.low}
+
+    def _append(self, partition: int, row: ProfileRow) -> None:
+        self.rows[partition].append(row)
+        self.logs[partition].append(row)
+
+    def _event(self, who: int, name: str, pause: int, late: int, total: str, traits: dict[str, Any]) -> None:
+        self.time += pause
+        self._events += 1
+        profile = self._root(f"p{who}")
+        partition = int(profile[1:]) % PARTITIONS
+        self._append(
+            partition,
+            EventRow(
+                **self._header(partition),
+                profile_id=profile,
+                source="web",
+                message_id=f"m{self._events}",
+                type="track",
+                ts=self.time - late,
+                event=name,
+                properties=msgspec.Raw(f'{{"total":{total}}}'.encode()),
+                traits=traits,
+                user_id=f"u{who}",
+            ),
+        )
+
+    def _tick(self, pause: int) -> None:
+        self.time += pause
+        for partition, rows in enumerate(self.rows):
+            self.logs[partition].append(Tick(seq=len(rows), epoch=1, low=self.low))
+
+    def _merge(self, a: int, b: int) -> None:
+        loser, winner = self._root(f"p{a}"), self._root(f"p{b}")
+        if loser == winner or not {loser, winner} <= set(self.customers()):
+            return
+        source, target = int(loser[1:]) % PARTITIONS, int(winner[1:]) % PARTITIONS
+        self._events += 1
+        cause: dict[str, Any] = {"source": "web", "message_id": f"m{self._events}"}
+        self._append(source, TombstoneRow(**self._header(source), profile_id=loser, into=winner, **cause))
+        seq = self.rows[source][-1].seq
+        self._append(
+            target,
+            MergeRow(
+                **self._header(target),
+                profile_id=winner,
+                loser=loser,
+                loser_partition=source,
+                loser_seq=seq,
+                traits={"city": "Brno"} if a % 2 else {},
+                **cause,
+            ),
+        )
+        self.roots[loser] = winner
+
+    def _root(self, profile: str) -> str:
+        while profile in self.roots:
+            profile = self.roots[profile]
+        return profile
+
+    def _control(self, control: str, index: int) -> None:
+        definition = [*POOL, *EDITS][index]
+        key = definition["id"]
+        if control == "define":
+            self._numbers[key] = self._numbers.get(key, 0) + 1
+            self._pending[key] = self._numbers[key]
+            self._definitions[key, self._numbers[key]] = definition
+        version = self._numbers.get(key, 0)
+        payload = {"segment_id": key, "version": version}
+        if control == "define":
+            payload["definition"] = definition
+        self._follow(control, key)
+        for partition in range(PARTITIONS):
+            self._events += 1
+            self._append(
+                partition,
+                ControlRow(
+                    **self._header(partition),
+                    id=f"c{self._events}",
+                    control=control,
+                    payload=msgspec.Raw(msgspec.json.encode(payload)),
+                ),
+            )
+
+    def _follow(self, control: str, key: str) -> None:
+        """What the record means, in a few lines."""
+        if control == "activate" and key in self._pending:
+            self.live[key] = self._definitions[key, self._pending.pop(key)]
+            self._paused.discard(key)
+        elif control == "pause" and key in self.live:
+            self._paused.add(key)
+        elif control == "resume":
+            self._paused.discard(key)
+        elif control == "delete":
+            self.live.pop(key, None)
+            self._pending.pop(key, None)
+            self._paused.discard(key)
+
+    def evaluated(self) -> dict[str, dict[str, Any]]:
+        return {key: definition for key, definition in self.live.items() if key not in self._paused}
+
+    def events_of(self, profile: str) -> list[EventRow]:
+        """The events of the customer and of all who became it."""
+        return [
+            row
+            for rows in self.rows
+            for row in rows
+            if isinstance(row, EventRow) and self._root(row.profile_id) == profile
+        ]
+
+    def traits_of(self, profile: str) -> dict[str, Any]:
+        traits: dict[str, Any] = {}
+        for row in (row for rows in self.rows for row in rows):
+            if isinstance(row, EventRow | MergeRow) and row.profile_id == profile:
+                traits.update(row.traits)
+        return traits
