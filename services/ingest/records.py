@@ -41,5 +41,5 @@ def dead_letter(raw: bytes, rejected: Rejected, *, source: str, received_at: int
         message_id=rejected.message_id,
         service="ingest",
     )
-    headers = cloud_event(kind="event.refused.v1", event_id=identity, source=source, traceparent=traceparent)
+    headers = cloud_event(kind="dead-letter.v1", event_id=identity, source=source, traceparent=traceparent)
     return NewRecord((rejected.message_id or identity).encode(), _encode(letter), headers)

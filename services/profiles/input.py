@@ -12,6 +12,7 @@ import structlog
 from headrace.contracts.dead_letter import DeadLetter
 from headrace.contracts.headers import cloud_event
 from headrace.contracts.ids import content_id
+from headrace.contracts.instant import Millis
 from headrace.log.port import Log, Member, NewRecord, OffsetOutOfRange, Record
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
@@ -42,7 +43,8 @@ CommittedHook = Callable[[Sequence[int]], None]
 
 
 class Input:
-    """One partition of one input topic. `idle_at` is the offset at which it waits for more, None while busy."""
+    """One partition of one input topic. `idle_at` is the offset at which it waits for more, None while busy;
+    `oldest` the log time of the first record that is being applied, None while idle."""
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Input:
         self.topic = topic
         self.q = q
         self.idle_at: int | None = None
+        self.oldest: Millis | None = None
         self.next_offset = 0
         self._log = log
         self._pool = pool
@@ -94,15 +97,18 @@ class Input:
             )
 
     async def _next_records(self) -> list[Record]:
-        self.idle_at = self.next_offset
+        self.idle_at, self.oldest = self.next_offset, None
         try:
-            return await self._log.read(
+            records = await self._log.read(
                 self.topic, self.q, self.next_offset, max_records=READ_RECORDS, wait_ms=READ_WAIT_MS
             )
         except OffsetOutOfRange as error:
             raise PartitionHalted(str(error)) from error
         finally:
             self.idle_at = None
+        if records:
+            self.oldest = records[0].time
+        return records
 
     async def _apply(self, records: Sequence[Record]) -> None:
         incoming: list[tuple[int, Incoming]] = []
