@@ -40,9 +40,6 @@ class Engines:
     redis_url: str = field(repr=False)
     embedded: Sequence[Engine]
 
-    def uninitialized(self) -> Sequence[Postgres]:
-        return [engine for engine in self.embedded if isinstance(engine, Postgres) and not engine.initialized]
-
 
 def choose_engines(settings: UpSettings, folder: DataFolder, deployment: Deployment) -> Engines:
     """A URL in the settings replaces the embedded engine. Embedded ones get ports that are free now."""

@@ -48,7 +48,7 @@ class Process:
         code = await self._process.wait()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._reading), 1.0)
-        return code
+        return code if code >= 0 else 128 - code  # negative: the guard itself was killed
 
     async def stop(self, grace: float) -> None:
         """Ask it to end; after `grace` seconds have it and all it started killed. Idempotent."""

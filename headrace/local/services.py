@@ -2,31 +2,35 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service: its command, its default port, and whether the command takes `migrate`. Migrations wait for
-    those of the service named by `after`, whose views they read."""
+    """A service: its command and default port. `migrations` is the folder with those of its schema, which has
+    its name; they run in the services' order, since later ones read the views of earlier ones."""
 
     name: str
     port: int
     command: tuple[str, ...]
-    migrates: bool = False
-    after: str | None = None
+    migrations: Path | None = None
+
+    @property
+    def migrates(self) -> bool:
+        """Whether the command takes `migrate`."""
+        return self.migrations is not None
 
 
-def _packaged(name: str, port: int, *, migrates: bool = False, after: str | None = None) -> Service:
-    return Service(name, port, (sys.executable, "-m", f"services.{name}"), migrates, after)
+def _packaged(name: str, port: int) -> Service:
+    return Service(name, port, (sys.executable, "-m", f"services.{name}"))
 
 
 SERVICES: Sequence[Service] = (
-    _packaged("profiles", 8081, migrates=True),
-    _packaged("segmenter", 8082, migrates=True, after="profiles"),
-    _packaged("messenger", 8083, migrates=True, after="profiles"),
+    _packaged("profiles", 8081),
+    _packaged("segmenter", 8082),
+    _packaged("messenger", 8083),
     _packaged("ingest", 8080),
     _packaged("console", 8090),
 )
@@ -35,9 +39,12 @@ SERVICES: Sequence[Service] = (
 def installed_services() -> tuple[Service, ...]:
     """Those whose package is part of this installation."""
     spec = find_spec("services")
-    folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
-    return tuple(
-        service
-        for service in SERVICES
-        if any((folder / service.name / "__main__.py").is_file() for folder in folders)
-    )
+    packages = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
+    found = []
+    for service in SERVICES:
+        for package in (folder / service.name for folder in packages):
+            if (package / "__main__.py").is_file():
+                migrations = package / "migrations"
+                found.append(replace(service, migrations=migrations if migrations.is_dir() else None))
+                break
+    return tuple(found)

@@ -1,6 +1,7 @@
 """The whole platform on this machine: engines first, then topics and migrations, then the services."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from headrace.local.data_folder import DataFolder, Deployment, explained
@@ -8,15 +9,15 @@ from headrace.local.engines import Engine, Engines
 from headrace.local.errors import StartFailed
 from headrace.local.keeper import Keeper
 from headrace.local.output import LogFile, Terminal
+from headrace.local.postgres import Postgres
 from headrace.local.process import Process, describe_end
 from headrace.local.program import Program
 from headrace.local.readiness import is_ready
 from headrace.local.services import Service
 from headrace.local.settings import UpSettings, port_variable
-from headrace.log.connect import connect_log
-from headrace.log.topics import ensure_topics
 
 READY_SECONDS = 60.0
+EXTERNAL_PATIENCE = 5.0
 SERVICE_GRACE = 10.0
 ENGINE_GRACE = 20.0
 
@@ -41,54 +42,55 @@ class LocalStack:
         self._terminal = terminal
         self._ports = services
         self._environment = self._service_environment()
-        self._engine_keepers = [self._engine_keeper(engine) for engine in engines.embedded]
+        self._engine_keepers = {engine: self._engine_keeper(engine) for engine in engines.embedded}
         self._service_keepers = {service.name: self._service_keeper(service) for service in services}
-        self._migrated = {service.name: asyncio.Event() for service in services if service.migrates}
 
     async def start(self) -> None:
         """Return when every /readyz answers 200. Raises StartFailed or another HeadraceError; call `stop` then."""
-        for postgres in self._engines.uninitialized():
-            with explained(postgres.placement.cluster), postgres.initialization(self._folder.run) as program:
-                await self._run_to_end(program, "Postgres' initdb")
-        for keeper in self._engine_keepers:
-            keeper.start()
-        await _all_of([keeper.wait_ready(READY_SECONDS) for keeper in self._engine_keepers])
-        topics = asyncio.create_task(self._create_topics(), name="topics")
-        await _all_of([topics, *(self._start_service(service, topics) for service in self._ports)])
+        prepared = asyncio.create_task(self._prepare(), name="prepare")
+        engines = asyncio.create_task(self._start_engines(), name="engines")
+        services = [self._start_service(service, engines, prepared) for service in self._ports]
+        await _all_of([engines, prepared, *services])
 
     async def stop(self) -> None:
         """Services in the reverse order of their start, then the engines. Idempotent."""
         for keeper in reversed(self._service_keepers.values()):
             await keeper.stop(SERVICE_GRACE)
-        await asyncio.gather(*(keeper.stop(ENGINE_GRACE) for keeper in self._engine_keepers))
+        await asyncio.gather(*(keeper.stop(ENGINE_GRACE) for keeper in self._engine_keepers.values()))
 
     async def kill(self) -> None:
         """Cut a running `stop` short."""
         await asyncio.gather(
-            *(keeper.kill() for keeper in (*self._service_keepers.values(), *self._engine_keepers))
+            *(keeper.kill() for keeper in (*self._service_keepers.values(), *self._engine_keepers.values()))
         )
 
-    async def _create_topics(self) -> None:
-        log = await connect_log(self._engines.log_url, rollback_horizon_ms=self._settings.rollback_horizon_ms)
-        try:
-            await ensure_topics(log, prefix=self._settings.topic_prefix, partitions=self._deployment.partitions)
-        finally:
-            await log.close()
+    async def _start_engines(self) -> None:
+        await _all_of([self._start_engine(engine, keeper) for engine, keeper in self._engine_keepers.items()])
 
-    async def _start_service(self, service: Service, topics: Awaitable[None]) -> None:
-        if service.migrates:
-            if service.after in self._migrated:
-                await self._migrated[service.after].wait()
-            await self._migrate(service)
-        await topics
-        keeper = self._service_keepers[service.name]
+    async def _start_engine(self, engine: Engine, keeper: Keeper) -> None:
+        if isinstance(engine, Postgres) and not engine.initialized:
+            with explained(engine.placement.cluster), engine.initialization(self._folder.run) as program:
+                await self._run_to_end(program, "Postgres' initdb")
         keeper.start()
         await keeper.wait_ready(READY_SECONDS)
 
-    async def _migrate(self, service: Service) -> None:
-        program = self._program(f"{service.name}-migrate", (*service.command, "migrate"))
-        await self._run_to_end(program, f"the migration of {service.name}")
-        self._migrated[service.name].set()
+    async def _prepare(self) -> None:
+        """Topics and migrations. The process starts at once and waits for the engines by itself."""
+        patience = READY_SECONDS if self._engines.embedded else EXTERNAL_PATIENCE
+        schemas = [f"{service.name}={service.migrations}" for service in self._ports if service.migrates]
+        command = (sys.executable, "-m", "headrace.local.prepare", f"{patience:.0f}", *schemas)
+        await self._run_to_end(self._program("prepare", command), "creating topics and schemas")
+
+    async def _start_service(
+        self, service: Service, engines: asyncio.Task[None], prepared: asyncio.Task[None]
+    ) -> None:
+        # shielded: the first error of all must be the one that is raised, not a cancellation of these two
+        await asyncio.shield(engines)
+        if service.migrates:
+            await asyncio.shield(prepared)
+        keeper = self._service_keepers[service.name]
+        keeper.start()
+        await keeper.wait_ready(READY_SECONDS)
 
     async def _run_to_end(self, program: Program, what: str) -> None:
         """Run a program that ends by itself; raise StartFailed when it fails."""

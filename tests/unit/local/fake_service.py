@@ -1,4 +1,4 @@
-"""A stand-in for a service: `fake_service.py NAME [migrate]`. Says what happens to it in `events.txt` of the data
+"""A stand-in for a service: `fake_service.py NAME`. Says what happens to it in `events.txt` of the data
 folder, answers 200 to everything, and starts a child of its own that must not outlive it."""
 
 import http.server
@@ -34,9 +34,6 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     name = sys.argv[1]
-    if sys.argv[2:] == ["migrate"]:
-        _note(f"migrate {name}")
-        return
     signal.signal(signal.SIGTERM, _stop)
     child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
     Path(os.environ["HEADRACE_DATA_DIR"], f"{name}.grandchild").write_text(str(child.pid))

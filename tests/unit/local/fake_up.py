@@ -10,17 +10,14 @@ from headrace.local.settings import up_settings
 from headrace.local.up import run_up
 
 _SCRIPT = str(Path(__file__).with_name("fake_service.py"))
+_MIGRATIONS = Path(__file__).with_name("fake_migrations")
 
 
-def _fake(name: str, port: int, *, migrates: bool = False, after: str | None = None) -> Service:
-    return Service(name, port, (sys.executable, _SCRIPT, name), migrates, after)
+def _fake(name: str, port: int, migrations: Path | None = None) -> Service:
+    return Service(name, port, (sys.executable, _SCRIPT, name), migrations)
 
 
-SERVICES = (
-    _fake("profiles", 8081, migrates=True),
-    _fake("segmenter", 8082, migrates=True, after="profiles"),
-    _fake("ingest", 8080),
-)
+SERVICES = (_fake("profiles", 8081, _MIGRATIONS), _fake("segmenter", 8082, _MIGRATIONS), _fake("ingest", 8080))
 
 
 def main() -> int:

@@ -45,23 +45,23 @@ def test_an_ordinary_user_runs_everything_as_itself(monkeypatch: pytest.MonkeyPa
 
 
 @as_root
-def test_as_root_only_postgres_runs_as_the_account_made_for_it() -> None:
-    with fake_stack() as up:
-        assert owner(up, "postgres") == pwd.getpwnam(ACCOUNT).pw_uid != 0
-        assert {owner(up, name) for name in ("log", "state", "ingest")} == {0}
-        for name in ("deployment.json", "log", "state", "logs", "run", "outbox"):
-            assert (up.data_dir / name).stat().st_mode & 0o077 == 0, name
+def test_as_root_only_postgres_runs_as_the_account_made_for_it(up: Stack) -> None:
+    assert owner(up, "postgres") == pwd.getpwnam(ACCOUNT).pw_uid != 0
+    assert {owner(up, name) for name in ("log", "state", "ingest")} == {0}
+    for name in ("deployment.json", "log", "state", "logs", "run", "outbox"):
+        assert (up.data_dir / name).stat().st_mode & 0o077 == 0, name
 
 
 @as_root
 def test_behind_a_closed_folder_the_cluster_goes_to_the_system_folder_and_is_found_again(closed: Path) -> None:
     with fake_stack(data_dir=closed / "data") as up:
-        home = SYSTEM_FOLDER / json.loads((up.data_dir / "deployment.json").read_text())["id"]
+        deployment = json.loads((up.data_dir / "deployment.json").read_text())["id"]
+        home = SYSTEM_FOLDER / deployment
         try:
-            made = (home / "cluster" / "PG_VERSION").stat()
-            up.restart()
-            assert (home / "cluster" / "PG_VERSION").stat().st_ino == made.st_ino
+            assert (home / "cluster" / "PG_VERSION").exists()
             assert not (up.data_dir / "postgres" / "cluster").exists()
+            found = place(up.data_dir / "postgres", deployment, postgres_server(), unprivileged_account())
+            assert found.cluster == home / "cluster"
         finally:
             up.stop()
             shutil.rmtree(home)

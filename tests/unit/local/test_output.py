@@ -28,6 +28,16 @@ def test_a_reader_that_never_reads_does_not_block() -> None:
     os.close(writer)
 
 
+def test_a_reader_that_is_gone_does_not_matter() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    terminal = Terminal(writer)
+    terminal.show("ingest", "hello")
+    terminal.close()
+    assert not terminal.writing
+    os.close(writer)
+
+
 def test_a_log_file_stays_below_its_limit_and_keeps_the_one_before(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "a.log", limit=1000)
     for number in range(200):
