@@ -44,6 +44,12 @@ check: .venv/.installed-dev ## Lint, format, types, import rule, generated files
 	$(VENV_PYTHON) -m headrace.runtime.reference --check
 	$(VENV_PYTHON) -m pytest --quiet tests/unit/repository
 
+.PHONY: bench
+bench: .venv/.installed-dev ## Measure on this machine: tests/bench, one after the other
+	@for file in tests/bench/bench_*.py; do \
+		name=$$(basename "$$file" .py); echo "== $$name"; \
+		$(VENV_PYTHON) -m "tests.bench.$$name" || exit 1; done
+
 .PHONY: format
 format: .venv/.installed-dev ## Format the code and apply the safe lint fixes
 	$(VENV_PYTHON) -m ruff check --fix .

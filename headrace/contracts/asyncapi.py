@@ -26,12 +26,12 @@ class RecordType:
 
 
 RECORD_TYPES: Mapping[Topic, RecordType] = {
-    topics.EVENTS: RecordType("event", "Event", "An event as collected, validated.", r"event\.v1"),
+    topics.EVENTS: RecordType("event", "Event", "An event as collected, validated.", r"event\.collected\.v1"),
     topics.PROFILE_EVENTS: RecordType(
         "profile-event",
         "Profile event",
         "A row of a customer's timeline (event, merge, tombstone, erasure, control) or a tick, told by `kind`. "
-        "A tick carries no headrace-seq of its own.",
+        "A tick has no key and repeats the number of the row it follows.",
         r"profile\.[a-z]+\.v1",
         numbered=True,
     ),

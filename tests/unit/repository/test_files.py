@@ -32,5 +32,5 @@ def test_lines_end_as_editorconfig_says() -> None:
 
 
 def test_every_package_of_tests_is_one() -> None:
-    folders = {path.parent for path in (ROOT / "tests").rglob("*.py") if "__pycache__" not in path.parts}
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
     assert [folder for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
