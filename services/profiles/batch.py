@@ -22,7 +22,7 @@ MAX_AHEAD_MS = 10_000
 """A log clock further ahead of Postgres' than this would fire timers early: stop instead."""
 
 _POSITION = """
-    SELECT next_offset, time, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
+    SELECT next_offset, time, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
     FROM input WHERE topic = $1 AND q = $2 FOR UPDATE
 """
 _CLAIM_MESSAGES = """

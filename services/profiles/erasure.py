@@ -4,6 +4,8 @@ The rows of the timeline stay until `HEADRACE_ROLLBACK_HORIZON` has passed and t
 erasure: they are what a store rolled back meanwhile is rebuilt from.
 """
 
+from contextlib import suppress
+
 import asyncpg
 
 from headrace.contracts.profile_event import ErasureRow
@@ -30,11 +32,12 @@ _FORGET_PROFILES = """
 async def erase(pool: asyncpg.Pool, profile_id: str, partitions: int) -> bool:
     """Erase the profile that `profile_id` is or went into. False when there is none (any more)."""
     while True:
-        async with pool.acquire() as connection, connection.transaction():
-            root = await connection.fetchval("SELECT root FROM alias WHERE profile_id = $1", profile_id)
-            erased = await _erase(connection, root or profile_id, partitions)
-        if erased is not None:
-            return erased
+        with suppress(asyncpg.DeadlockDetectedError):
+            async with pool.acquire() as connection, connection.transaction():
+                root = await connection.fetchval("SELECT root FROM alias WHERE profile_id = $1", profile_id)
+                erased = await _erase(connection, root or profile_id, partitions)
+            if erased is not None:
+                return erased
 
 
 async def _erase(connection: Connection, root: str, partitions: int) -> bool | None:

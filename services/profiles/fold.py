@@ -74,8 +74,7 @@ def fold(arrivals: Iterable[Arrival], people: People) -> list[Draft]:
 
 def _fold_event(arrival: Arrival, people: People) -> list[Draft]:
     incoming, drafts = arrival.incoming, list[Draft]()
-    new_id = profile_id(*incoming.key)
-    resolution = people.resolve(incoming.identifiers, new_id, incoming.ts)
+    resolution = people.resolve(incoming.identifiers, lambda: profile_id(*incoming.key), incoming.ts)
     profile = resolution.profile
     for loser in resolution.losers:
         traits, consents = profile.absorb(loser)

@@ -5,7 +5,7 @@ lead to different known customers, the event stays with the strongest identifier
 where they are. Otherwise everything that an event names belongs to one profile; profiles it connects merge.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from headrace.contracts.identifiers import USER_ID
@@ -23,7 +23,6 @@ class Resolution:
 
     profile: Profile
     losers: Sequence[Profile]
-    created: bool
 
 
 class People:
@@ -54,20 +53,19 @@ class People:
     def profiles(self) -> Iterable[Profile]:
         return self._profiles.values()
 
-    def resolve(self, identifiers: Iterable[Identifier], new_id: str, ts: Millis) -> Resolution:
+    def resolve(self, identifiers: Iterable[Identifier], new_id: Callable[[], str], ts: Millis) -> Resolution:
         """Find, create (as `new_id`) or connect the profile of an event that counts at `ts`. The losers are
         marked as the caller absorbs them; until then they are still live."""
         ordered = sorted(identifiers, key=lambda found: (priority(found[0]), found[1]))
         matched = self._match(ordered)
-        created = not matched
-        if created:
-            matched = [self._create(new_id, ts)]
+        if not matched:
+            matched = [self._create(new_id(), ts)]
         winner, *losers = sorted(matched, key=_seniority)
         for found in ordered:
             if self._owners[found] is None:
                 self._attach(found, winner)
         self.merged.extend((loser.id, winner.id) for loser in losers)
-        return Resolution(winner, losers, created)
+        return Resolution(winner, losers)
 
     def _match(self, ordered: Sequence[Identifier]) -> list[Profile]:
         """The profiles of the identifiers, strongest first, without those of another known customer."""

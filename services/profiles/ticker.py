@@ -22,7 +22,7 @@ log = structlog.get_logger()
 MAX_SKEW_MS = 2_000
 """A worker whose clock differs from Postgres' by more than this publishes no tick."""
 
-_CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_CLOCK = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _RAISE_IDLE = """
     WITH idle AS (
         SELECT i.topic, i.q FROM input i
@@ -66,6 +66,7 @@ class Ticker:
         active: Mapping[int, Active],
         metrics: Metrics,
         *,
+        output: str,
         interval: float,
         wall_clock: Callable[[], Millis],
     ) -> None:
@@ -73,6 +74,7 @@ class Ticker:
         self._pool = pool
         self._active = active
         self._metrics = metrics
+        self._output = output
         self._interval = interval
         self._wall_clock = wall_clock
 
@@ -98,9 +100,11 @@ class Ticker:
             log.error("clock_skew", limit_ms=MAX_SKEW_MS)
             return
         for row in await finish(self._raise(active, ended, clock)):
-            tick = Tick(seq=row["seq"], epoch=row["epoch"], low=row["low"])
-            active[row["q"]].relay.follow(tick.seq, _record(row["q"], tick))
+            tick, relay = Tick(seq=row["seq"], epoch=row["epoch"], low=row["low"]), active[row["q"]].relay
+            relay.follow(tick.seq, _record(row["q"], tick))
             self._metrics.ticks.inc()
+            if relay.published is not None:
+                self._metrics.outbox.labels(self._output, row["q"]).set(max(0, tick.seq - relay.published.seq))
 
     async def _ended(self, inputs: list[Input], clock: Millis) -> list[tuple[str, int, int]]:
         """The inputs that were read to their end, with the offset, by a look that came after `clock`."""
@@ -109,6 +113,8 @@ class Ticker:
         ended = []
         for one, offset, bound in zip(inputs, offsets, bounds, strict=True):
             self._metrics.lag.labels(one.topic, one.q).set(max(0, bound.end - one.next_offset))
+            age = max(0, clock - one.oldest) / 1000 if one.oldest is not None else 0
+            self._metrics.oldest_age.labels(one.topic, one.q).set(age)
             if offset is not None and offset == bound.end:
                 ended.append((one.topic, one.q, offset))
         return ended

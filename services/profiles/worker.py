@@ -41,6 +41,7 @@ class Worker:
             pool,
             self._active,
             metrics,
+            output=settings.common.topic(topics.PROFILE_EVENTS.name),
             interval=settings.tick_ms / 1000,
             wall_clock=lambda: time.time_ns() // 1_000_000,
         )

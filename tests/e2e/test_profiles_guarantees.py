@@ -183,8 +183,10 @@ async def test_ticks_follow_every_row_and_name_it_also_after_a_restart(rig: Rig)
 @pytest.mark.parametrize(("skew", "ticks"), [(-3_000, False), (0, True), (3_000, False)])
 async def test_only_a_worker_whose_clock_is_right_publishes_ticks(rig: Rig, skew: int, ticks: bool) -> None:
     active = {q: Active((), _relay(rig, q)) for q in rig.partitions}
-    now = await rig.pool.fetchval("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-    ticker = Ticker(rig.log, rig.pool, active, Metrics("profiles"), interval=1, wall_clock=lambda: int(now) + skew)
+    now = await rig.pool.fetchval("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+    ticker = Ticker(
+        rig.log, rig.pool, active, Metrics("profiles"), output="", interval=1, wall_clock=lambda: int(now) + skew
+    )
     await rig.pool.execute("UPDATE input SET time = 5")
     await ticker.beat()
     assert await rig.pool.fetchval("SELECT min(low) FROM counter") == (5 if ticks else 0)

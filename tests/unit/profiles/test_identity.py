@@ -32,7 +32,7 @@ class Town:
 
     def apply(self, event: list[Identifier]) -> None:
         number = next(self._numbers)
-        resolution = self.people.resolve(event, f"p{number:04}", number)
+        resolution = self.people.resolve(event, lambda: f"p{number:04}", number)
         for loser in resolution.losers:
             resolution.profile.absorb(loser)
         self.of.append(resolution.profile)
