@@ -7,11 +7,12 @@ from services.segmenter.atoms import AtomState
 
 
 class Membership(msgspec.Struct, array_like=True, frozen=True):
-    """Since when, under which version and by which entry the customer is in a segment."""
+    """Since when, under which version, by which entry and by which message the customer is in a segment."""
 
     version: int
     entered_at: int
     entry_id: str
+    cause_message_id: str | None = None
 
 
 class Customer(msgspec.Struct, array_like=True):

@@ -289,7 +289,7 @@ class _Change:
 
     def enter(self, segment: Segment) -> None:
         entry = ids.entry_id(segment.id, segment.version, self._cause)
-        self._customer.members[segment.id] = Membership(segment.version, self._at, entry)
+        self._customer.members[segment.id] = Membership(segment.version, self._at, entry, self._cause_message_id)
         self._record(segment.id, segment.name, segment.version, "entered", entry)
 
     def leave(self, segment_id: str, name: str, version: int) -> None:
@@ -321,7 +321,9 @@ class _Change:
             self._reason = "event"
             self.enter(segment)
         else:
-            self._customer.members[segment.id] = Membership(segment.version, self._at, entry.entry_id)
+            self._customer.members[segment.id] = Membership(
+                segment.version, self._at, entry.entry_id, entry.cause_message_id
+            )
             self._reason, self._cause_message_id = entry.reason, entry.cause_message_id
             self._record(segment.id, segment.name, segment.version, "entered", entry.entry_id)
         self._reason = "merge"

@@ -116,6 +116,13 @@ class History:
                 take_traits(customer, stored.row, plan.traits)
         return customer
 
+    def setter(self, profile_id: str, trait: str, before: int) -> EventRow | MergeRow | None:
+        """The row that last changed the trait."""
+        for stored in reversed(self._own(profile_id, before)):
+            if isinstance(stored.row, EventRow | MergeRow) and trait in stored.row.traits:
+                return stored.row
+        return None
+
     def atoms(self, plan: Plan, rows: Iterable[StoredRow], now: int) -> dict[str, AtomState]:
         """The atoms' states of a multiset of events: what the fold holds after them."""
         states: dict[str, AtomState] = {}

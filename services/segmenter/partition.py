@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from headrace.contracts.errors import HeadraceError
 from headrace.contracts.profile_event import ControlRow, ErasureRow, EventRow, MergeRow, Tick, TombstoneRow
 from headrace.runtime.contiguity import Verdict, judge
 from services.segmenter.catalog import Catalog, Sweep, Version
@@ -23,7 +24,7 @@ CHUNK = 500  # customers, timers and, twice that, transitions in one commit: a f
 CustomerRow = EventRow | TombstoneRow | MergeRow | ErasureRow
 
 
-class NewEpoch(Exception):
+class NewEpoch(HeadraceError):
     """The input has a new epoch: what is held must be rebuilt from history."""
 
     def __init__(self, epoch: int) -> None:
@@ -111,8 +112,13 @@ class Partition:
             return True
         ready = {key: version.number for key, version in self.catalog.pending()}
         await self._commit(Commit(msgspec.structs.replace(self.mark, backfill=None, ready=ready)))
-        self._observer.ready(self._q, ready)
+        self.report()
         return False
+
+    def report(self) -> None:
+        """Tell the observer how far the definitions are here."""
+        live = {key: version.number for key, version in (*self.catalog.publishing(), *self.catalog.paused())}
+        self._observer.definitions(self._q, ready=self.mark.ready, live=live)
 
     def _judged(self, records: Iterable[Incoming]) -> Iterator[Incoming]:
         """The records that are to be applied: what was seen before is dropped, what comes too early too."""
@@ -129,7 +135,7 @@ class Partition:
                 seq += not isinstance(row, Tick)
                 yield record
             elif verdict is Verdict.GAP:
-                self._observer.gap(self._q)
+                self._observer.gap(self._q, seq + 1, row.seq)
             elif not isinstance(row, Tick):
                 self._observer.duplicate()
 
@@ -191,7 +197,7 @@ class Partition:
         mark = msgspec.structs.replace(self.mark, seq=row.seq, offset=record.next_offset, swept=None)
         await self._commit(Commit(self._prepared(mark, catalog, row), catalog=catalog))
         self._adopt(catalog)
-        self._observer.ready(self._q, self.mark.ready)
+        self.report()
 
     async def _fire_until(self, low: int) -> None:
         while True:

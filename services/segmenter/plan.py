@@ -97,7 +97,18 @@ class Plan:
         self.paused: dict[str, Segment] = {}
         self.segments_by_leaf: dict[int, list[Segment]] = {}
         self.true_when_empty: list[Segment] = []
+        self._leaves: dict[bytes, PlanLeaf] = {}
         self.traits: frozenset[str] = ALWAYS_KEPT
+
+    def leaf(self, node: Leaf) -> PlanLeaf:
+        """The compiled form of a leaf of one of the plan's definitions."""
+        return self._leaves[leaf_key(node)]
+
+    def add_leaf(self, node: Leaf, leaf: PlanLeaf) -> None:
+        self._leaves[leaf_key(node)] = leaf
+
+    def knows(self, node: Leaf) -> bool:
+        return leaf_key(node) in self._leaves
 
 
 def compile_plan(
@@ -125,7 +136,7 @@ class _Builder:
     def __init__(self, keep_everything: bool) -> None:
         self.plan = Plan()
         self._keep_everything = keep_everything
-        self._leaves: dict[bytes, PlanLeaf] = {}
+        self._next_index = 0
         self._segment_leaves: dict[int, PlanLeaf] = {}
         self._indexed: set[int] = set()
         self._traits = set(ALWAYS_KEPT)
@@ -163,16 +174,16 @@ class _Builder:
         return Segment(definition, version, truth, list(self._segment_leaves.values()))
 
     def _leaf(self, node: Leaf) -> PlanLeaf:
-        key = _key(node.model_dump(mode="json", by_alias=True, exclude_none=True))
-        if key not in self._leaves:
-            index = len(self._leaves)
+        if not self.plan.knows(node):
+            index = self._next_index
+            self._next_index += 1
             if isinstance(node, Trait):
                 trait = TraitLeaf(index, node.trait, self.plan.mismatches)
                 self._traits.add(trait.root)
-                self._leaves[key] = trait
+                self.plan.add_leaf(node, trait)
             else:
-                self._leaves[key] = EventLeaf(index, self._aggregate(index, node.event))
-        return self._leaves[key]
+                self.plan.add_leaf(node, EventLeaf(index, self._aggregate(index, node.event)))
+        return self.plan.leaf(node)
 
     def _aggregate(self, index: int, test: EventTest) -> Aggregate:
         atom = self._atom(test)
@@ -224,6 +235,11 @@ def _join(children: Sequence[Formula], *, every: bool) -> Formula:
 def _compile(test: ValueTest) -> tuple[Test | None, bool | None]:
     name, operand = test.operator
     return (None, operand) if name == "exists" else (value_test(name, operand), None)
+
+
+def leaf_key(node: Leaf) -> bytes:
+    """Equal for leaves that ask the same."""
+    return _key(node.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 def _key(shape: Mapping[str, Any]) -> bytes:

@@ -24,7 +24,7 @@ _CONTROLS = f"""
 _ROWS = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1 WHERE partition = $1 AND seq > $2 ORDER BY seq LIMIT $3
 """  # noqa: S608
-_EPOCHS = "SELECT epoch, min(seq) FROM profiles.timeline_v1 WHERE partition = $1 GROUP BY epoch"
+_EPOCHS = "SELECT epoch, min(seq) AS first FROM profiles.timeline_v1 WHERE partition = $1 GROUP BY epoch"
 
 
 class PostgresTimeline:
@@ -58,7 +58,7 @@ class PostgresTimeline:
         return [stored.row for stored in _decoded(await self._pool.fetch(_ROWS, partition, after, limit))]
 
     async def epochs(self, partition: int) -> dict[int, int]:
-        return {epoch: seq for epoch, seq in await self._pool.fetch(_EPOCHS, partition)}
+        return {row["epoch"]: row["first"] for row in await self._pool.fetch(_EPOCHS, partition)}
 
     async def _all_controls(self) -> dict[int, list[ControlRow]]:
         controls: dict[int, list[ControlRow]] = {}

@@ -75,6 +75,7 @@ def _one(operator: str, operand: Any, value: Any) -> bool:
         return False
     right, left = (Fraction(str(operand)), Fraction(value)) if numeric else (operand, value)
     if operator in ("eq", "ne"):
-        return bool(left == right) is (operator == "eq")
+        return bool((left == right) is (operator == "eq"))
     above, below = bool(left > right), bool(left < right)
-    return {"gt": above, "gte": not below, "lt": below, "lte": not above}[operator]
+    verdicts: dict[str, bool] = {"gt": above, "gte": not below, "lt": below, "lte": not above}
+    return verdicts[operator]

@@ -11,7 +11,8 @@ class Recorder:
         self.gaps = 0
         self.duplicates = 0
         self.fences = 0
-        self.readiness: dict[int, dict[str, int]] = {}
+        self.ready: dict[int, dict[str, int]] = {}
+        self.live: dict[int, dict[str, int]] = {}
 
     def committed(self, partition: int, records: Sequence[Incoming], transitions: Sequence[Transition]) -> None:
         pass
@@ -19,11 +20,11 @@ class Recorder:
     def duplicate(self) -> None:
         self.duplicates += 1
 
-    def gap(self, partition: int) -> None:
+    def gap(self, partition: int, expected: int, found: int) -> None:
         self.gaps += 1
 
     def fenced(self) -> None:
         self.fences += 1
 
-    def ready(self, partition: int, versions: Mapping[str, int]) -> None:
-        self.readiness[partition] = dict(versions)
+    def definitions(self, partition: int, *, ready: Mapping[str, int], live: Mapping[str, int]) -> None:
+        self.ready[partition], self.live[partition] = dict(ready), dict(live)

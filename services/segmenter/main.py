@@ -1,0 +1,66 @@
+"""Starts the segmenter: chooses adapters, serves until told to stop."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import uvloop
+
+from headrace.contracts.errors import HeadraceError
+from headrace.log.connect import connect_log
+from headrace.log.topics import ensure_topics
+from headrace.runtime.lifecycle import serve
+from headrace.runtime.logging import configure_logging
+from headrace.runtime.migrations import migrate
+from headrace.runtime.postgres import connect_pool
+from headrace.runtime.settings import Environment
+from services.segmenter.assembly import assemble
+from services.segmenter.redis_client import connect, require_noeviction
+from services.segmenter.settings import Settings, read_settings
+
+SCHEMA = "segmenter"
+MIGRATIONS = Path(__file__).parent / "migrations"
+PROFILES_SECONDS = 10.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of `python -m services.segmenter [migrate]`."""
+    try:
+        env = Environment(os.environ)
+        configure_logging("segmenter", json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
+        if list(arguments) == ["migrate"]:
+            uvloop.run(migrate(env.text("HEADRACE_DATABASE_URL"), schema=SCHEMA, scripts=MIGRATIONS))
+            return 0
+        return uvloop.run(run(read_settings(env)))
+    except HeadraceError as error:
+        print(f"segmenter: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+async def run(settings: Settings) -> int:
+    """Serve until stopped."""
+    common = settings.common
+    reader, writer = connect(settings.redis_url), connect(settings.redis_url, retries=0)
+    bearer = {"Authorization": f"Bearer {common.admin_token}"}
+    log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
+    pool = await connect_pool(settings.database_url, schema=SCHEMA)
+    profiles = httpx.AsyncClient(base_url=settings.profiles_url, headers=bearer, timeout=PROFILES_SECONDS)
+    try:
+        await require_noeviction(reader)
+        await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
+        segmenter = assemble(settings, log, pool, reader, writer, profiles, clock=now_ms)
+        return await serve(segmenter.app, host=common.host, port=settings.port, background=segmenter.background())
+    finally:
+        await profiles.aclose()
+        await reader.aclose()
+        await writer.aclose()
+        await log.close()
+        await asyncio.wait_for(pool.close(), 10)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,88 @@
+"""The segmenter's observer: counts what happened, and reports the life of definitions to Postgres."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import asyncpg
+import structlog
+
+from headrace.contracts.profile_event import EventRow
+from headrace.contracts.topics import PROFILE_EVENTS
+from headrace.runtime.metrics import Metrics
+from services.segmenter.change import Transition
+from services.segmenter.commit import Incoming
+from services.segmenter.controls import Controls
+from services.segmenter.definitions import Definitions, Report
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 1.0
+
+
+class Reporter:
+    """Keeps `observer.Observer`. Reports are written by `run`, again until Postgres has them; after a crash
+    every partition reports anew when it is opened. `clock` gives milliseconds since the epoch."""
+
+    def __init__(
+        self, definitions: Definitions, controls: Controls, metrics: Metrics, *, clock: Callable[[], int]
+    ) -> None:
+        self._definitions = definitions
+        self._controls = controls
+        self._metrics = metrics
+        self._clock = clock
+        self._waiting: set[Report] = set()
+        self._told: set[Report] = set()
+        self._wake = asyncio.Event()
+
+    def committed(self, partition: int, records: Sequence[Incoming], transitions: Sequence[Transition]) -> None:
+        self._metrics.records.labels(PROFILE_EVENTS.name, partition).inc(len(records))
+        if not transitions:
+            return
+        received = {r.row.seq: r.row.received_at for r in records if isinstance(r.row, EventRow)}
+        now = self._clock()
+        for change in transitions:
+            self._metrics.transitions.labels(change.segment_id, change.action, change.reason).inc()
+            at = received.get(change.row_seq, 0)
+            if at and change.reason in {"event", "trait"}:
+                self._metrics.event_to_membership.observe(max(0, now - at) / 1000)
+
+    def duplicate(self) -> None:
+        self._metrics.duplicates.labels(PROFILE_EVENTS.name).inc()
+
+    def gap(self, partition: int, expected: int, found: int) -> None:
+        self._metrics.gaps.labels(PROFILE_EVENTS.name, partition).inc()
+        self._metrics.halted.labels(partition).set(1)
+        log.error(
+            "sequence_gap", partition=partition, expected=expected, found=found, help="run `headrace republish`"
+        )
+
+    def fenced(self) -> None:
+        self._metrics.fenced.labels("segmenter").inc()
+
+    def definitions(self, partition: int, *, ready: Mapping[str, int], live: Mapping[str, int]) -> None:
+        reports = {Report(key, version, partition, live=False) for key, version in ready.items()}
+        reports |= {Report(key, version, partition, live=True) for key, version in live.items()}
+        new = reports - self._told
+        if new:
+            self._waiting |= new
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Write the reports as they come, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            reports = self._waiting
+            self._waiting = set()
+            try:
+                await self._definitions.report(
+                    sorted(reports, key=lambda r: (r.segment_id, r.version, r.partition))
+                )
+            except (OSError, asyncpg.PostgresError) as error:
+                log.warning("report_waiting", error=type(error).__name__)
+                self._waiting |= reports
+                self._wake.set()
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._told |= reports
+            self._controls.wake()

@@ -1,0 +1,185 @@
+"""One worker per partition of `cdp.profile-events`: reads, folds, commits, wakes the relay."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from headrace.contracts.dead_letter import DeadLetter
+from headrace.contracts.headers import TRACEPARENT, cloud_event, header
+from headrace.contracts.ids import content_id
+from headrace.log.port import Log, Member, NewRecord, OffsetOutOfRange, Record
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.partitions import PartitionHalted
+from headrace.runtime.publisher import Relay
+from services.segmenter.change import SOURCE
+from services.segmenter.commit import Fenced, Incoming, StateStore, Timeline
+from services.segmenter.observer import Observer
+from services.segmenter.outbox import ChangeOutbox, Publications
+from services.segmenter.partition import NewEpoch, Partition
+from services.segmenter.paths import decode_row
+from services.segmenter.rebuild import catch_up, rebuild
+from services.segmenter.redis_client import Client
+
+log = structlog.get_logger()
+
+READ_WAIT_MS = 500
+FLUSH_SECONDS = 1.0
+MAX_RECORDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Full names, prefix applied."""
+
+    profile_events: str
+    segment_changes: str
+    dead_letters: str
+
+
+class PartitionWorker:
+    """`work(q)` runs everything of partition q until cancelled or failed.
+
+    A commit needs no shield: it is one script, and whoever works on the partition next reads from Redis
+    whether it happened.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        redis: Client,
+        store: StateStore,
+        timeline: Timeline,
+        publications: Publications,
+        observer: Observer,
+        metrics: Metrics,
+        topics: Topics,
+    ) -> None:
+        self._log = log
+        self._redis = redis
+        self._store = store
+        self._timeline = timeline
+        self._publications = publications
+        self._observer = observer
+        self._metrics = metrics
+        self._topics = topics
+        self._member: Member | None = None
+
+    def follow(self, member: Member) -> None:
+        """Report positions through this member of the group (for lag tools and trimming)."""
+        self._member = member
+
+    async def work(self, q: int) -> None:
+        epoch = 0
+        while True:
+            try:
+                partition = await self._opened(q, epoch)
+                epoch = partition.mark.epoch
+                outbox = ChangeOutbox(self._redis, self._publications, epoch)
+                topic = self._topics.segment_changes
+                relay = Relay(self._log, outbox, topic=topic, partition=q, metrics=self._metrics)
+                await run_together(relay.run(), self._follow(q, partition, relay))
+            except NewEpoch as news:
+                log.warning("new_epoch", partition=q, epoch=news.epoch)
+                epoch = news.epoch
+            except Fenced:
+                log.info("fenced", partition=q)
+
+    async def _opened(self, q: int, epoch: int) -> Partition:
+        """The partition as stored; rebuilt when nothing is stored, or only an epoch that is over."""
+        partition = await Partition.opened(q, self._store, self._timeline, self._observer)
+        if partition is None or partition.mark.epoch < epoch:
+            self._metrics.rebuilds.inc()
+            log.info("rebuilding", partition=q, epoch=epoch)
+            partition = await rebuild(
+                q, self._store, self._timeline, self._observer, self._publications, epoch=epoch
+            )
+            log.info("rebuilt", partition=q, seq=partition.mark.seq)
+        partition.report()
+        return partition
+
+    async def _follow(self, q: int, partition: Partition, relay: Relay) -> None:
+        clock = asyncio.get_running_loop().time
+        flushed = clock()
+        while True:
+            records = await self._read(q, partition)
+            out_seq = partition.mark.out_seq
+            if records:
+                incoming = [item for record in records if (item := await self._decoded(record)) is not None]
+                await partition.process(incoming)
+                partition.go_on_from(max(partition.mark.offset, records[-1].offset + 1))
+            await partition.backfill()
+            if partition.mark.out_seq != out_seq:
+                relay.wake()
+            if clock() - flushed >= FLUSH_SECONDS:
+                flushed = clock()
+                await partition.flush()
+                await self._measure(q, partition)
+
+    async def _read(self, q: int, partition: Partition) -> Sequence[Record]:
+        """The next records; at once when there is a backfill to go on with."""
+        busy = partition.mark.backfill is not None
+        topic, offset = self._topics.profile_events, partition.mark.offset
+        try:
+            return await self._log.read(
+                topic, q, offset, max_records=MAX_RECORDS, wait_ms=0 if busy else READ_WAIT_MS
+            )
+        except OffsetOutOfRange:
+            bounds = await self._log.bounds(topic, q)
+            if offset > bounds.end:
+                raise PartitionHalted(
+                    f"{topic}/{q} ends at {bounds.end}, before our position {offset}: this is another log"
+                ) from None
+            log.info("catching_up", partition=q, offset=offset, begin=bounds.begin)
+            await catch_up(q, partition, self._timeline)
+            partition.go_on_from(bounds.begin)
+            return ()
+
+    async def _decoded(self, record: Record) -> Incoming | None:
+        """The record's row; None when it is unreadable, once it is set aside."""
+        trace = header(record.headers, TRACEPARENT)
+        try:
+            row = decode_row(record.value or b"")
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            await self._set_aside(record, str(error))
+            return None
+        return Incoming(row, record.offset + 1, trace.decode("ascii", "replace") if trace else None)
+
+    async def _set_aside(self, record: Record, detail: str) -> None:
+        letter = DeadLetter(
+            id=content_id("d", record.topic, record.partition, record.offset),
+            reason="undecodable",
+            detail=detail,
+            origin_topic=record.topic,
+            origin_partition=record.partition,
+            origin_offset=record.offset,
+            raw=record.value or b"",
+            at=record.time,
+            service=SOURCE,
+        )
+        headers = cloud_event(kind="dead-letter.v1", event_id=letter.id, source=SOURCE)
+        new = NewRecord(record.key, msgspec.json.encode(letter), headers)
+        await self._log.append(self._topics.dead_letters, record.partition, [new])
+        self._metrics.dead_letters.labels(letter.reason).inc()
+
+    async def _measure(self, q: int, partition: Partition) -> None:
+        topic = self._topics.profile_events
+        bounds = await self._log.bounds(topic, q)
+        self._metrics.lag.labels(topic, q).set(max(0, bounds.end - partition.mark.offset))
+        if self._member is not None:
+            await self._member.commit(topic, q, partition.mark.offset)
+
+
+async def run_together(*work: Awaitable[None]) -> None:
+    """Run until the first ends or fails, then end the others; raises the first failure as it is."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
