@@ -1,6 +1,7 @@
 """Instants are integers: milliseconds since 1970-01-01T00:00:00Z, the precision of Kafka's log time."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 Millis = int
 
@@ -45,14 +46,11 @@ def _parse_unusual(text: str) -> datetime:
 
 def format_instant(millis: Millis) -> str:
     """Milliseconds to `2026-01-31T12:00:00.000Z`."""
-    moment = EPOCH + timedelta(milliseconds=millis)
-    return (
-        f"{moment:%Y-%m-%dT%H:%M:%S}.{millis % 1000:03d}Z"
-        if moment.year >= 1000
-        else _format_early(moment, millis)
-    )
+    seconds, rest = divmod(millis, 1000)
+    return f"{_format_second(seconds)}.{rest:03d}Z"
 
 
-def _format_early(moment: datetime, millis: Millis) -> str:
-    # strftime's %Y does not pad on glibc
-    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}.{millis % 1000:03d}Z"
+@lru_cache(maxsize=4096)
+def _format_second(seconds: int) -> str:
+    # cached: the instants of a stream lie close together, and this is most of their cost
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]

@@ -12,5 +12,6 @@ def continue_trace(traceparent: str | None) -> str:
     """A traceparent for our own span: same trace as the caller's, or a new trace if it is absent or malformed."""
     match = _TRACEPARENT.fullmatch(traceparent or "")
     if match is None or match[1] == _INVALID_TRACE or match[2] == _INVALID_SPAN:
-        return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+        ids = secrets.token_hex(24)
+        return f"00-{ids[:32]}-{ids[32:]}-01"
     return f"00-{match[1]}-{secrets.token_hex(8)}-{match[3]}"

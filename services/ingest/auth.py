@@ -7,6 +7,7 @@ The body comes last because jitsu masks it there (`key1:***`).
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from headrace.contracts.errors import ApiError
@@ -26,6 +27,8 @@ class KeyRing:
 
     def __init__(self, keys: Mapping[str, Source]) -> None:
         self._sources = {_digest(key): source for key, source in keys.items()}
+        # a server sends the same header with each of its requests
+        self._by_authorization = lru_cache(maxsize=256)(self._from_authorization)
 
     def find(self, key: str) -> Source | None:
         return self._sources.get(_digest(key))
@@ -35,11 +38,8 @@ class KeyRing:
     ) -> Source | None:
         """The source that headers or query name; None when only the body can tell. Raises ApiError 401."""
         if authorization is not None:
-            if key := basic_key(authorization):
-                return self._demand(key)
-            scheme, _, value = authorization.decode("latin-1").partition(" ")
-            # An OAuth client sends its own bearer token and the write key in the body.
-            if scheme.lower() == "bearer" and (source := self.find(value.strip())):
+            source = self._by_authorization(authorization)
+            if source is not None:
                 return source
         if x_write_key is not None and (value := x_write_key.decode("latin-1").strip()):
             key_id, _, secret = value.partition(":")
@@ -51,6 +51,13 @@ class KeyRing:
         if not isinstance(key, str) or not key:
             raise ApiError(401, "missing_write_key", "Send your write key: Authorization: Basic base64(key:).")
         return self._demand(key)
+
+    def _from_authorization(self, authorization: bytes) -> Source | None:
+        if key := basic_key(authorization):
+            return self._demand(key)
+        # an OAuth client sends its own bearer token here and the write key in the body
+        scheme, _, value = authorization.decode("latin-1").partition(" ")
+        return self.find(value.strip()) if scheme.lower() == "bearer" else None
 
     def _demand(self, key: str) -> Source:
         source = self.find(key)

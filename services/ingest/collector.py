@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import msgspec
 import structlog
@@ -55,6 +55,7 @@ class Collector:
         self._ack_timeout = ack_timeout
         self._metrics = metrics
         self._random = random
+        self._accepted = lru_cache(metrics.accepted.labels)
 
     def message_ids(self, received_at: int) -> Callable[[], str]:
         """A source of messageIds for events that came without one."""
@@ -80,7 +81,7 @@ class Collector:
                     chunk.refuse(bytes(raw), rejected)
                     outcome.rejected.append((index, rejected.message_id, rejected.code))
             await self._append(chunk)
-            outcome.accepted += chunk.types.total()
+            outcome.accepted += sum(chunk.types.values())
             self._count(chunk, arrival.source.name)
         return outcome
 
@@ -92,7 +93,7 @@ class Collector:
         futures = self._events.append(chunk.events) + self._dead_letters.append(chunk.dead_letters)
         try:
             async with asyncio.timeout(self._ack_timeout):
-                await asyncio.gather(*futures)
+                await (futures[0] if len(futures) == 1 else asyncio.gather(*futures))
         except RecordTooLarge as error:
             raise ApiError(413, "record_too_large", "An event is larger than the log takes.") from error
         except TimeoutError as error:
@@ -109,7 +110,7 @@ class Collector:
     def _count(self, chunk: "_Chunk", source: str) -> None:
         metrics = self._metrics
         for kind, number in chunk.types.items():
-            metrics.accepted.labels(source, kind).inc(number)
+            self._accepted(source, kind).inc(number)
         for reason, number in chunk.reasons.items():
             metrics.rejected.labels(source, reason).inc(number)
             metrics.dead_letters.labels(reason).inc(number)
@@ -129,8 +130,8 @@ class _Chunk:
     def __init__(self, partitions: int, arrival: Arrival, traceparent: str) -> None:
         self.events: Groups = {}
         self.dead_letters: Groups = {}
-        self.types: Counter[str] = Counter()
-        self.reasons: Counter[str] = Counter()
+        self.types: dict[str, int] = {}
+        self.reasons: dict[str, int] = {}
         self.placeholders = 0
         self._partitions = partitions
         self._arrival = arrival
@@ -139,7 +140,8 @@ class _Chunk:
     def accept(self, accepted: Accepted) -> None:
         partition = partition_of(accepted.key, self._partitions)
         self.events.setdefault(partition, []).append(event_record(accepted, self._traceparent))
-        self.types[accepted.event.type] += 1
+        kind = accepted.event.type
+        self.types[kind] = self.types.get(kind, 0) + 1
         self.placeholders += accepted.placeholders
 
     def refuse(self, raw: bytes, rejected: Rejected) -> None:
@@ -152,4 +154,4 @@ class _Chunk:
         )
         partition = partition_of((record.key or b"").decode(), self._partitions)
         self.dead_letters.setdefault(partition, []).append(record)
-        self.reasons[rejected.code] += 1
+        self.reasons[rejected.code] = self.reasons.get(rejected.code, 0) + 1

@@ -1,7 +1,6 @@
 """The body of a request taken apart: the envelope's own fields and the raw bytes of each event."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -20,16 +19,15 @@ class _Wire(msgspec.Struct, rename="camel"):
     integrations: RawObject | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """Events as sent, and what the envelope says about all of them. `context` and `integrations` go under each
     event's own."""
 
     items: Sequence[bytes | msgspec.Raw]
     write_key: Any = None
     sent_at: Any = None
-    context: RawObject = field(default_factory=dict)
-    integrations: RawObject = field(default_factory=dict)
+    context: RawObject = {}
+    integrations: RawObject = {}
 
     def shared_bytes(self) -> int:
         """What the envelope adds to every event."""

@@ -35,6 +35,9 @@ class Limits:
         return replace(self, event_bytes=self.import_event_bytes, keys=self.import_keys)
 
 
+DEFAULT_LIMITS = Limits()
+
+
 def check_shape(raw: bytes, decoded: object, limits: Limits) -> None:
     """Raise Rejected when `decoded` (read from `raw`) is too deep, has too many keys or too long a text.
 

@@ -7,8 +7,10 @@ from starlette.types import Receive, Scope
 from headrace.contracts.errors import ApiError
 from services.ingest.budget import Lease
 from services.ingest.compression import gunzip, is_gzip
+from services.ingest.limits import MIB
 
 MAX_QUERY_FIELDS = 1_000
+MAX_DISCARDED_BYTES = 64 * MIB
 
 
 class ClientGone(Exception):
@@ -33,6 +35,8 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int, l
     gzip = is_gzip(headers.get(b"content-encoding"))
     declared = headers.get(b"content-length")
     if declared is not None and int(declared) > limit:
+        if b"expect" not in headers and int(declared) <= MAX_DISCARDED_BYTES:
+            await _discard(receive)
         raise _too_large(limit)
     body = await _read_wire(receive, limit, lease)
     return gunzip(body, limit, lease.take) if gzip else body
@@ -48,6 +52,8 @@ async def _read_wire(receive: Receive, limit: int, lease: Lease) -> bytes:
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > limit:
+            if message.get("more_body", False):
+                await _discard(receive)
             raise _too_large(limit)
         lease.take(len(part))
         if not message.get("more_body", False):
@@ -56,6 +62,17 @@ async def _read_wire(receive: Receive, limit: int, lease: Lease) -> bytes:
             parts.append(part)
             return b"".join(parts)
         parts.append(part)
+
+
+async def _discard(receive: Receive) -> None:
+    """Let the rest of a refused body pass, unless it is absurd: a connection that is closed on unread data is
+    reset, and the client never sees the answer."""
+    size = 0
+    while size <= MAX_DISCARDED_BYTES:
+        message = await receive()
+        size += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 def _too_large(limit: int) -> ApiError:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 import structlog
@@ -39,8 +40,7 @@ class TrackingConfig:
     trusted_hops: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(msgspec.Struct, frozen=True):
     status: int
     body: bytes
     headers: cors.RawHeaders
@@ -62,6 +62,8 @@ class TrackingApi:
         self._config = config
         self._metrics = metrics
         self._clock = clock
+        self._requests = lru_cache(metrics.http_requests.labels)
+        self._seconds = lru_cache(metrics.http_seconds.labels)
 
     @property
     def held_bytes(self) -> int:
@@ -105,8 +107,8 @@ class TrackingApi:
             lease.release()
         answer.headers.extend(cors.actual(headers.get(b"origin")))
         await _send(send, answer)
-        self._metrics.http_requests.labels(route.label, answer.status).inc()
-        self._metrics.http_seconds.labels(route.label).observe(time.perf_counter() - started)
+        self._requests(route.label, answer.status).inc()
+        self._seconds(route.label).observe(time.perf_counter() - started)
 
     async def _answer(
         self, route: Route, scope: Scope, headers: dict[bytes, bytes], receive: Receive, lease: Lease

@@ -8,7 +8,6 @@ import json
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import msgspec
@@ -20,7 +19,7 @@ from services.ingest.auth import Source
 from services.ingest.clock import correct, parse_sent_at, parse_time
 from services.ingest.envelope import RawObject, decode_event
 from services.ingest.identity import clean_id, contains_nul, first_external_id
-from services.ingest.limits import Limits, check_shape
+from services.ingest.limits import DEFAULT_LIMITS, Limits, check_shape
 from services.ingest.rejection import Rejected
 
 EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
@@ -29,8 +28,7 @@ _EMPTY = msgspec.Raw(b"{}")
 _ESCAPE = re.compile(rb"\\(?:u0000|.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about a request before its events are looked at. Instants are milliseconds.
 
     type: fixed by the path, None when each event names its own. envelope_sent_at wins over the event's own
@@ -44,15 +42,14 @@ class Arrival:
     envelope_sent_at: int | None = None
     header_sent_at: int | None = None
     imported: bool = False
-    context: RawObject = field(default_factory=dict)
-    integrations: RawObject = field(default_factory=dict)
+    context: RawObject = {}
+    integrations: RawObject = {}
     shared_bytes: int = 0
     ip: str | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = DEFAULT_LIMITS
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """A valid event, the key that decides its partition, and how many placeholder ids were dropped from it."""
 
     event: Event
@@ -103,8 +100,9 @@ def validate(raw: bytes | msgspec.Raw, arrival: Arrival) -> Accepted:
             raw = strip_nul(raw)
             fields = decode_event(raw)
         check_shape(raw, fields, arrival.limits)
-        _check_duplicates(raw)
-        return _accept(raw, fields, arrival)
+        parts = _parts.decode(raw)
+        _check_duplicates(raw, parts)
+        return _accept(raw, fields, parts, arrival)
     except Rejected as rejected:
         message_id = fields.get("messageId")
         if isinstance(message_id, str):
@@ -125,10 +123,19 @@ def new_message_id(millis: int, random: Callable[[int], bytes]) -> str:
     return str(uuid.UUID(int=number))
 
 
-def _check_duplicates(raw: bytes) -> None:
+def _check_duplicates(raw: bytes, parts: _Parts) -> None:
     """JSON readers differ on which of two equal keys counts: an event that has one twice is ambiguous."""
-    if all(raw.count(name) < 2 for name in _RESERVED_QUOTED):
-        return
+    top = raw
+    for part in (parts.properties, parts.context, parts.traits, parts.integrations):
+        if len(part) > 2:
+            top = top.replace(part, b"", 1)
+    for name in _RESERVED_QUOTED:
+        if top.count(name) > 1:
+            _demand_unique(raw)
+            return
+
+
+def _demand_unique(raw: bytes) -> None:
     outermost: list[str] = []
 
     def remember(pairs: list[tuple[str, Any]]) -> None:
@@ -140,7 +147,7 @@ def _check_duplicates(raw: bytes) -> None:
             raise Rejected("duplicate_key", f"Send {name} once.", malformed=True)
 
 
-def _accept(raw: bytes, fields: dict[str, Any], arrival: Arrival) -> Accepted:
+def _accept(raw: bytes, fields: dict[str, Any], parts: _Parts, arrival: Arrival) -> Accepted:
     limits = arrival.limits
     kind = arrival.type or _type(fields.get("type"))
     for name in ("properties", "traits", "context", "integrations"):
@@ -157,7 +164,6 @@ def _accept(raw: bytes, fields: dict[str, Any], arrival: Arrival) -> Accepted:
     if not key:
         raise Rejected("no_identifier", "Send a userId, an anonymousId or context.externalIds.")
     original, sent_at = _instants(fields, arrival)
-    parts = _parts.decode(raw)
     event = Event(
         type=kind,
         message_id=_message_id(fields.get("messageId"), raw, arrival),
