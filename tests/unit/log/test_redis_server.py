@@ -2,18 +2,21 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from headrace.contracts.topics import Topic
-from headrace.log.port import Bounds, LogUnavailable, NewRecord, WrongTopicSettings
-from headrace.log.redis_streams import RedisStreamsLog
+from headrace.log.port import Bounds, LogUnavailable, NewRecord, Record, WrongTopicSettings
+from headrace.log.redis_streams import RedisStreamsLog, keys
 from headrace.log.redis_streams.log import CONNECTIONS
 from tests.conformance.log_engine import closing, eventually, fresh, new_topic, numbered, opened, read_all, values
 from tests.conformance.redis_engine import OwnRedisEngine
 from tests.unit.log.lossy_proxy import lossy_proxy
+
+SOON = 10.0
 
 
 async def test_a_server_that_evicts_is_refused_with_what_to_do(own_engine: OwnRedisEngine) -> None:
@@ -108,6 +111,35 @@ async def test_waits_share_one_connection_and_cancelled_ones_leak_none(log_url: 
             return len(await client.client_list()) == 1
 
         await eventually(alone)
+
+
+async def test_an_append_between_the_look_and_the_wait_is_not_slept_through(
+    log: RedisStreamsLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = await new_topic(log)
+    tail = await log._tails.follow(keys.records(topic, 0))
+    look = log._read
+
+    async def look_then_append(*arguments: Any) -> list[Record]:
+        found = await look(*arguments)
+        if not found:
+            await log.append(topic, 0, numbered(0, 1))
+            await eventually(lambda: tail.count > 1)
+        return found
+
+    monkeypatch.setattr(log, "_read", look_then_append)
+    async with asyncio.timeout(SOON):
+        assert values(await log.read(topic, 0, 0, wait_ms=60_000)) == [b"0"]
+
+
+async def test_news_of_an_interrupted_subscription_is_made_up_for(log_url: str, log: RedisStreamsLog) -> None:
+    topic = await new_topic(log)
+    assert await log.read(topic, 0, 0, wait_ms=1) == []
+    waiting = asyncio.create_task(log.read(topic, 0, 0, wait_ms=60_000))
+    async with Redis.from_url(log_url) as client, asyncio.timeout(SOON):
+        await client.client_kill_filter(_type="pubsub")
+        await log.append(topic, 0, numbered(0, 1))
+        assert values(await waiting) == [b"0"]
 
 
 async def test_a_clock_that_stepped_forward_costs_no_append(log: RedisStreamsLog) -> None:
