@@ -113,10 +113,12 @@ async def assemble(
     outcome.connect(worker.wake)
 
     async def database() -> None:
-        await asyncio.wait_for(pool.fetchval("SELECT 1"), 5)
+        async with asyncio.timeout(5):
+            await pool.fetchval("SELECT 1")
 
     async def event_log() -> None:
-        await asyncio.wait_for(log.bounds(common.topic(MESSAGES.name), 0), 5)
+        async with asyncio.timeout(5):
+            await log.bounds(common.topic(MESSAGES.name), 0)
 
     unsubscribes = Unsubscribes(pool, outbox)
     app = build_app(

@@ -1,6 +1,7 @@
 """Sends what is due: claims messages, hands them to providers, settles them. Any number of processes may."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 
@@ -97,10 +98,10 @@ class Sender:
         self._in_flight.discard(task)
 
     async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
-        except TimeoutError:
-            return
+        # not wait_for: on Python 3.11 it loses a cancellation that meets a wake
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_SECONDS):
+                await self._wake.wait()
 
     async def _deliver(self, claim: Claim) -> None:
         result = await self._send(claim)

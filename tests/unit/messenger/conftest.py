@@ -1,16 +1,37 @@
 """Fixtures of the messenger's tests."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 
-from tests.unit.messenger.rig import CAMPAIGN, SMS, Rig, open_rig
+from tests.unit.messenger.rig import CAMPAIGN, SMS, Rig, empty_database, open_rig, prepare_database
+
+_DATABASE = "messenger_tests"
+
+
+@pytest.fixture(scope="session")
+def messenger_database(postgres_url: str) -> str:
+    """URL of one database with the messenger's schema, for all its tests: migrating is the slow part."""
+
+    async def create() -> None:
+        connection = await asyncpg.connect(postgres_url)
+        await connection.execute(f"CREATE DATABASE {_DATABASE}")
+        await connection.close()
+
+    url = urlunsplit(urlsplit(postgres_url)._replace(path=f"/{_DATABASE}"))
+    asyncio.run(create())
+    asyncio.run(prepare_database(url))
+    return url
 
 
 @pytest.fixture
-async def rig(database_url: str, log_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
-    """Engines with a live SMS campaign on the segment `vip`."""
-    async with open_rig(database_url, log_url, tmp_path) as rig:
+async def rig(messenger_database: str, log_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
+    """Empty engines with a live SMS campaign on the segment `vip`."""
+    await empty_database(messenger_database)
+    async with open_rig(messenger_database, log_url, tmp_path) as rig:
         await rig.define(SMS, CAMPAIGN)
         yield rig

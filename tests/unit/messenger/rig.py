@@ -231,12 +231,27 @@ async def eventually(condition: Callable[[], Awaitable[object]], seconds: float 
             await asyncio.sleep(0.01)
 
 
-@asynccontextmanager
-async def open_rig(database_url: str, log_url: str, data_dir: Path) -> AsyncIterator[Rig]:
+async def prepare_database(database_url: str) -> None:
+    """The messenger's schema, beside stand-ins for the views it reads."""
     connection = await asyncpg.connect(database_url)
     await connection.execute(PROFILE_VIEWS)
     await connection.close()
     await migrate(database_url, schema=SCHEMA, scripts=MIGRATIONS)
+
+
+async def empty_database(database_url: str) -> None:
+    """Take back what a test wrote; the schema stays."""
+    connection = await asyncpg.connect(database_url)
+    tables = await connection.fetch(
+        "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables"
+        " WHERE schemaname IN ('messenger', 'profiles') AND tablename <> 'alembic_version'"
+    )
+    await connection.execute("TRUNCATE " + ", ".join(table["name"] for table in tables))
+    await connection.close()
+
+
+@asynccontextmanager
+async def open_rig(database_url: str, log_url: str, data_dir: Path) -> AsyncIterator[Rig]:
     pool = await connect_pool(database_url, schema=SCHEMA, max_size=10)
     log = await connect_log(log_url, rollback_horizon_ms=600_000)
     try:
