@@ -76,6 +76,17 @@ def test_a_lock_that_is_held_names_the_holder_and_ends_with_it(tmp_path: Path) -
     DataFolder.open(tmp_path).close()
 
 
+def test_a_lock_that_children_of_a_killed_up_still_hold_is_waited_for(tmp_path: Path) -> None:
+    folder = DataFolder.open(tmp_path)
+    with subprocess.Popen(["sleep", "0.3"], pass_fds=(folder.lock,)) as child:
+        with subprocess.Popen(["true"]) as killed:
+            killed.wait()
+        (tmp_path / "lock").write_text(f"{killed.pid}\n")
+        folder.close()
+        DataFolder.open(tmp_path).close()
+        assert child.poll() is not None
+
+
 def test_a_damaged_deployment_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "deployment.json").write_text("{")
     folder = DataFolder.open(tmp_path)

@@ -97,6 +97,19 @@ def test_its_signal_reaches_the_child_as_the_child_s_own(tmp_path: Path) -> None
     end(process)
 
 
+def test_the_child_inherits_no_descriptor_and_reads_nothing(tmp_path: Path) -> None:
+    script = "import os, sys; print(os.readlink('/proc/self/fd/0'), os.listdir('/proc/self/fd'), file=sys.stderr)"
+    program = Program("child", (sys.executable, "-c", script), tmp_path / "child.pid")
+    lock = os.open(tmp_path / "lock", os.O_CREAT)
+    process = subprocess.Popen(program.guarded(), stdin=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(lock,))
+    os.close(lock)
+    assert process.wait(10) == 0
+    assert process.stderr is not None
+    # 3 is the listing itself
+    assert process.stderr.read() == b"/dev/null ['0', '1', '2', '3']\n"
+    end(process)
+
+
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     process = start(tmp_path, "/nonexistent/program")
     assert process.wait(10) == 127

@@ -161,6 +161,8 @@ def test_closed_outputs_stop_nothing() -> None:
     try:
         stack.process = subprocess.Popen([*closing, *FAKE_UP], env=stack.env)
         wait_until(lambda: "ingest" in stack.pids(), 60, what="a start without outputs")
+        standard = [os.readlink(f"/proc/{stack.process.pid}/fd/{number}") for number in (0, 1, 2)]
+        assert standard == ["/dev/null"] * 3, "a file of ours would be mixed up with an output"
         killed = stack.kill_service("ingest")
         wait_until(lambda: stack.pids().get("ingest", killed) != killed, 30, what="a restart without outputs")
         assert stack.stop() == 0
