@@ -12,6 +12,7 @@ from headrace.contracts.topics import Topic
 from headrace.log.port import Bounds, LogUnavailable, NewRecord, Record, WrongTopicSettings
 from headrace.log.redis_streams import RedisStreamsLog, keys
 from headrace.log.redis_streams.log import CONNECTIONS
+from headrace.log.redis_streams.server import Server
 from tests.conformance.log_engine import closing, eventually, fresh, new_topic, numbered, opened, read_all, values
 from tests.conformance.redis_engine import OwnRedisEngine
 from tests.unit.log.lossy_proxy import lossy_proxy
@@ -24,6 +25,29 @@ async def test_a_server_that_evicts_is_refused_with_what_to_do(own_engine: OwnRe
         await client.config_set("maxmemory-policy", "allkeys-lru")
     with pytest.raises(WrongTopicSettings, match=r"allkeys-lru.*set maxmemory-policy to noeviction"):
         await RedisStreamsLog.connect(own_engine.url, rollback_horizon_ms=0)
+
+
+async def test_a_server_too_old_is_refused(log_url: str) -> None:
+    server = Server(log_url, timeout=3, connections=1)
+
+    async def info() -> dict[str, str]:
+        return {"redis_version": "6.2.14"}
+
+    server.client.info = info  # type: ignore[method-assign, assignment]
+    with pytest.raises(WrongTopicSettings, match=r"too old.*Redis >= 7"):
+        await server.check()
+    await server.close()
+
+
+async def test_a_server_that_became_a_replica_is_unavailable(own_engine: OwnRedisEngine) -> None:
+    """A fail-over: it passes, nothing landed, and nobody takes it for a wrong request."""
+    async with opened(own_engine) as log, Redis.from_url(own_engine.url) as client:
+        topic = await new_topic(log)
+        await client.replicaof("127.0.0.1", "1")
+        with pytest.raises(LogUnavailable, match="ReadOnlyError"):
+            await log.append(topic, 0, numbered(0, 1))
+        await client.replicaof("NO", "ONE")
+        assert await log.append(topic, 0, numbered(0, 1)) == 0
 
 
 async def test_a_server_that_does_not_fsync_every_append_is_warned_of(own_engine: OwnRedisEngine) -> None:
