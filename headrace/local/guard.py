@@ -11,6 +11,7 @@ guard ends as its child did: same exit code, or 128 + the number of the signal t
 The child runs as UID:GID (-1: as ourselves); its process id stands in PIDFILE while it lives.
 """
 
+import contextlib
 import ctypes
 import os
 import select
@@ -127,16 +128,16 @@ def _kill_tree() -> None:
 
 
 def _write_pid(path: str, pid: int) -> None:
-    with open(f"{path}.new", "w", encoding="ascii") as file:
-        file.write(f"{pid}\n")
-    os.replace(f"{path}.new", path)
+    """On a full disk the child runs without."""
+    with contextlib.suppress(OSError):
+        with open(f"{path}.new", "w", encoding="ascii") as file:
+            file.write(f"{pid}\n")
+        os.replace(f"{path}.new", path)
 
 
 def _remove(path: str) -> None:
-    try:
+    with contextlib.suppress(OSError):
         os.unlink(path)
-    except OSError:
-        return
 
 
 if __name__ == "__main__":

@@ -76,6 +76,13 @@ def test_a_guard_that_is_killed_takes_its_child_along(tmp_path: Path) -> None:
         end(process)
 
 
+def test_without_room_for_its_pid_file_the_child_runs(tmp_path: Path) -> None:
+    (tmp_path / "child.pid.new").symlink_to("/dev/full")
+    process = start(tmp_path, sys.executable, "-c", "raise SystemExit(5)")
+    assert process.wait(10) == 5
+    end(process)
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_it_ends_as_its_child_did(tmp_path: Path, code: int) -> None:
     process = start(tmp_path, sys.executable, "-c", f"raise SystemExit({code})")

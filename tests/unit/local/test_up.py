@@ -1,6 +1,7 @@
 """`headrace up` with real engines and stand-ins for the services: what it starts, keeps, survives and refuses."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
