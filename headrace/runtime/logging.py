@@ -1,7 +1,7 @@
 """Structured logs: a fixed event name plus key-values. Never a body, an e-mail, a phone number or a token.
 
 Other people's exceptions quote values in their messages (a driver shows the row it refused), so an exception is
-logged as its type and where it came from; only our own errors keep their words.
+logged as its type and where it came from; our own errors keep their words, engines' errors their codes.
 """
 
 import logging
@@ -15,7 +15,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from headrace.contracts.errors import HeadraceError
 
-_REDIS_CODE = re.compile(r"[A-Z]{2,}\b")
+# Redis quotes what it was sent: its words end where the first quotation begins.
+_REDIS_WORDS = re.compile(r"[^'\"`]{1,120}")
 
 
 def configure_logging(service: str, *, json: bool = True, level: int = logging.INFO) -> None:
@@ -85,8 +86,8 @@ def _title(error: BaseException) -> str:
         return f"{name}: {error.strerror}"
     if sqlstate := getattr(error, "sqlstate", None):
         return f"{name}: SQLSTATE {sqlstate}"
-    if kind.__module__.startswith("redis.") and (code := _REDIS_CODE.match(str(error))):
-        return f"{name}: {code[0]}"
+    if kind.__module__.startswith("redis.") and (words := _REDIS_WORDS.match(str(error))):
+        return f"{name}: {words[0].strip()}"
     return name
 
 

@@ -73,7 +73,7 @@ def test_text_for_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 LEAKING = [
     ValueError(CANARY),
     asyncpg.UniqueViolationError(f"duplicate key (email)=({CANARY})"),
-    redis.exceptions.ResponseError(f"WRONGTYPE {CANARY}"),
+    redis.exceptions.ResponseError(f"user_script:27: unknown command, with args: '{CANARY}'"),
     ExceptionGroup(CANARY, [ValueError(CANARY), KeyError(CANARY)]),
     FileNotFoundError(2, "No such file or directory", CANARY),
 ]
@@ -99,9 +99,9 @@ def test_codes_that_help_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("profiles")
     for error in LEAKING[1:3]:
         structlog.get_logger().warning("partition_failed", exc_info=error)
-    unique, wrong_type = logged(capsys)
+    unique, script = logged(capsys)
     assert unique["exception"].endswith("SQLSTATE 23505")
-    assert wrong_type["exception"].endswith("ResponseError: WRONGTYPE")
+    assert script["exception"].endswith("ResponseError: user_script:27: unknown command, with args:")
 
 
 def test_the_exception_being_handled_is_found(capsys: pytest.CaptureFixture[str]) -> None:
