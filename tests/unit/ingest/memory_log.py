@@ -1,6 +1,7 @@
 """The event log in memory, whole, with the failures of a real one at the test's command."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from headrace.contracts.topics import Topic
@@ -41,33 +42,44 @@ class MemoryMember:
         self._left.set()
 
 
+class MemoryServer:
+    """What the logs of one engine share."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[tuple[str, int], list[Record]] = {}
+        self.counts: dict[str, int] = {}
+        self.grown = asyncio.Condition()
+
+
 class MemoryLog:
-    """Implements `headrace.log.port.Log`.
+    """Implements `headrace.log.port.Log`; its members do not know each other.
 
     fail: the next appends raise it, nothing lands. gate: while cleared, appends hang before they land.
     """
 
-    def __init__(self, max_record_bytes: int = 1_048_576) -> None:
+    def __init__(self, server: MemoryServer | None = None, max_record_bytes: int = 1_048_576) -> None:
         self.fail: LogError | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self.appends: list[tuple[str, int, int]] = []
         self._max_record_bytes = max_record_bytes
-        self._partitions: dict[tuple[str, int], list[Record]] = {}
-        self._counts: dict[str, int] = {}
-        self._grown = asyncio.Condition()
-        self._clock = 0
+        self._server = server or MemoryServer()
 
     def records(self, topic: str) -> list[Record]:
         """Everything in the topic, partition by partition."""
-        return [record for place, rows in sorted(self._partitions.items()) if place[0] == topic for record in rows]
+        return [
+            record
+            for place, rows in sorted(self._server.partitions.items())
+            if place[0] == topic
+            for record in rows
+        ]
 
     async def create_topics(self, topics: Sequence[Topic], partitions: int) -> None:
         for topic in topics:
-            if self._counts.setdefault(topic.name, partitions) != partitions:
-                raise WrongTopicSettings(f"{topic.name} has {self._counts[topic.name]} partitions")
+            if self._server.counts.setdefault(topic.name, partitions) != partitions:
+                raise WrongTopicSettings(f"{self._server.counts[topic.name]} partitions, not {partitions}")
             for partition in range(partitions):
-                self._partitions.setdefault((topic.name, partition), [])
+                self._server.partitions.setdefault((topic.name, partition), [])
 
     async def append(self, topic: str, partition: int, records: Sequence[NewRecord]) -> int:
         rows = self._rows(topic, partition)
@@ -75,14 +87,14 @@ class MemoryLog:
         if self.fail is not None:
             raise self.fail
         if any(record.size() > self._max_record_bytes for record in records):
-            raise RecordTooLarge(f"a record is over {self._max_record_bytes} bytes")
+            raise RecordTooLarge(f"the limit is {self._max_record_bytes} bytes")
         first = len(rows)
-        self._clock += 1
+        now = time.time_ns() // 1_000_000
         for offset, record in enumerate(records, first):
-            rows.append(Record(topic, partition, offset, self._clock, record.key, record.value, record.headers))
+            rows.append(Record(topic, partition, offset, now, record.key, record.value, record.headers))
         self.appends.append((topic, partition, len(records)))
-        async with self._grown:
-            self._grown.notify_all()
+        async with self._server.grown:
+            self._server.grown.notify_all()
         return first
 
     async def read(
@@ -93,8 +105,8 @@ class MemoryLog:
             raise OffsetOutOfRange(f"offset {offset} is not in 0 to {len(rows)}")
         if offset == len(rows) and wait_ms:
             try:
-                async with asyncio.timeout(wait_ms / 1000), self._grown:
-                    await self._grown.wait_for(lambda: len(rows) > offset)
+                async with asyncio.timeout(wait_ms / 1000), self._server.grown:
+                    await self._server.grown.wait_for(lambda: len(rows) > offset)
             except TimeoutError:
                 return []
         return rows[offset : offset + max_records]
@@ -112,6 +124,6 @@ class MemoryLog:
 
     def _rows(self, topic: str, partition: int) -> list[Record]:
         try:
-            return self._partitions[topic, partition]
+            return self._server.partitions[topic, partition]
         except KeyError as error:
-            raise UnknownTopic(f"{topic}/{partition} does not exist") from error
+            raise UnknownTopic(f"{topic}/{partition} does not exist: run `headrace topics create`") from error
