@@ -13,6 +13,7 @@ from headrace.log.port import Log, NewRecord, RecordTooLarge
 
 MAX_RECORDS = 1_000
 MAX_BYTES = 512 * 1024
+OVERHEAD_BYTES = 300  # key and headers of a record, roughly
 
 
 class Appender:
@@ -134,12 +135,12 @@ def _chunks(records: Sequence[NewRecord]) -> "list[tuple[Sequence[NewRecord], in
     piece: list[NewRecord] = []
     size = 0
     for record in records:
-        bytes_ = record.size()
-        if piece and (len(piece) == MAX_RECORDS or size + bytes_ > MAX_BYTES):
+        weight = len(record.value or b"") + OVERHEAD_BYTES
+        if piece and (len(piece) == MAX_RECORDS or size + weight > MAX_BYTES):
             chunks.append((piece, size))
             piece, size = [], 0
         piece.append(record)
-        size += bytes_
+        size += weight
     if piece:
         chunks.append((piece, size))
     return chunks

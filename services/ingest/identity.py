@@ -43,21 +43,24 @@ def _refuse_invisible(text: str, field: str) -> None:
 
 
 def first_external_id(context: dict[str, Any], limits: Limits) -> tuple[str | None, int]:
-    """The first usable id of `context.externalIds`, and how many placeholders stood there."""
+    """The first usable id of `context.externalIds`, and how many placeholders stood there. All are checked."""
     entries = context.get("externalIds")
     if entries is None:
         return None, 0
     if not isinstance(entries, list):
         raise Rejected("invalid_external_ids", "Send context.externalIds as a list of {id, type}.")
+    first: str | None = None
     dropped = 0
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("type"), str) or not entry["type"].strip():
             raise Rejected("invalid_external_ids", "Give each entry of context.externalIds an id and a type.")
         found = clean_id(entry.get("id"), "context.externalIds[].id", limits)
-        if found is not None:
-            return found, dropped
-        dropped += 1
-    return None, dropped
+        clean_id(entry["type"], "context.externalIds[].type", limits)
+        if found is None:
+            dropped += 1
+        elif first is None:
+            first = found
+    return first, dropped
 
 
 def contains_nul(fields: dict[str, Any]) -> bool:

@@ -43,34 +43,41 @@ def check_shape(raw: bytes, decoded: object, limits: Limits) -> None:
 
     Counting bytes bounds all three from above, so that an ordinary event is never walked.
     """
-    deep = raw.count(b"{") + raw.count(b"[") > limits.depth
-    wide = raw.count(b":") > limits.keys
-    if deep or wide or len(raw) > limits.text_bytes:
-        _walk(decoded, limits)
+    if raw.count(b"{") + raw.count(b"[") > limits.depth or raw.count(b":") > limits.keys:
+        _check_containers(decoded, limits)
+    if len(raw) > limits.text_bytes:
+        _check_texts(decoded, limits)
 
 
-def _walk(root: object, limits: Limits) -> None:
+def _check_containers(root: Any, limits: Limits) -> None:
+    """Level by level: an order with a hundred lines is wide, not deep."""
     keys = 0
-    level: list[Any] = [root]
-    depth = 0
-    while level:
+    level = [root]
+    for _ in range(limits.depth):
         below: list[Any] = []
         for node in level:
-            if isinstance(node, str):
-                _check_text(node, limits)
-            elif isinstance(node, dict):
+            if type(node) is dict:
                 keys += len(node)
-                for key in node:
-                    _check_text(key, limits)
-                below.extend(node.values())
-            elif isinstance(node, list):
-                below.extend(node)
-        depth += any(isinstance(node, (dict, list)) for node in level)
-        if depth > limits.depth:
-            raise Rejected("too_deep", f"Nest at most {limits.depth} levels.", malformed=True)
-        if keys > limits.keys:
-            raise Rejected("too_many_keys", f"Send at most {limits.keys} keys in an event.", malformed=True)
+                node = node.values()
+            below += [value for value in node if type(value) is dict or type(value) is list]
         level = below
+    if level:
+        raise Rejected("too_deep", f"Nest at most {limits.depth} levels.", malformed=True)
+    if keys > limits.keys:
+        raise Rejected("too_many_keys", f"Send at most {limits.keys} keys in an event.", malformed=True)
+
+
+def _check_texts(root: Any, limits: Limits) -> None:
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            _check_text(node, limits)
+        elif isinstance(node, dict):
+            waiting += node
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
 
 
 def _check_text(text: str, limits: Limits) -> None:

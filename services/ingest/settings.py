@@ -42,7 +42,7 @@ def load_settings(env: Environment) -> IngestSettings:
     defaults = Limits()
     return IngestSettings(
         common=common_settings(env),
-        port=env.integer("HEADRACE_INGEST_PORT", 8080, high=65_535),
+        port=env.integer("HEADRACE_INGEST_PORT", 8080, low=1, high=65_535),
         sources=_sources(env),
         limits=Limits(
             body_bytes=env.integer("HEADRACE_INGEST_MAX_BODY_BYTES", defaults.body_bytes, low=1),
