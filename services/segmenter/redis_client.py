@@ -29,7 +29,7 @@ def connect(url: str, *, retries: int = _READ_RETRIES) -> Client:
         socket_connect_timeout=5,
         retry=Retry(backoff, retries),
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)
 
 
 async def require_noeviction(client: Client) -> None:

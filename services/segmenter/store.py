@@ -20,7 +20,6 @@ from services.segmenter.redis_client import Client, StoreUnavailable
 _json = msgspec.json.Encoder(order="deterministic")
 _marks = msgspec.json.Decoder(Watermark)
 _catalogs = msgspec.json.Decoder(Catalog)
-_msgpack = msgspec.msgpack.Encoder()
 
 
 class RedisStore:
@@ -69,7 +68,7 @@ class RedisStore:
             *(keys.members(partition, segment_id) for segment_id in segments),
         ]
         catalog = b"" if commit.catalog is None else _json.encode(commit.catalog)
-        arguments = [_json.encode(expected), mine, catalog, _changes(commit, segments)]
+        arguments = [_json.encode(expected), mine, catalog, *_changes(commit, segments)]
         try:
             stored = await self._commit(keys=names, args=arguments)
         except (RedisConnectionError, RedisTimeoutError) as error:
@@ -97,25 +96,26 @@ class RedisStore:
             raise StoreUnavailable("Redis does not answer") from error
 
 
-def _changes(commit: Commit, segments: Sequence[str]) -> bytes:
+def _changes(commit: Commit, segments: Sequence[str]) -> list[str | bytes | int]:
+    """The sections of commit.lua's arguments, each preceded by its length."""
     kept = {key: customer for key, customer in commit.customers.items() if customer is not None}
     forgotten = [key for key, customer in commit.customers.items() if customer is None]
-    armed = [part for key, customer in kept.items() if customer.due for part in (str(customer.due), key)]
-    changes: dict[str, Any] = {
-        "kept": [part for key, customer in kept.items() for part in (key, pack(customer))],
-        "forgotten": forgotten,
-        "armed": armed,
-        "disarmed": [*forgotten, *(key for key, customer in kept.items() if not customer.due)],
-        "outputs": [[f"{output.seq}-0", pack_output(output, commit.mark.epoch)] for output in commit.outputs],
-        "members": [_membership(commit, segment_id) for segment_id in segments],
-    }
-    return _msgpack.encode(changes)
+    sections: list[list[Any]] = [
+        [part for key, customer in kept.items() for part in (key, pack(customer))],
+        forgotten,
+        [part for key, customer in kept.items() if customer.due for part in (customer.due, key)],
+        [*forgotten, *(key for key, customer in kept.items() if not customer.due)],
+        [part for out in commit.outputs for part in (f"{out.seq}-0", pack_output(out, commit.mark.epoch))],
+    ]
+    for segment_id in segments:
+        sections += _membership(commit, segment_id)
+    return [argument for section in sections for argument in (len(section), *section)]
 
 
-def _membership(commit: Commit, segment_id: str) -> tuple[list[str], list[str]]:
+def _membership(commit: Commit, segment_id: str) -> tuple[list[int | str], list[str]]:
     """ZADD's and ZREM's arguments: each customer's last transition of the commit decides."""
     last = {change.profile_id: change.action for change in commit.transitions if change.segment_id == segment_id}
-    joined = [part for key, action in last.items() if action == "entered" for part in ("0", key)]
+    joined: list[int | str] = [part for key, action in last.items() if action == "entered" for part in (0, key)]
     return joined, [key for key, action in last.items() if action == "exited"]
 
 

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 READ_WAIT_MS = 500
 FLUSH_SECONDS = 1.0
 MAX_RECORDS = 500
+CANCEL_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,13 @@ async def run_together(*work: Awaitable[None]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
+        await _ended(tasks)
+
+
+async def _ended(tasks: Sequence[asyncio.Future[None]]) -> None:
+    """Cancel until all have ended: on Python 3.11 asyncio.wait_for, used by drivers, may lose a cancellation."""
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)

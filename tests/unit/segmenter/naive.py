@@ -59,7 +59,7 @@ def _compare(test: Mapping[str, Any], values: Sequence[Any]) -> bool:
     operators = {key: value for key, value in test.items() if key not in ("name", "path", "of")}
     ((operator, operand),) = operators.items()
     if operator == "exists":
-        return bool(values) == operand
+        return bool(values) is bool(operand)
     return any(_one(operator, operand, value) for value in values)
 
 
