@@ -60,13 +60,13 @@ class Batch:
     def next_offset(self) -> int:
         return self.first_offset + len(self.times)
 
-    def halves(self) -> tuple["Batch", "Batch"]:
-        cut = len(self.times) // 2
+    def split(self, cut: int) -> tuple["Batch", "Batch"]:
+        """The first `cut` records, and the rest."""
         first = [(index, incoming) for index, incoming in self.incoming if index < cut]
         second = [(index - cut, incoming) for index, incoming in self.incoming if index >= cut]
         return (
             Batch(self.topic, self.q, self.first_offset, self.times[:cut], first),
-            Batch(self.topic, self.q, self.first_offset + cut, self.times[cut:], second),
+            Batch(self.topic, self.q, self.first_offset + len(self.times[:cut]), self.times[cut:], second),
         )
 
     def skipping_all(self) -> "Batch":

@@ -128,9 +128,10 @@ class Input:
             committed = await self._attempt(batch)
         except _POISON as error:
             if len(records) > 1:
-                first, second = batch.halves()
-                await self._commit(first, records[: len(first.times)])
-                await self._commit(second, records[len(first.times) :])
+                cut = len(records) // 2
+                first, second = batch.split(cut)
+                await self._commit(first, records[:cut])
+                await self._commit(second, records[cut:])
                 return
             log.warning("record_refused", topic=self.topic, partition=self.q, offset=records[0].offset)
             await self._set_aside(records[0], "unprocessable", f"{type(error).__name__} while applying it")
