@@ -56,12 +56,12 @@ class SmtpProvider:
     idempotent = False
 
     def __init__(self, account: SmtpAccount, *, timeout: float = SEND_SECONDS) -> None:
-        self._account = account
+        self.account = account
         self._half = timeout / 2
         self._idle: deque[tuple[SMTP, float]] = deque()
 
     async def send(self, message: Outgoing) -> SendResult:
-        content = mail_bytes(message, sender=self._account.sender)
+        content = mail_bytes(message, sender=self.account.sender)
         try:
             async with asyncio.timeout(self._half):
                 client, result = await self._open_transaction(message.to)
@@ -93,7 +93,7 @@ class SmtpProvider:
             raise
 
     async def _connect(self) -> SMTP:
-        account = self._account
+        account = self.account
         client = SMTP(
             hostname=account.host,
             port=account.port,
@@ -109,7 +109,7 @@ class SmtpProvider:
 
     async def _envelope(self, client: SMTP, to: str) -> SendResult | None:
         try:
-            await client.mail(envelope_sender(self._account.sender))
+            await client.mail(envelope_sender(self.account.sender))
             await client.rcpt(to)
         except SMTPResponseException as error:
             return _refusal(error.code)

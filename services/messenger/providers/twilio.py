@@ -42,15 +42,15 @@ class TwilioProvider:
     idempotent = False
 
     def __init__(self, account: TwilioAccount, *, timeout: float = SEND_SECONDS) -> None:
-        self._account = account
+        self.account = account
         self._url = f"{account.base_url}/2010-04-01/Accounts/{account.sid}/Messages.json"
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=timeout / 2)
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, message: Outgoing) -> SendResult:
-        by_service = _MESSAGING_SERVICE.fullmatch(self._account.sender) is not None
+        by_service = _MESSAGING_SERVICE.fullmatch(self.account.sender) is not None
         sender = "MessagingServiceSid" if by_service else "From"
-        form = {"To": message.to, sender: self._account.sender, "Body": message.text}
+        form = {"To": message.to, sender: self.account.sender, "Body": message.text}
         try:
             async with self._open().post(self._url, data=form, allow_redirects=False) as reply:
                 return _judge(reply.status, reply.headers.get("Retry-After"), await _json(reply))
@@ -71,7 +71,7 @@ class TwilioProvider:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                headers={"Authorization": aiohttp.encode_basic_auth(self._account.sid, self._account.token)},
+                headers={"Authorization": aiohttp.encode_basic_auth(self.account.sid, self.account.token)},
                 timeout=self._timeout,
                 connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE_SECONDS),
             )
