@@ -16,6 +16,8 @@ from tests.e2e.wait import wait_until
 UP = (sys.executable, "-m", "headrace.cli.main", "up")
 SERVICES = ("ingest", "profiles", "segmenter", "messenger", "console")
 _READY_LINE = "Headrace is ready"
+# a test run that is killed takes its stacks along
+_TIED = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 
@@ -33,6 +35,7 @@ class Stack:
     ) -> None:
         self._command = command
         self.prefix: tuple[str, ...] = ()
+        """A command that runs the command after it, e.g. as another user."""
         self._temporary = None if data_dir else _temporary_folder()
         self.data_dir = data_dir or Path(f"{self._temporary}/data")
         self.output = self.data_dir.with_name(f"{self.data_dir.name}.output")
@@ -78,7 +81,7 @@ class Stack:
         """Start it without waiting for anything."""
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                (*self.prefix, *self._command),
+                (*self.prefix, *_TIED, *self._command),
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
