@@ -37,6 +37,9 @@ class Service:
     def put(self, path: str, body: object) -> Any:
         return self._call("PUT", path, json=body)
 
+    def post(self, path: str, body: object = None) -> Any:
+        return self._call("POST", path, json=body)
+
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
 

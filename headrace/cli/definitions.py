@@ -21,7 +21,7 @@ class Invalid(HeadraceError):
     """Definitions are wrong, so nothing was done. The message lists every problem."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        super().__init__("nothing was applied:\n" + "\n".join(f"  {finding}" for finding in findings))
+        super().__init__("nothing was done:\n" + "\n".join(f"  {finding}" for finding in findings))
 
 
 class NotLive(HeadraceError):

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from headrace.cli import definitions, processes
+from headrace.cli import definitions, inspection, processes
 from headrace.cli.demo.command import run_demo
 from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import Options, run_import
@@ -81,6 +81,29 @@ def get(kind: KindName, id: Annotated[str | None, typer.Argument(metavar="[ID]")
 def delete(kind: KindName, id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Delete a definition."""
     definitions.delete(kind, id, Deployment.of(os.environ), Console())
+
+
+@app.command()
+def explain(
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
+    profile: Annotated[
+        str, typer.Argument(help="A profile's id, or an identifier as type:value.", metavar="PROFILE")
+    ],
+) -> None:
+    """Show why a customer is in a segment or not: each condition, its value, the events that decided."""
+    inspection.explain(segment, profile, Deployment.of(os.environ), Console())
+
+
+@app.command()
+def preview(file: Annotated[Path, typer.Option("--file", "-f", help="A file with segments.")]) -> None:
+    """Count the customers that the segments of a file would have now."""
+    inspection.preview(file, Deployment.of(os.environ), Console())
+
+
+@app.command()
+def verify(segment: Annotated[str, typer.Argument(metavar="SEGMENT")]) -> None:
+    """Compare a segment's members with a recomputation from history; exit code 1 when they differ."""
+    raise typer.Exit(inspection.verify(segment, Deployment.of(os.environ), Console()))
 
 
 @app.command("import")

@@ -1,0 +1,76 @@
+"""What end-to-end tests ask of a running stack: the admin APIs, the outbox, the `headrace` command."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.stack import Stack
+
+Document = dict[str, Any]
+
+
+class Api:
+    """The HTTP APIs of a stack, as an administrator and with the server's write key."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        token = {"Authorization": f"Bearer {stack.admin_token}"}
+        self._admin = httpx.Client(headers=token, timeout=30.0, trust_env=False)
+        self._events = httpx.Client(
+            base_url=stack.ingest_url, auth=(stack.write_key, ""), timeout=30.0, trust_env=False
+        )
+
+    def close(self) -> None:
+        self._admin.close()
+        self._events.close()
+
+    def post(self, path: str, body: object, **headers: str) -> httpx.Response:
+        """Post to ingest."""
+        return self._events.post(path, json=body, headers=headers)
+
+    def get(self, service: str, path: str, **query: str) -> Any:
+        return self._admin.get(self.stack.url(service) + path, params=query).raise_for_status().json()
+
+    def items(self, service: str, path: str, **query: str) -> Iterator[Document]:
+        cursor: str | None = None
+        while True:
+            page = self.get(service, path, **query, **({"cursor": cursor} if cursor else {}))
+            yield from page["items"]
+            if not (cursor := page["next"]):
+                return
+
+    def profile(self, kind: str, value: str) -> Document | None:
+        """The profile with this identifier, None while there is none."""
+        path = f"{self.stack.profiles_url}/v1/profiles/lookup"
+        response = self._admin.get(path, params={"type": kind, "value": value})
+        found: Document | None = None if response.status_code == 404 else response.raise_for_status().json()
+        return found
+
+    def members(self, segment: str) -> set[str]:
+        return {item["profile_id"] for item in self.items("segmenter", f"/v1/segments/{segment}/members")}
+
+    def timeline(self, profile_id: str) -> list[Document]:
+        return list(self.items("profiles", f"/v1/profiles/{profile_id}/events", limit="200"))
+
+    def sms(self, *numbers: str) -> list[Document]:
+        """The lines of the SMS outbox to these numbers."""
+        outbox = self.stack.outbox / "sms.jsonl"
+        lines = outbox.read_bytes().split(b"\n")[:-1] if outbox.exists() else []
+        return [message for line in lines if (message := json.loads(line))["to"] in numbers]
+
+    def headrace(self, *arguments: str | Path, check: int | None = 0) -> "subprocess.CompletedProcess[str]":
+        """Run the command against this stack."""
+        done = subprocess.run(
+            (sys.executable, "-m", "headrace.cli.main", *map(str, arguments)),
+            env=self.stack.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert check is None or done.returncode == check, f"{arguments}: {done.stdout}{done.stderr}"
+        return done

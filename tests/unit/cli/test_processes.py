@@ -1,0 +1,55 @@
+"""What an operator runs instead of `headrace up`, on real engines."""
+
+import asyncio
+import os
+
+import asyncpg
+import pytest
+
+from headrace.cli import processes
+from headrace.contracts.errors import SettingsError
+from headrace.contracts.topics import EVENTS
+from headrace.log.connect import connect_log
+from headrace.log.port import WrongTopicSettings
+
+
+async def test_topics_are_created_and_checked(log_url: str) -> None:
+    env = {"HEADRACE_LOG_URL": log_url, "HEADRACE_PARTITIONS": "3", "HEADRACE_TOPIC_PREFIX": "shop."}
+    for _ in range(2):
+        await asyncio.to_thread(processes.create_topics, env)
+    log = await connect_log(log_url, rollback_horizon_ms=1)
+    try:
+        bounds = [await log.bounds("shop." + EVENTS.name, partition) for partition in range(3)]
+    finally:
+        await log.close()
+    assert [(b.begin, b.end) for b in bounds] == [(0, 0)] * 3
+    with pytest.raises(WrongTopicSettings):
+        await asyncio.to_thread(processes.create_topics, {**env, "HEADRACE_PARTITIONS": "4"})
+
+
+async def test_migrate_brings_every_schema_up_to_date(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("HEADRACE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HEADRACE_DATABASE_URL", database_url)
+    await asyncio.to_thread(processes.migrate)
+    connection = await asyncpg.connect(database_url)
+    try:
+        schemas = {row[0] for row in await connection.fetch("SELECT nspname FROM pg_namespace")}
+    finally:
+        await connection.close()
+    migrated = capfd.readouterr().out.split()[0::2]
+    assert migrated == ["profiles", "segmenter", "messenger"]
+    assert set(migrated) <= schemas
+
+
+def test_a_failed_migration_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(processes.MigrationFailed, match="the migration of profiles failed"):
+        processes.migrate()
+
+
+def test_topics_need_a_log() -> None:
+    with pytest.raises(SettingsError, match="HEADRACE_LOG_URL is not set"):
+        processes.create_topics({})
