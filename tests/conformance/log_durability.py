@@ -68,7 +68,7 @@ class DurabilityTests:
     async def test_a_wait_outlasts_a_restart_of_the_engine(self, own_engine: LogEngine) -> None:
         async with opened(own_engine) as log:
             topic = await new_topic(log)
-            waiting = asyncio.create_task(log.read(topic, 0, 0, wait_ms=30_000))
+            waiting = asyncio.create_task(_read_patiently(log, topic))
             assert await log.read(topic, 0, 0, wait_ms=1) == []
             await own_engine.kill()
             await own_engine.start()
@@ -175,6 +175,15 @@ async def _fill_with(log: Log, topic: str, record: NewRecord, first: int) -> int
                 if refused == 20:  # a server's own buffers come and go
                     return end
     raise AssertionError("the log never pushed back")
+
+
+async def _read_patiently(log: Log, topic: str) -> list[Record]:
+    """As a service reads: an engine that is away or still loads its data is asked again."""
+    while True:
+        try:
+            return await log.read(topic, 0, 0, wait_ms=30_000)
+        except LogUnavailable:
+            await asyncio.sleep(0.01)
 
 
 async def _write(log: Log, topic: str, name: str, acknowledged: dict[int, bytes]) -> None:
