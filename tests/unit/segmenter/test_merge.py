@@ -1,0 +1,79 @@
+"""The rules of DESIGN §4.5 for merges: who keeps which entry, who is said to enter or leave, and why."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.contracts.profile_event import ControlRow, EventRow, ProfileRow
+from services.segmenter.change import Transition
+from services.segmenter.commit import Incoming, Watermark
+from services.segmenter.partition import Partition
+from tests.unit.segmenter.memory import MemoryStore, MemoryTimeline
+from tests.unit.segmenter.recorder import Recorder
+from tests.unit.segmenter.rows import control, event, merge, tombstone
+
+TWO = {"event": {"name": "A", "count": {"gte": 2}}}
+NONE_OF_B = {"not": {"event": {"name": "B"}}}
+ONE = {"event": {"name": "A", "count": {"between": [1, 2]}}}
+
+
+async def merged(when: Any, loser: Sequence[str], winner: Sequence[str]) -> list[Transition]:
+    """`lose` on partition 0 is merged into `win` on partition 1 after these events; the loser's come first."""
+    rows: list[list[ProfileRow]] = [_history("lose", loser, 1_000), _history("win", winner, 2_000)]
+    for own in rows:
+        own.insert(0, control(1, "define", "s", at=1, when=when))
+        own.insert(1, control(2, "activate", "s", at=1))
+    rows[0].append(tombstone(len(rows[0]) + 1, "lose", "win", at=9_000))
+    rows[1].append(merge(len(rows[1]) + 1, "win", "lose", loser_partition=0, loser_seq=rows[0][-1].seq, at=9_000))
+    store, timeline = MemoryStore(), MemoryTimeline(rows)
+    for q in range(2):
+        await store.reset(q, Watermark(epoch=1))
+        partition = await Partition.opened(q, store, timeline, Recorder())
+        assert partition is not None
+        await partition.process([Incoming(row, row.seq) for row in rows[q]])
+    return store.transitions
+
+
+def _history(profile: str, names: Sequence[str], at: int) -> list[EventRow | ControlRow | Any]:
+    return [
+        event(3 + n, profile, name, at=at + n, message_id=f"{profile}{n}", user_id=profile)
+        for n, name in enumerate(names)
+    ]
+
+
+def of(transitions: Sequence[Transition], profile: str) -> list[tuple[str, str]]:
+    return [(t.action, t.reason) for t in transitions if t.profile_id == profile]
+
+
+async def test_only_the_loser_was_a_member() -> None:
+    found = await merged(TWO, ["A", "A"], ["B"])
+    assert of(found, "lose") == [("entered", "event"), ("exited", "merge")]
+    assert of(found, "win") == [("entered", "merge")]
+    assert found[-1].entry_id == found[0].entry_id
+    assert found[-1].message_id != found[0].message_id
+
+
+async def test_both_were_members_and_the_earlier_entry_is_kept() -> None:
+    found = await merged({"event": {"name": "A"}}, ["A"], ["A"])
+    assert of(found, "lose") == [("entered", "event"), ("exited", "merge")]
+    assert of(found, "win") == [("entered", "event")]
+
+
+async def test_neither_was_but_together_they_are() -> None:
+    found = await merged(TWO, ["A"], ["A"])
+    assert of(found, "lose") == []
+    assert of(found, "win") == [("entered", "event")]
+    assert found[-1].cause_message_id == "win0"
+
+
+async def test_the_combined_history_is_no_member_and_every_entry_ends() -> None:
+    found = await merged(ONE, ["A", "A"], ["A"])
+    assert of(found, "lose") == [("entered", "event"), ("exited", "merge")]
+    assert of(found, "win") == [("entered", "event"), ("exited", "merge"), ("exited", "merge")]
+    entries = {t.entry_id for t in found if t.action == "entered"}
+    assert {t.entry_id for t in found if t.profile_id == "win" and t.action == "exited"} == entries
+
+
+async def test_a_negation_is_not_evaluated_on_half_a_history() -> None:
+    found = await merged(NONE_OF_B, ["B"], ["A"])
+    assert of(found, "lose") == []
+    assert of(found, "win") == [("entered", "event"), ("exited", "merge")]
