@@ -14,9 +14,10 @@ from headrace.contracts.topics import partition_of
 from headrace.log.port import Log, LogError, LogFull, NewRecord, RecordTooLarge
 from headrace.runtime.metrics import Metrics
 from services.ingest.appender import Appender
+from services.ingest.message_id import new_message_id
 from services.ingest.records import dead_letter, event_record
 from services.ingest.rejection import Rejected
-from services.ingest.validation import Accepted, Arrival, new_message_id, validate
+from services.ingest.validation import Accepted, Arrival, validate
 
 log = structlog.get_logger()
 

@@ -1,5 +1,6 @@
 """Wiring of the ingest service: reads the environment, chooses adapters, serves."""
 
+import gc
 import os
 import sys
 import time
@@ -42,9 +43,18 @@ async def _run(settings: IngestSettings) -> int:
     try:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
         app = assemble(log, settings)
+        _settle_garbage()
         return await serve(app, host=common.host, port=settings.port, http=GuardedHttpProtocol)
     finally:
         await log.close()
+
+
+def _settle_garbage() -> None:
+    """Start-up objects live as long as the process, and requests leave hardly a cycle behind: collecting at the
+    default pace costs about a sixth of the throughput."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def assemble(log: Log, settings: IngestSettings) -> TrackingApi:

@@ -4,9 +4,6 @@
 can stand: nothing rounds a number or reorders a key on the way to the log.
 """
 
-import json
-import re
-import uuid
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -20,12 +17,10 @@ from services.ingest.clock import correct, parse_sent_at, parse_time
 from services.ingest.envelope import RawObject, decode_event
 from services.ingest.identity import clean_id, contains_nul, first_external_id
 from services.ingest.limits import DEFAULT_LIMITS, Limits, check_shape
+from services.ingest.raw_event import EMPTY, Parts, demand_unique_keys, read_object, read_parts, strip_nul
 from services.ingest.rejection import Rejected
 
 EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
-
-_EMPTY = msgspec.Raw(b"{}")
-_ESCAPE = re.compile(rb"\\(?:u0000|.)", re.DOTALL)
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,34 +52,7 @@ class Accepted(msgspec.Struct, frozen=True):
     placeholders: int
 
 
-class _Parts(msgspec.Struct):
-    """The sender's own bytes of the four objects."""
-
-    properties: msgspec.Raw = _EMPTY
-    traits: msgspec.Raw = _EMPTY
-    context: msgspec.Raw = _EMPTY
-    integrations: msgspec.Raw = _EMPTY
-
-
-_parts = msgspec.json.Decoder(_Parts)
-_raw_object = msgspec.json.Decoder(RawObject)
 _encode = msgspec.json.Encoder().encode
-
-_RESERVED = (
-    "type",
-    "messageId",
-    "userId",
-    "anonymousId",
-    "previousId",
-    "groupId",
-    "event",
-    "timestamp",
-    "originalTimestamp",
-    "properties",
-    "traits",
-    "context",
-)
-_RESERVED_QUOTED = tuple(f'"{name}"'.encode() for name in _RESERVED)
 
 
 def validate(raw: bytes | msgspec.Raw, arrival: Arrival) -> Accepted:
@@ -100,8 +68,8 @@ def validate(raw: bytes | msgspec.Raw, arrival: Arrival) -> Accepted:
             raw = strip_nul(raw)
             fields = decode_event(raw)
         check_shape(raw, fields, arrival.limits)
-        parts = _parts.decode(raw)
-        _check_duplicates(raw, parts)
+        parts = read_parts(raw)
+        demand_unique_keys(raw, parts)
         return _accept(raw, fields, parts, arrival)
     except Rejected as rejected:
         message_id = fields.get("messageId")
@@ -110,44 +78,7 @@ def validate(raw: bytes | msgspec.Raw, arrival: Arrival) -> Accepted:
         raise
 
 
-def strip_nul(raw: bytes) -> bytes:
-    """Remove every escaped U+0000, which Postgres cannot store; `\\\\u0000` (an escaped backslash) stays."""
-    return _ESCAPE.sub(lambda match: b"" if match[0] == b"\\u0000" else match[0], raw)
-
-
-def new_message_id(millis: int, random: Callable[[int], bytes]) -> str:
-    """A UUIDv7: sorts by time, so that dedup indexes stay compact."""
-    number = (millis & (2**48 - 1)) << 80 | int.from_bytes(random(10), "big")
-    number = number & ~(0xF << 76) | 0x7 << 76
-    number = number & ~(0x3 << 62) | 0x2 << 62
-    return str(uuid.UUID(int=number))
-
-
-def _check_duplicates(raw: bytes, parts: _Parts) -> None:
-    """JSON readers differ on which of two equal keys counts: an event that has one twice is ambiguous."""
-    top = raw
-    for part in (parts.properties, parts.context, parts.traits, parts.integrations):
-        if len(part) > 2:
-            top = top.replace(part, b"", 1)
-    for name in _RESERVED_QUOTED:
-        if top.count(name) > 1:
-            _demand_unique(raw)
-            return
-
-
-def _demand_unique(raw: bytes) -> None:
-    outermost: list[str] = []
-
-    def remember(pairs: list[tuple[str, Any]]) -> None:
-        outermost[:] = [name for name, _ in pairs]  # the last call is for the outermost object
-
-    json.loads(raw, object_pairs_hook=remember, parse_int=str, parse_float=str)
-    for name in _RESERVED:
-        if outermost.count(name) > 1:
-            raise Rejected("duplicate_key", f"Send {name} once.", malformed=True)
-
-
-def _accept(raw: bytes, fields: dict[str, Any], parts: _Parts, arrival: Arrival) -> Accepted:
+def _accept(raw: bytes, fields: dict[str, Any], parts: Parts, arrival: Arrival) -> Accepted:
     limits = arrival.limits
     kind = arrival.type or _type(fields.get("type"))
     for name in ("properties", "traits", "context", "integrations"):
@@ -263,26 +194,26 @@ def _instants(fields: dict[str, Any], arrival: Arrival) -> tuple[int | None, int
 
 
 def _object(part: msgspec.Raw, decoded: object) -> msgspec.Raw:
-    return _EMPTY if decoded is None else part
+    return EMPTY if decoded is None else part
 
 
-def _traits(kind: str, parts: _Parts, fields: dict[str, Any]) -> msgspec.Raw:
+def _traits(kind: str, parts: Parts, fields: dict[str, Any]) -> msgspec.Raw:
     """An identify's traits; rudder's Python SDK sends them only in `context.traits`."""
     context = fields.get("context")
     if kind != "identify" or fields.get("traits") or not context or not isinstance(context.get("traits"), dict):
         return _object(parts.traits, fields.get("traits"))
-    return _raw_object.decode(parts.context)["traits"]
+    return read_object(parts.context)["traits"]
 
 
 def _under(shared: RawObject, own: msgspec.Raw) -> msgspec.Raw:
     """The envelope's entries below the event's own; key by key, not deeper."""
     if not shared:
         return own
-    return msgspec.Raw(_encode({**shared, **_raw_object.decode(own)}))
+    return msgspec.Raw(_encode({**shared, **read_object(own)}))
 
 
 def _context(part: msgspec.Raw, decoded: dict[str, Any], arrival: Arrival) -> msgspec.Raw:
-    own = _under(arrival.context, part if decoded else _EMPTY)
+    own = _under(arrival.context, part if decoded else EMPTY)
     if arrival.ip is None or decoded.get("ip") or "ip" in arrival.context:
         return own
-    return msgspec.Raw(_encode({**_raw_object.decode(own), "ip": arrival.ip}))
+    return msgspec.Raw(_encode({**read_object(own), "ip": arrival.ip}))

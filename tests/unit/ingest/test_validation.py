@@ -13,8 +13,10 @@ from headrace.contracts.instant import parse_instant
 from services.ingest.auth import Source
 from services.ingest.envelope import decode_event, read_batch
 from services.ingest.limits import Limits
+from services.ingest.message_id import new_message_id
+from services.ingest.raw_event import strip_nul
 from services.ingest.rejection import Rejected
-from services.ingest.validation import Accepted, Arrival, new_message_id, strip_nul, validate
+from services.ingest.validation import Accepted, Arrival, validate
 
 RECEIVED = parse_instant("2026-01-31T12:00:00Z")
 WEB = Source("web", trusted=False)
