@@ -8,7 +8,7 @@ from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.dead_letter import DeadLetter
 from headrace.contracts.headers import TRACEPARENT, cloud_event, header
 from headrace.contracts.ids import content_id
-from headrace.contracts.instant import Millis
+from headrace.contracts.instant import Millis, parse_instant
 from headrace.contracts.segment_change import SegmentChange
 from headrace.log.port import Log, NewRecord, Record
 from headrace.runtime.metrics import Metrics
@@ -124,9 +124,15 @@ def decode_change(value: bytes | None) -> SegmentChange:
         change = _decoder.decode(value or b"")
     except (msgspec.DecodeError, UnicodeError) as error:
         raise Undecodable(str(error)) from error
+    try:
+        parse_instant(change.timestamp)
+    except ValueError as error:
+        raise Undecodable(f"timestamp: {error}") from error
     missing = [name for name in _NEEDED if not isinstance(change.properties.get(name), str)]
     if missing:
         raise Undecodable(f"properties lack {', '.join(missing)}")
+    if "\0" in change.profile.id or any("\0" in change.properties[name] for name in _NEEDED):
+        raise Undecodable("an id contains U+0000, which no store can hold")
     return change
 
 

@@ -207,13 +207,18 @@ def _settlement_row(settlement: Settlement, now: Millis) -> tuple[object, ...]:
     claim, result = settlement.claim, settlement.result
     key = (claim.outgoing.id, claim.attempt)
     if isinstance(result, Accepted):
-        return (*key, "accepted", None, result.provider_message_id, now)
+        return (*key, "accepted", None, _printable(result.provider_message_id), now)
     if isinstance(result, Refused):
         return (*key, "failed", result.reason, None, now)
     if isinstance(result, NotSent):
         wait = result.retry_after_ms if result.retry_after_ms is not None else backoff_ms(claim.attempt)
         return (*key, "pending", result.reason, None, now + wait)
     return (*key, "unknown", result.reason, None, now)
+
+
+def _printable(text: str | None) -> str | None:
+    """What a provider calls the message, fit to be stored."""
+    return None if text is None else "".join(c for c in text if c.isprintable())[:200]
 
 
 def backoff_ms(attempt: int) -> int:
@@ -231,7 +236,8 @@ _OUTCOME_COLUMNS = """m.id, m.channel, m.profile_id, m.campaign_id, m.campaign_v
 
 # A late word of the provider still settles a message that was declared unknown, but sends nothing again.
 _SETTLE = f"""
-    UPDATE message m SET status = r.status, reason = r.reason, due_at = r.due_at,
+    UPDATE message m SET status = r.status, reason = r.reason,
+        due_at = CASE r.status WHEN 'pending' THEN r.due_at ELSE m.due_at END,
         provider_message_id = r.provider_message_id,
         settled_at = CASE r.status WHEN 'pending' THEN NULL ELSE $7::bigint END
     FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[])

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.ids import send_id
 from headrace.contracts.instant import Millis, parse_instant
@@ -56,7 +58,7 @@ def decide(change: SegmentChange, campaign: CampaignDefinition, version: int, *,
         step=step,
         profile_id=change.profile.id,
         segment_id=campaign.trigger.segment,
-        segment_name=str(properties.get("segment_name") or campaign.trigger.segment),
+        segment_name=str(properties.get("segment_name") or campaign.trigger.segment).replace("\0", ""),
         channel=send.channel,
         template_id=send.template_id,
         entered_at=entered_at,
@@ -77,4 +79,6 @@ def _starts(reason: str, include_current: bool) -> bool:
 def _computed(traits: object) -> dict[str, Any]:
     if not isinstance(traits, Mapping):
         return {}
-    return {key.removeprefix(_COMPUTED): value for key, value in traits.items() if key.startswith(_COMPUTED)}
+    computed = {key.removeprefix(_COMPUTED): value for key, value in traits.items() if key.startswith(_COMPUTED)}
+    # Postgres refuses U+0000 in jsonb
+    return {key: value for key, value in computed.items() if b"\\u0000" not in msgspec.json.encode([key, value])}

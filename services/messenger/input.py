@@ -16,6 +16,7 @@ from services.messenger.store import Position
 log = structlog.get_logger()
 
 _LAG_SECONDS = 1.0
+_TICK = b"io.headrace.profile.tick.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,9 @@ class ContiguousInput:
 
 
 def _number(record: Record) -> tuple[int, int] | None:
-    """(epoch, seq) of a store's output; None for a record without a number."""
+    """(epoch, seq) of a store's output; None for a record without a number. A tick names the row before it."""
+    if header(record.headers, "ce_type") == _TICK:
+        return None
     epoch, seq = header(record.headers, EPOCH), header(record.headers, SEQ)
     if epoch is None or seq is None or not (epoch.isdigit() and seq.isdigit()):
         return None

@@ -121,7 +121,8 @@ def _render(field: str, source: str, html: bool, variables: Mapping[str, Any]) -
         text = _compiled(source, html).render(**variables)
     except LiquidError as error:
         raise TemplateFailed(f"{field}: {type(error).__name__}") from error
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+    except Exception as error:
+        # whatever a filter does with odd data, only this message fails
         raise TemplateFailed(f"{field}: a filter got a value it cannot handle") from error
     return _TEXT_CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 

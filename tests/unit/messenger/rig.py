@@ -158,7 +158,9 @@ class Rig:
 
     async def publish_tick(self, partition: int) -> None:
         value = msgspec.json.encode(Tick(seq=0, epoch=1, low=START))
-        await self.log.append(PROFILE_EVENTS.name, partition, [NewRecord(None, value)])
+        headers = store_output(source="profiles", epoch=1, seq=0, position="0")
+        headers += cloud_event(kind="profile.tick.v1", event_id="t", source="profiles")
+        await self.log.append(PROFILE_EVENTS.name, partition, [NewRecord(None, value, headers)])
 
     async def messages(self) -> list[asyncpg.Record]:
         return list(await self.pool.fetch("SELECT * FROM message ORDER BY id"))

@@ -59,7 +59,7 @@ def test_a_decision_is_the_same_on_every_replay_and_for_every_profile() -> None:
 
 def test_computed_traits_come_with_the_change() -> None:
     raw = msgspec.json.decode(entered("p1", "e1", at=START))
-    raw["context"]["traits"] = {"email": "jana@shop.test", "computed.total": 12.5}
+    raw["context"]["traits"] = {"email": "jana@shop.test", "computed.total": 12.5, "computed.bad": ["\0"]}
     decision = decide(msgspec.convert(raw, SegmentChange), parsed_campaign(), 1, now=START)
     assert decision is not None
     assert decision.computed == {"total": 12.5}

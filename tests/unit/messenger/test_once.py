@@ -342,11 +342,13 @@ async def test_a_merge_moves_and_an_erasure_forgets(rig: Rig) -> None:
     messenger = await rig.assemble()
     await messenger.claims.claim(1, rig.clock())
     q = partition_of("winner", PARTITIONS)
-    async with rig.running("follow"):
+    async with rig.running("follow") as following:
         await rig.publish_tick(q)
         await rig.publish_row(merge("winner", "p1"))
         await rig.publish_row(ErasureRow(seq=2, epoch=1, time=START, low=START, profile_id="winner"))
         await eventually(lambda: at_seq(rig, PROFILE_EVENTS.name, q, 2))
+    duplicates = following.metrics.duplicates.labels(PROFILE_EVENTS.name)
+    assert await is_at(duplicates, 0)
     messages = await rig.messages()
     assert {m["profile_id"] for m in messages} == {"winner"}
     assert sorted((m["status"], m["reason"]) for m in messages) == [("claimed", None), ("skipped", "erased")]
@@ -360,9 +362,11 @@ async def test_a_record_that_cannot_be_read_goes_aside_and_the_partition_goes_on
     async with rig.running():
         await rig.publish(SEGMENT_CHANGES.name, q, b"{not json")
         await rig.publish(SEGMENT_CHANGES.name, q, b'{"type":"track"}')
+        await rig.publish(SEGMENT_CHANGES.name, q, entered("p1", "e0", at=START).replace(b'Z"', b'?"'))
+        await rig.publish(SEGMENT_CHANGES.name, q, entered("p1", "\0", at=START))
         await rig.enter("p1", "e1")
         await eventually(lambda: settled(rig))
-    assert await rig.dead_letters(q) == 2
+    assert await rig.dead_letters(q) == 4
     assert await rig.statuses() == ["accepted"]
 
 
