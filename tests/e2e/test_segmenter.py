@@ -1,6 +1,8 @@
 """The segmenter on real engines: definitions, membership, publishing, and what faults must not do."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ from headrace.contracts.profile_event import MergeRow, TombstoneRow
 from headrace.contracts.topics import DEAD_LETTERS, PROFILE_EVENTS
 from headrace.log.port import NewRecord
 from services.segmenter import keys
-from tests.e2e.segmenter_rig import Rig, Running, eventually, segmenter_rig
+from tests.e2e.segmenter_rig import PARTITIONS, Rig, Running, eventually, segmenter_rig
 
 TWO_ORDERS = {"event": {"name": "Order Completed", "count": {"gte": 2}}}
 RECENT = {"event": {"name": "Order Completed", "within": "10s"}}
@@ -217,6 +219,25 @@ async def test_what_was_committed_and_not_published_is_published_by_the_next_pro
         assert sorted(await rig.changes()) == [("p1", "two-orders", "entered"), ("p2", "two-orders", "entered")]
 
 
+async def test_two_processes_on_the_same_partitions_say_everything_once(rig: Rig) -> None:
+    async with rig.segmenter() as one:
+        await rig.live(one.api, "two-orders", TWO_ORDERS)
+        async with rig.segmenter() as other:
+            # the other stands by in the group; it works nevertheless, as a paused member that wakes up does
+            zombies = [asyncio.ensure_future(_zombie(other, q)) for q in range(PARTITIONS)]
+            try:
+                for number in range(30):
+                    await rig.event(f"p{number}")
+                    await rig.event(f"p{number}")
+                await eventually(lambda: _every_entry(rig, 30))
+            finally:
+                for task in zombies:
+                    task.cancel()
+                await asyncio.gather(*zombies, return_exceptions=True)
+    messages = {record.value for record in await rig.change_records()}
+    assert len(messages) == 30  # a relay is not fenced: what it repeats is byte for byte what was said
+
+
 async def test_a_gap_waits_for_the_row_that_is_missing(rig: Rig) -> None:
     async with rig.segmenter() as running:
         await rig.live(running.api, "two-orders", TWO_ORDERS)
@@ -269,6 +290,18 @@ async def _is(running: Running, profile: str, expected: set[str]) -> bool:
 
 async def _known(running: Running, profile: str) -> bool:
     return (await running.api.get(f"/v1/profiles/{profile}/segments")).status_code == 200
+
+
+async def _zombie(running: Running, q: int) -> None:
+    """What the runner does: start the worker again whatever it dies of."""
+    while True:
+        with suppress(Exception):
+            await running.service.worker.work(q)
+        await asyncio.sleep(0.05)
+
+
+async def _every_entry(rig: Rig, count: int) -> bool:
+    return len(set(await rig.changes())) == count
 
 
 async def _gap_seen(running: Running) -> bool:
