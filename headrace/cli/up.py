@@ -14,7 +14,7 @@ def up() -> int:
     """Run until stopped; the exit code. What goes wrong is one line on standard error."""
     try:
         run_up(up_settings(os.environ), installed_services())
-    except HeadraceError as error:
+    except (HeadraceError, OSError) as error:
         if sys.stderr is not None:
             with contextlib.suppress(OSError):  # nobody reads any more
                 sys.stderr.write(f"headrace: {error}\n")

@@ -160,11 +160,17 @@ def _hide(line: str) -> None:
 
 
 async def _all_of(parts: Sequence[Awaitable[None]]) -> None:
-    """Wait for all; at the first error cancel the rest, wait for them too, and raise that error."""
+    """Wait for all; at the first error cancel the rest, wait for them too, and raise that error. Each is
+    cancelled once: a second cancellation would break off what the first makes it clean up."""
     tasks = [asyncio.ensure_future(part) for part in parts]
+    if not tasks:
+        return
     try:
-        await asyncio.gather(*tasks)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        failed = [task for task in tasks if task.done() and not task.cancelled() and task.exception()]
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    for task in failed:
+        task.result()

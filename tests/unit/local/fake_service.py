@@ -1,5 +1,6 @@
 """A stand-in for a service: `fake_service.py NAME`. Says what happens to it in `events.txt` of the data
-folder, answers 200 to everything, and starts a child of its own that must not outlive it."""
+folder, answers 200 to everything, and starts a child of its own that must not outlive it. With
+FAKE_STUBBORN=NAME it ignores SIGTERM."""
 
 import http.server
 import os
@@ -34,7 +35,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     name = sys.argv[1]
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if os.environ.get("FAKE_STUBBORN") == name else _stop)
     child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
     Path(os.environ["HEADRACE_DATA_DIR"], f"{name}.grandchild").write_text(str(child.pid))
     server = http.server.HTTPServer(("127.0.0.1", int(os.environ[f"HEADRACE_{name.upper()}_PORT"])), _Handler)

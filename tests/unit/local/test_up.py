@@ -12,6 +12,7 @@ import asyncpg
 
 from headrace.local.ports import free_port
 from headrace.local.postgres import DATABASE, USER
+from headrace.local.stack import SERVICE_GRACE
 from tests.e2e.stack import Stack
 from tests.e2e.wait import wait_until
 from tests.unit.local.fake import FAKE_UP, fake_stack, refused
@@ -109,6 +110,32 @@ def test_after_kill_9_of_up_nothing_survives_5_seconds_and_the_next_up_takes_ove
     wait_until(lambda: not [pid for pid in members if alive(pid)], 5.0, what="every child to be gone")
     wait_until(lambda: up.said().count("Headrace is ready") == 2, 60, what="the next up")
     assert next_up.poll() is None
+
+
+def test_a_stop_in_the_middle_of_the_start_leaves_nothing_and_the_next_start_works() -> None:
+    up = fake_stack()
+    try:
+        up.launch()
+        wait_until(lambda: (up.data_dir / "postgres" / "cluster.partial" / "PG_VERSION").exists(), 30)
+        members = family(up)
+        assert up.stop() == 0
+        assert "Headrace is ready" not in up.said()
+        assert not [pid for pid in members if alive(pid)]
+        up.start()
+    finally:
+        up.stop()
+        up.remove()
+
+
+def test_a_second_signal_does_not_wait_for_a_service_that_does_not_stop() -> None:
+    with fake_stack({"FAKE_STUBBORN": "ingest"}) as up:
+        assert up.process is not None
+        members = family(up)
+        up.process.send_signal(signal.SIGINT)
+        wait_until(lambda: "stopping" in up.said())
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(SERVICE_GRACE) == 0
+        assert not [pid for pid in members if alive(pid)]
 
 
 def test_a_taken_port_is_named_with_the_variable_to_change() -> None:
