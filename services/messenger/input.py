@@ -57,6 +57,8 @@ class ContiguousInput:
             self._offset = records[-1].offset + 1
             if not self._gap:
                 self._position = Position(self._offset, self._position.epoch, self._position.seq)
+        age = time.time() - records[0].time / 1000 if records else 0.0
+        self._metrics.oldest_age.labels(self._topic, self._partition).set(max(0.0, age))
         self._metrics.records.labels(self._topic, self._partition).inc(len(apply))
         await self._measure()
         return Batch(apply, self._position)
