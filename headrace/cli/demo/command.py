@@ -22,7 +22,7 @@ _DEFINITIONS = (
     "campaigns/thanks-for-coming-back.yaml",
 )
 _APPLY_SECONDS = 15.0
-_REPLAY_SECONDS = 25.0
+_REPLAY_SECONDS = 20.0
 _SETTLE_SECONDS = 15.0
 _LOOK_EVERY = 0.25
 _BATCH = 20
@@ -78,12 +78,16 @@ def _send(client: httpx.Client, messages: Sequence[Message]) -> None:
 
 
 def _settle(replay: Replay, watch: Watch) -> None:
-    """Look on until everybody who came back has the message, or it takes too long."""
+    """Look on until everybody who came back is a member and has the message, or it takes too long."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     watch.look()
-    while len(watch.sent) < len(replay.returning) and time.monotonic() < deadline:
+    while not _complete(replay, watch) and time.monotonic() < deadline:
         time.sleep(_LOOK_EVERY)
         watch.look()
+
+
+def _complete(replay: Replay, watch: Watch) -> bool:
+    return watch.members("two-orders") == replay.returning and len(watch.sent) == len(replay.returning)
 
 
 def _summarise(replay: Replay, watch: Watch, console: Console, seconds: float) -> None:
@@ -91,7 +95,8 @@ def _summarise(replay: Replay, watch: Watch, console: Console, seconds: float) -
     say(console, f"After {seconds:.0f} s: {len(replay.orders)} orders; members: {sizes}.")
     members = watch.members("two-orders")
     if members != replay.returning:
-        raise DemoFailed(f"two-orders has {len(members)} members, the orders say {len(replay.returning)}")
+        differing = ", ".join(sorted(members ^ replay.returning)[:5])
+        raise DemoFailed(f"two-orders has {len(members)} members of {len(replay.returning)}; see {differing}")
     if len(watch.sent) != len(members) or watch.sent.total() != len(members):
         raise DemoFailed(f"{watch.sent.total()} SMS to {len(watch.sent)} numbers, expected one for each member")
     say(console, f"{len(members)} customers came back, and each of them got exactly one SMS.")

@@ -20,7 +20,7 @@ from headrace.local.services import installed_services
 from headrace.local.settings import port_variable
 
 _LOOK_EVERY = 0.1
-_START_SECONDS = 45.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 
 
