@@ -7,6 +7,7 @@ import asyncpg
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel
 
 from headrace.contracts.errors import ApiError
 from headrace.contracts.profile_event import ControlRequest
@@ -14,6 +15,7 @@ from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
 from services.profiles.erasure import erase
 from services.profiles.input import finish
+from services.profiles.merging import Merge, merge
 from services.profiles.normalise import identifier
 from services.profiles.reads import Document, Position, Profiles, positions
 from services.profiles.settings import Settings
@@ -21,6 +23,13 @@ from services.profiles.store import put_control
 
 MAX_PAGE = 200
 EXPORT_PAGE = 1_000
+
+
+class MergeRequest(BaseModel):
+    """`into`: id of the profile that stays."""
+
+    into: str
+
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Wake = Callable[[Iterable[int]], None]
@@ -91,6 +100,17 @@ def _writes(pool: asyncpg.Pool, partitions: int, wake: Wake) -> APIRouter:
         """Erase: the person is hidden at once, and every service is told."""
         if not await finish(erase(pool, profile_id, partitions)):
             raise _unknown()
+        wake(range(partitions))
+        return {"success": True}
+
+    @router.post("/profiles/{profile_id}/merge")
+    async def merge_into(profile_id: str, wanted: MergeRequest) -> dict[str, bool]:
+        """Merge this profile into another. What is one already is left as it is."""
+        outcome = await finish(merge(pool, profile_id, wanted.into, partitions))
+        if outcome is Merge.UNKNOWN:
+            raise _unknown()
+        if outcome is Merge.TWO_CUSTOMERS:
+            raise ApiError(409, "two_customers", "Both have a user id: two known customers are never merged.")
         wake(range(partitions))
         return {"success": True}
 

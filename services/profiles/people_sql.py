@@ -1,6 +1,6 @@
 """Loads and writes the people of a batch: identifiers, profiles, aliases, inside `batch.py`'s transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -60,14 +60,32 @@ async def lock_people(connection: Connection, incoming: Sequence[Incoming]) -> P
     owners = await _claim_identifiers(connection, incoming)
     wanted = {owner for owner in owners.values() if owner is not None}
     wanted |= {one.addressed_to for one in incoming if one.addressed_to is not None}
-    profiles, roots = await _lock_profiles(connection, wanted)
-    live = {found: roots.get(owner) if owner is not None else None for found, owner in owners.items()}
-    return People(live, profiles, roots)
+    return await lock_profiles(connection, wanted, owners)
+
+
+async def lock_profiles(
+    connection: Connection, wanted: Iterable[str], owners: Mapping[Identifier, str | None] | None = None
+) -> People:
+    """Lock the live profiles behind ids, ascending. An id whose profile is erased or was never there leads
+    nowhere. Looks again when others merged one of them while we waited for it."""
+    ids = set(wanted)
+    while ids:
+        roots = {one: one for one in ids}
+        roots |= {row["profile_id"]: row["root"] for row in await connection.fetch(_ROOTS, list(ids))}
+        rows = await connection.fetch(_LOCK_PROFILES, sorted(set(roots.values())))
+        if any(row["merged_into"] is not None for row in rows):
+            continue
+        profiles = {row["id"]: _profile(row) for row in rows if not row["erased"]}
+        aliases = {one: root for one, root in roots.items() if root in profiles}
+        live = {found: aliases.get(owner) if owner else None for found, owner in (owners or {}).items()}
+        return People(live, profiles.values(), aliases)
+    return People(owners or {}, ())
 
 
 async def write_people(connection: Connection, people: People) -> None:
     """Write back every profile of the batch, new owners of identifiers, and merges."""
-    profiles = list(people.profiles())
+    # the merged ones first: they give their user id up before another profile takes it
+    profiles = sorted(people.profiles(), key=lambda profile: profile.merged_into is None)
     if profiles:
         await connection.execute(_WRITE_PROFILES, *map(list, zip(*map(_columns, profiles), strict=True)))
     if people.attached:
@@ -92,21 +110,6 @@ async def _claim_identifiers(connection: Connection, incoming: Sequence[Incoming
     firsts, lasts, sources = zip(*seen.values(), strict=True)
     rows = await connection.fetch(_CLAIM_IDENTIFIERS, types, values, firsts, lasts, sources)
     return {(row["type"], row["value"]): row["profile_id"] for row in rows}
-
-
-async def _lock_profiles(connection: Connection, wanted: Iterable[str]) -> tuple[list[Profile], dict[str, str]]:
-    """Lock the live profiles behind ids, and tell which id leads where. An id whose profile is erased or was
-    never there leads nowhere. Repeats while others merge under us: a merge ends at a root that is older."""
-    ids = set(wanted)
-    while ids:
-        roots = {one: one for one in ids}
-        roots |= {row["profile_id"]: row["root"] for row in await connection.fetch(_ROOTS, list(ids))}
-        rows = await connection.fetch(_LOCK_PROFILES, sorted(set(roots.values())))
-        if any(row["merged_into"] is not None for row in rows):
-            continue
-        profiles = {row["id"]: _profile(row) for row in rows if not row["erased"]}
-        return list(profiles.values()), {one: root for one, root in roots.items() if root in profiles}
-    return [], {}
 
 
 def _profile(row: asyncpg.Record) -> Profile:

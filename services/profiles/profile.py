@@ -39,7 +39,7 @@ class Profile:
         consents = merge_consent(self.consents, loser.consents)
         self.first_seen = min(self.first_seen, loser.first_seen)
         self.last_seen = max(self.last_seen, loser.last_seen)
-        self.user_id = self.user_id or loser.user_id
+        self.user_id, loser.user_id = self.user_id or loser.user_id, None
         self.computed = {**loser.computed, **self.computed}
         self.tags = sorted({*self.tags, *loser.tags})
         if loser.time_zone is not None:

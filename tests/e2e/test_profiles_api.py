@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from headrace.contracts.profile_event import ControlRow, ErasureRow
+from headrace.contracts.ids import profile_id
+from headrace.contracts.profile_event import ControlRow, ErasureRow, MergeRow
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.migrations import async_engine
 from services.profiles.api import build_api
@@ -24,6 +25,7 @@ ROUTES = [
     ("GET", "/v1/profiles/p1/events"),
     ("GET", "/v1/profiles/p1/export"),
     ("DELETE", "/v1/profiles/p1"),
+    ("POST", "/v1/profiles/p1/merge"),
     ("POST", "/v1/control"),
 ]
 
@@ -163,6 +165,42 @@ async def test_an_erased_person_is_gone_at_once_and_comes_back_as_somebody_new(
     [again] = await rig.profiles()
     assert again["id"] != stored["id"]
     assert again["traits"] == {"plan": "new"}
+
+
+async def test_two_profiles_are_merged_by_hand(rig: Rig, api: httpx.AsyncClient) -> None:
+    await rig.send(event("identify", user="u1", traits={"plan": "gold", "city": "Brno"}, at=T0))
+    await rig.send(event("identify", anonymous="a1", traits={"city": "Praha"}, at=T0 + 1), event(user="u2"))
+    await rig.processed()
+    first, visitor, second = [
+        (await api.get("/v1/profiles/lookup", params={"type": kind, "value": value})).json()["id"]
+        for kind, value in [("user_id", "u1"), ("anonymous_id", "a1"), ("user_id", "u2")]
+    ]
+    for into, status in [(visitor, 200), (visitor, 200), (second, 409), ("nobody", 404)]:
+        answer = await api.post(f"/v1/profiles/{first}/merge", json={"into": into})
+        assert answer.status_code == status
+    assert (await api.post(f"/v1/profiles/{first}/merge", json={})).status_code == 400
+    await rig.processed()
+    merged = (await api.get(f"/v1/profiles/{first}")).json()
+    assert (merged["id"], merged["user_id"], merged["merged_from"]) == (visitor, "u1", [first])
+    assert merged["traits"] == {"plan": "gold", "city": "Praha"}
+    [row] = [row for row in await rig.rows() if isinstance(row, MergeRow)]
+    assert (row.profile_id, row.loser, row.traits, row.user_id) == (visitor, first, {"plan": "gold"}, "u1")
+    await rig.send(event("identify", user="u1", traits={"plan": "silver"}, at=T0 + 2))
+    await rig.processed()
+    assert (await api.get(f"/v1/profiles/{visitor}")).json()["traits"]["plan"] == "silver"
+
+
+async def test_a_user_id_moves_to_the_profile_that_stays(rig: Rig, api: httpx.AsyncClient) -> None:
+    """Whichever of the two ids sorts first: the database allows one live owner at any time."""
+    orders = set()
+    for n in range(4):
+        await rig.send(event(user=f"u{n}", message_id=f"k{n}"), event(anonymous=f"a{n}", message_id=f"v{n}"))
+        await rig.processed()
+        known, visitor = profile_id("shop", f"k{n}"), profile_id("shop", f"v{n}")
+        orders.add(known < visitor)
+        assert (await api.post(f"/v1/profiles/{known}/merge", json={"into": visitor})).status_code == 200
+        assert (await api.get(f"/v1/profiles/{known}")).json()["id"] == visitor
+    assert orders == {True, False}
 
 
 async def test_a_control_is_one_row_per_partition_however_often_it_is_sent(

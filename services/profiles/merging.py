@@ -1,0 +1,62 @@
+"""Merging two profiles by hand: the same rows and aliases as when an event connects them."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import Enum
+
+import asyncpg
+
+from headrace.contracts.ids import content_id
+from services.profiles.fold import InputClock, MergeDraft
+from services.profiles.people_sql import lock_profiles, write_people
+from services.profiles.sequence import assign, partitions_of
+from services.profiles.store import Connection, lock_counters, write_rows
+
+SOURCE = "headrace.api"
+_NO_INPUT = InputClock(time=0, processed=0)
+"""It comes from no input: its rows take the time and low that their partitions have."""
+
+
+class Merge(Enum):
+    """What became of a merge. Merging what is one already is done."""
+
+    DONE = "done"
+    UNKNOWN = "unknown"
+    TWO_CUSTOMERS = "two_customers"
+
+
+async def merge(pool: asyncpg.Pool, loser: str, winner: str, partitions: int) -> Merge:
+    """Merge profile `loser` into `winner`; merged ids stand for what they went into. Two known customers are
+    never merged."""
+    while True:
+        with suppress(asyncpg.DeadlockDetectedError):
+            async with pool.acquire() as connection, connection.transaction():
+                return await _merge(connection, (loser, winner), partitions)
+
+
+async def _merge(connection: Connection, ids: Sequence[str], partitions: int) -> Merge:
+    people = await lock_profiles(connection, ids)
+    loser, winner = (people.profile(one) for one in ids)
+    if loser is None or winner is None:
+        return Merge.UNKNOWN
+    if loser is winner:
+        return Merge.DONE
+    if loser.user_id is not None and winner.user_id is not None:
+        return Merge.TWO_CUSTOMERS
+    traits, consents = winner.absorb(loser)
+    people.merged.append((loser.id, winner.id))
+    await write_people(connection, people)
+    draft = MergeDraft(
+        clock=_NO_INPUT,
+        traceparent=None,
+        winner=winner.id,
+        loser=loser.id,
+        source=SOURCE,
+        message_id=content_id("m", loser.id, winner.id),
+        traits=traits,
+        consents=consents,
+        user_id=winner.user_id,
+    )
+    counters = await lock_counters(connection, partitions_of([draft], partitions))
+    await write_rows(connection, assign([draft], counters, others_low=0, partitions=partitions), counters)
+    return Merge.DONE
