@@ -231,7 +231,7 @@ def dense(rows: Sequence[ProfileEvent]) -> bool:
     return True
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     """Poll until `condition` holds."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110
