@@ -65,6 +65,7 @@ class Postgres:
                 file.write(self.password)
             self._own(password_file)
             yield self._program(
+                "initdb",
                 run,
                 str(self.placement.server.with_name("initdb")),
                 f"--pgdata={partial}",
@@ -86,7 +87,9 @@ class Postgres:
         self._forget_dead_server()
         settings = {**_SETTINGS, "port": str(self.port), **dict(self.settings)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return self._program(run, str(self.placement.server), "-D", str(self.placement.cluster), *options)
+        return self._program(
+            self.name, run, str(self.placement.server), "-D", str(self.placement.cluster), *options
+        )
 
     def answers(self) -> bool:
         """Whether it serves: the last line of postmaster.pid says so, as pg_ctl reads it."""
@@ -120,11 +123,11 @@ class Postgres:
         if self.account is not None:
             os.chown(path, self.account.uid, self.account.gid)
 
-    def _program(self, run: Path, *command: str) -> Program:
+    def _program(self, name: str, run: Path, *command: str) -> Program:
         return Program(
-            name=self.name,
+            name=name,
             command=command,
-            pid_file=run / f"{self.name}.pid",
+            pid_file=run / f"{name}.pid",
             environment=engine_environment(),
             folder=self.placement.cluster.parent,
             account=self.account,

@@ -1,5 +1,6 @@
 """A whole Headrace for tests: `headrace up` as a process of its own, on free ports with temporary data."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -122,9 +123,8 @@ class Stack:
         """Process ids of the services and engines that run now, by name."""
         found = {}
         for path in self.data_dir.glob("run/*.pid"):
-            text = path.read_text() if path.exists() else ""
-            if text.strip():
-                found[path.stem] = int(text)
+            with contextlib.suppress(FileNotFoundError):  # it ended just now
+                found[path.stem] = int(path.read_text())
         return found
 
     def kill_service(self, name: str) -> int:

@@ -1,5 +1,6 @@
 """`headrace up` with real engines and stand-ins for the services: what it starts, keeps, survives and refuses."""
 
+import contextlib
 import json
 import os
 import signal
@@ -37,9 +38,10 @@ def family(stack: Stack) -> list[int]:
     while waiting:
         parent = waiting.pop()
         for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            children = [int(pid) for pid in task.read_text().split()]
-            found += children
-            waiting += children
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended just now
+                children = [int(pid) for pid in task.read_text().split()]
+                found += children
+                waiting += children
     return found
 
 
