@@ -39,10 +39,13 @@ _WRITE_PROFILES = """
         time_zone = excluded.time_zone, time_zone_at = excluded.time_zone_at,
         first_seen = excluded.first_seen, last_seen = excluded.last_seen, merged_into = excluded.merged_into
 """
+# An upsert of rows that exist (we claimed them): it goes by the index, where the plan of a joined update, cached
+# while the table was small, would scan a table that has grown.
 _ATTACH = """
-    UPDATE identifier SET profile_id = new.profile_id
+    INSERT INTO identifier (type, value, profile_id, first_seen, last_seen, source)
+    SELECT type, value, profile_id, 0, 0, ''
     FROM unnest($1::text[], $2::text[], $3::text[]) AS new (type, value, profile_id)
-    WHERE identifier.type = new.type AND identifier.value = new.value
+    ON CONFLICT (type, value) DO UPDATE SET profile_id = excluded.profile_id
 """
 _COMPRESS = """
     UPDATE alias SET root = new.root FROM unnest($1::text[], $2::text[]) AS new (old, root)
