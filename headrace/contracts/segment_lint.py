@@ -77,6 +77,8 @@ class _Walk:
             self.condition(path, body, depth + 1)
         elif kind == "trait":
             self._test(path, body, "name", OPERATORS, _LATER_TRAIT)
+            if isinstance(body, Mapping) and str(body.get("name", "")).split(".")[0] == "computed":
+                self._add(f"{path}.name", "computed traits are not supported yet", "use a trait that is sent")
         elif kind == "event":
             self._event(path, body)
         elif kind in _LATER_CONDITIONS:

@@ -75,7 +75,7 @@ def assemble(
     reporter = Reporter(definitions, controls, metrics, clock=clock)
     store, timeline = RedisStore(reader, writer), PostgresTimeline(pool)
     publications = Publications(pool, log, topics.segment_changes)
-    worker = PartitionWorker(log, reader, store, timeline, publications, reporter, metrics, topics)
+    worker = PartitionWorker(log, reader, store, timeline, publications, reporter, metrics, topics, clock=clock)
     members = Members(reader, common.partitions)
 
     async def database() -> None:

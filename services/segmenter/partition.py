@@ -4,6 +4,7 @@ A record's effects may take many commits: timers that were due before it, a defi
 customers. Between any two of them the process may die; the watermark says where to go on.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -57,6 +58,7 @@ class Partition:
         self.catalog = catalog
         self._later = later
         self._plan = plan_of(catalog, later)
+        self._everybody: list[str] | None = None
 
     @classmethod
     async def opened(
@@ -105,7 +107,11 @@ class Partition:
         """Recompute the next customers for the versions in preparation. False when there is nothing to do."""
         if self.mark.backfill is None:
             return False
-        behind = [key for key in await self._store.profile_ids(self._q) if key > self.mark.backfill][: self._chunk]
+        if self._everybody is None:
+            # who comes later is complete from the first event on: the plan has the new versions already
+            self._everybody = await self._store.profile_ids(self._q)
+        start = bisect_right(self._everybody, self.mark.backfill)
+        behind = self._everybody[start : start + self._chunk]
         if behind:
             mark = msgspec.structs.replace(self.mark, backfill=behind[-1])
             await self._commit(Commit(mark, await self._recomputed(behind)))
@@ -114,6 +120,11 @@ class Partition:
         await self._commit(Commit(msgspec.structs.replace(self.mark, backfill=None, ready=ready)))
         self.report()
         return False
+
+    @property
+    def mismatches(self) -> int:
+        """Comparisons with a value of another type, since the definitions last changed."""
+        return self._plan.mismatches.count
 
     def report(self) -> None:
         """Tell the observer how far the definitions are here."""
@@ -230,6 +241,7 @@ class Partition:
 
     def _adopt(self, catalog: Catalog) -> None:
         self.catalog = catalog
+        self._everybody = None
         if self.mark.seq >= self.mark.lookahead:
             self._later = ()
         self._plan = plan_of(catalog, self._later)

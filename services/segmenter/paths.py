@@ -58,11 +58,12 @@ def number(value: Any) -> Decimal | None:
 class EventView:
     """One event as conditions see it; its JSON is decoded only when a condition looks inside."""
 
-    __slots__ = ("_parts", "_row")
+    __slots__ = ("_found", "_parts", "_row")
 
     def __init__(self, row: EventRow) -> None:
         self._row = row
         self._parts: dict[str, Any] = {}
+        self._found: dict[Steps, list[Any]] = {}
 
     @property
     def name(self) -> str | None:
@@ -70,10 +71,13 @@ class EventView:
         return self._row.event if self._row.type == "track" else _NOT_TRACK.get(self._row.type)
 
     def values(self, steps: Steps) -> list[Any]:
-        root = steps[0][0]
-        if root not in self._parts:
-            self._parts[root] = self._decode(root)
-        return lookup({root: self._parts[root]}, steps)
+        found = self._found.get(steps)
+        if found is None:
+            root = steps[0][0]
+            if root not in self._parts:
+                self._parts[root] = self._decode(root)
+            found = self._found[steps] = lookup({root: self._parts[root]}, steps)
+        return found
 
     def _decode(self, root: str) -> Any:
         if root == "properties":

@@ -1,7 +1,7 @@
 """One worker per partition of `cdp.profile-events`: reads, folds, commits, wakes the relay."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -14,6 +14,7 @@ from headrace.log.port import Log, Member, NewRecord, OffsetOutOfRange, Record
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.publisher import Relay
+from services.segmenter import keys
 from services.segmenter.change import SOURCE
 from services.segmenter.commit import Fenced, Incoming, StateStore, Timeline
 from services.segmenter.observer import Observer
@@ -57,6 +58,8 @@ class PartitionWorker:
         observer: Observer,
         metrics: Metrics,
         topics: Topics,
+        *,
+        clock: Callable[[], int],
     ) -> None:
         self._log = log
         self._redis = redis
@@ -66,6 +69,7 @@ class PartitionWorker:
         self._observer = observer
         self._metrics = metrics
         self._topics = topics
+        self._clock = clock
         self._member: Member | None = None
 
     def follow(self, member: Member) -> None:
@@ -107,11 +111,13 @@ class PartitionWorker:
         while True:
             records = await self._read(q, partition)
             out_seq = partition.mark.out_seq
+            mismatches = partition.mismatches
             if records:
                 incoming = [item for record in records if (item := await self._decoded(record)) is not None]
                 await partition.process(incoming)
                 partition.go_on_from(max(partition.mark.offset, records[-1].offset + 1))
             await partition.backfill()
+            self._metrics.type_mismatches.inc(max(0, partition.mismatches - mismatches))
             if partition.mark.out_seq != out_seq:
                 relay.wake()
             if clock() - flushed >= FLUSH_SECONDS:
@@ -166,11 +172,20 @@ class PartitionWorker:
         self._metrics.dead_letters.labels(letter.reason).inc()
 
     async def _measure(self, q: int, partition: Partition) -> None:
-        topic = self._topics.profile_events
+        """Gauges, once a second: what is waiting in front of the partition, in it, and behind it."""
+        topic, offset = self._topics.profile_events, partition.mark.offset
         bounds = await self._log.bounds(topic, q)
-        self._metrics.lag.labels(topic, q).set(max(0, bounds.end - partition.mark.offset))
+        waiting = (
+            await self._log.read(topic, q, offset, max_records=1) if bounds.begin <= offset < bounds.end else []
+        )
+        age = max(0, self._clock() - waiting[0].time) / 1000 if waiting else 0
+        self._metrics.lag.labels(topic, q).set(max(0, bounds.end - offset))
+        self._metrics.oldest_age.labels(topic, q).set(age)
+        self._metrics.timers.labels(q).set(await self._redis.zcard(keys.deadlines(q)))
+        unsent = await self._redis.xlen(keys.outbox(q, partition.mark.epoch))
+        self._metrics.outbox.labels(self._topics.segment_changes, q).set(unsent)
         if self._member is not None:
-            await self._member.commit(topic, q, partition.mark.offset)
+            await self._member.commit(topic, q, offset)
 
 
 async def run_together(*work: Awaitable[None]) -> None:

@@ -111,6 +111,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ({"trait": {"name": "a", "eq": float("inf")}}, "when.trait.eq", "finite", ""),
         ({"trait": {"name": "a", "eq": 10**15}}, "when.trait.eq", "15 digits", ""),
         ({"trait": {"name": "a..b", "eq": 1}}, "when.trait.name", "written", ""),
+        ({"trait": {"name": "computed.x", "gt": 1}}, "when.trait.name", "not supported yet", ""),
         ({"trait": {"name": "a"}}, "when.trait", "exactly one operator", ""),
         ({"all": []}, "when.all", "at least one", ""),
         ({"trait": {"name": "a", "eq": 1}, "event": {"name": "A"}}, "when", "exactly one condition", ""),
