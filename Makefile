@@ -44,6 +44,10 @@ check: .venv/.installed-dev ## Lint, format, types, import rule, generated files
 	$(VENV_PYTHON) -m headrace.runtime.reference --check
 	$(VENV_PYTHON) -m pytest --quiet tests/unit/repository
 
+.PHONY: retail
+retail: .venv/.installed-dev ## The whole real file (HEADRACE_RETAIL_CSV=...) in peace and under kill -9; ARGS=profiles for one
+	$(VENV_PYTHON) -m tests.faults.retail_year $(ARGS)
+
 .PHONY: bench
 bench: .venv/.installed-dev ## Measure on this machine: tests/bench, one after the other
 	@for file in tests/bench/bench_*.py; do \

@@ -55,10 +55,10 @@ steps: [{{send: {{channels: [sms], template: {shop}-hello}}}}]
 
 
 class Expected:
-    """What the sample says, without any of our code but the CSV reader's."""
+    """What the file says (the carried sample, or the whole of it), without our code but the CSV reader's."""
 
-    def __init__(self) -> None:
-        with gzip.open(SAMPLE, "rt", encoding="utf-8", newline="") as file:
+    def __init__(self, path: Path = SAMPLE) -> None:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         self.rows = len(rows)
         customer_of = {row["InvoiceNo"]: row["CustomerID"].removesuffix(".0") for row in rows}
@@ -84,9 +84,10 @@ class Expected:
 class Shop:
     """The sample's customers under names of their own, so that several imports fit on one platform."""
 
-    def __init__(self, api: Api, name: str, folder: Path, *, phones: int) -> None:
-        """`phones` is the first of this shop's fictional numbers, 0 to 999."""
+    def __init__(self, api: Api, name: str, folder: Path, *, phones: int, path: Path = SAMPLE) -> None:
+        """`phones` is the first of this shop's fictional numbers, 0 to 999; `path` the file of orders."""
         self.api = api
+        self._path = path
         self.name = name
         self._phones = phones
         self._mapping = folder / f"{name}.yaml"
@@ -97,7 +98,7 @@ class Shop:
 
     def import_arguments(self) -> tuple[str, ...]:
         rejected = self._mapping.with_suffix(".rejected.csv")
-        return ("import", str(SAMPLE), "--mapping", str(self._mapping), "--rejected", str(rejected))
+        return ("import", str(self._path), "--mapping", str(self._mapping), "--rejected", str(rejected))
 
     def user(self, customer: str) -> str:
         return f"{self.name}-{customer}"
@@ -126,10 +127,12 @@ class Shop:
             if str(item.get("event")).startswith("Order ")
         )
 
-    def settled(self, expected: Expected) -> dict[str, str]:
+    def settled(self, expected: Expected, patience: float = 60) -> dict[str, str]:
         """Wait until everything in the file has arrived everywhere; the profiles."""
         names = {*expected.customers, *expected.receipts}
-        wait_until(lambda: self.profiles().keys() == names, 60, what="the sample's profiles, no more and no less")
+        wait_until(
+            lambda: self.profiles().keys() == names, patience, what="the sample's profiles, no more and no less"
+        )
         profiles = self.profiles()
         for segment, members in (("two-orders", expected.two_orders), ("big-spenders", expected.big_spenders)):
             wait_until(lambda: self.members(segment, profiles) == members, 30, what=f"members of {segment}")  # noqa: B023

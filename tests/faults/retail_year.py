@@ -1,0 +1,119 @@
+"""A year of real orders through the whole platform, once in peace and once per service under kill -9.
+
+    HEADRACE_RETAIL_CSV=online_retail.csv.gz python -m tests.faults.retail_year [SERVICE…]
+
+Every run must end in what an independent count of the file says: profiles, memberships, timelines, and one SMS
+per customer who came by meanwhile. Prints one line a run; exit code 1 when a run differs.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.e2e.api import Api
+from tests.e2e.retail import Expected, Shop
+from tests.e2e.stack import Stack
+from tests.e2e.wait import wait_until
+
+CALM = "none"
+SERVICES = (CALM, "ingest", "profiles", "segmenter", "messenger")
+KILL_SECONDS = (2.0, 6.0)
+PATIENCE_SECONDS = 180
+VISITORS = 200
+
+
+def main() -> int:
+    path = Path(os.environ.get("HEADRACE_RETAIL_CSV", ""))
+    if not path.is_file():
+        print("Set HEADRACE_RETAIL_CSV to the path of online_retail.csv.gz (UCI Online Retail).")
+        return 1
+    expected = Expected(path)
+    print(f"file: {expected.rows} rows, {expected.invoices} invoices", flush=True)
+    return max(run(path, expected, victim) for victim in sys.argv[1:] or SERVICES)
+
+
+def run(path: Path, expected: Expected, victim: str) -> int:
+    """One import on a fresh platform while `victim` is killed again and again; 0 when nothing differs."""
+    with Stack() as stack, tempfile.TemporaryDirectory() as folder:
+        api = Api(stack)
+        try:
+            shop = Shop(api, "year", Path(folder), phones=0, path=path)
+            return _measure(stack, shop, expected, victim)
+        except AssertionError as error:
+            print(f"killed {victim}: DIFFERS: {error}", flush=True)
+            return 1
+        finally:
+            api.close()
+
+
+def _measure(stack: Stack, shop: Shop, expected: Expected, victim: str) -> int:
+    killer = _Killer(stack, victim)
+    started = time.monotonic()
+    command = (sys.executable, "-m", "headrace.cli.main", *shop.import_arguments())
+    with killer, subprocess.Popen(command, env=stack.env, stdout=subprocess.DEVNULL) as importing:
+        visitors = expected.customers[:VISITORS]
+        for number, customer in enumerate(visitors):
+            _come_by(shop, customer, number)
+        assert importing.wait() == 0, "the import failed"
+        imported = time.monotonic() - started
+    profiles = shop.settled(expected, PATIENCE_SECONDS)
+    settled = time.monotonic() - started
+    phones = [shop.phone(number) for number in range(VISITORS)]
+    wait_until(lambda: len(shop.api.sms(*phones)) >= VISITORS, PATIENCE_SECONDS, what="an SMS for each visitor")
+    sent = [message["to"] for message in shop.api.sms(*phones)]
+    assert sorted(sent) == sorted(phones), f"{len(sent)} SMS for {VISITORS} visitors"
+    print(
+        f"killed {victim} {killer.kills} times: {len(profiles)} profiles, "
+        f"{len(expected.two_orders)} with two orders, {len(expected.big_spenders)} big spenders, {len(sent)} SMS: "
+        f"as counted. Import {imported:.0f} s ({expected.invoices / imported:.0f} orders/s), "
+        f"all checked after {settled:.0f} s",
+        flush=True,
+    )
+    return 0
+
+
+def _come_by(shop: Shop, customer: str, number: int) -> None:
+    def posted() -> bool:
+        try:
+            return shop.api.post("/v1/batch", shop.visit(customer, number)).is_success
+        except httpx.TransportError:
+            return False
+
+    wait_until(posted, PATIENCE_SECONDS, what="ingest to take the visit")
+
+
+class _Killer:
+    """kill -9 of one service at random moments while the context lasts."""
+
+    def __init__(self, stack: Stack, victim: str) -> None:
+        self._stack = stack
+        self._victim = victim
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="killer")
+        self.kills = 0
+
+    def __enter__(self) -> "_Killer":
+        if self._victim != CALM:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(random.uniform(*KILL_SECONDS)):
+            self._stack.kill_service(self._victim)
+            self.kills += 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
