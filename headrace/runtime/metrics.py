@@ -48,6 +48,7 @@ class Metrics:
             "partition_restarts", "Partition workers restarted after an error.", ["partition"]
         )
         self.dead_letters = self._counter("dead_letters", "Records set aside with a reason.", ["reason"])
+        self.replayed = self._counter("dead_letters_replayed", "Dead letters put through again.", ["outcome"])
         self.published = self._counter("records_published", "Output records acknowledged by the log.", ["topic"])
         self.outbox = self._gauge(
             "outbox_records", "Outputs committed and not yet published.", ["topic", "partition"]

@@ -1,10 +1,10 @@
 """The service's HTTP side: tracking as raw ASGI in front, settings documents, health and docs by FastAPI."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 
 from headrace.contracts.errors import ApiError
 from headrace.runtime.http import Check, create_app
@@ -27,11 +27,15 @@ def build_app(
     check_log: Check,
     lifespan: Lifespan,
     public_url: str | None = None,
+    admin: Sequence[APIRouter] = (),
 ) -> TrackingApi:
-    """The whole service as one ASGI app. `clock` gives milliseconds since the epoch."""
+    """The whole service as one ASGI app. `clock` gives milliseconds since the epoch; `admin` routers
+    guard themselves."""
     app = create_app("Headrace ingest", metrics=metrics, checks={"log": check_log}, lifespan=lifespan)
     app.router.redirect_slashes = False  # SDKs do not follow redirects
     _add_settings_documents(app, config.keys, public_url, trust_proxy=config.trusted_hops > 0)
+    for router in admin:
+        app.include_router(router)
     _document_tracking(app)
     api = TrackingApi(app, collector, config, metrics, clock)
     metrics.ingest_bytes.set_function(lambda: api.held_bytes)

@@ -146,13 +146,7 @@ class _Chunk:
         self.placeholders += accepted.placeholders
 
     def refuse(self, raw: bytes, rejected: Rejected) -> None:
-        record = dead_letter(
-            raw,
-            rejected,
-            source=self._arrival.source.name,
-            received_at=self._arrival.received_at,
-            traceparent=self._traceparent,
-        )
+        record = dead_letter(raw, rejected, self._arrival, self._traceparent)
         partition = partition_of((record.key or b"").decode(), self._partitions)
         self.dead_letters.setdefault(partition, []).append(record)
         self.reasons[rejected.code] = self.reasons.get(rejected.code, 0) + 1

@@ -11,7 +11,7 @@ import uvloop
 from fastapi import FastAPI
 
 from headrace.contracts.errors import HeadraceError
-from headrace.contracts.topics import DEAD_LETTERS, EVENTS
+from headrace.contracts.topics import DEAD_LETTERS, EVENTS, TOPICS
 from headrace.log.connect import connect_log
 from headrace.log.port import Log
 from headrace.log.topics import ensure_topics
@@ -24,6 +24,9 @@ from services.ingest.api import build_app
 from services.ingest.auth import KeyRing
 from services.ingest.budget import Budget
 from services.ingest.collector import Collector
+from services.ingest.dead_letter_routes import dead_letter_router
+from services.ingest.dead_letters import DeadLetters
+from services.ingest.replay import Replayer
 from services.ingest.settings import IngestSettings, load_settings
 from services.ingest.tracking import TrackingApi, TrackingConfig
 
@@ -79,6 +82,15 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         yield
         await collector.close()
 
+    letters = DeadLetters(log, common.topic(DEAD_LETTERS.name), common.partitions)
+    replayer = Replayer(
+        log,
+        events_topic=events_topic,
+        origins=frozenset(common.topic(topic.name) for topic in TOPICS if topic.groups),
+        partitions=common.partitions,
+        limits=settings.limits,
+        metrics=metrics,
+    )
     config = TrackingConfig(
         keys=KeyRing(settings.sources),
         limits=settings.limits,
@@ -93,4 +105,5 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         check_log=check_log,
         lifespan=lifespan,
         public_url=settings.public_url,
+        admin=[dead_letter_router(letters, replayer, common.admin_token)],
     )

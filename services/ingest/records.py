@@ -2,15 +2,20 @@
 
 import msgspec
 
-from headrace.contracts.dead_letter import DeadLetter
+from headrace.contracts.dead_letter import DeadLetter, HttpArrival
 from headrace.contracts.headers import cloud_event
 from headrace.contracts.ids import content_id
 from headrace.log.port import NewRecord
 from services.ingest.rejection import Rejected
-from services.ingest.validation import Accepted
+from services.ingest.validation import Accepted, Arrival
+
+HTTP = "http"
+"""Origin of a dead letter that came by HTTP and from no topic."""
 
 # Base64 makes 4 bytes of 3: the dead letter stays below the 1 MiB that a log takes as a record.
 MAX_DEAD_LETTER_RAW = 640 * 1024
+# What the envelope says goes into the letter of each of its events, of which there may be hundreds.
+MAX_DEAD_LETTER_SHARED = 16 * 1024
 
 _encode = msgspec.json.Encoder().encode
 
@@ -23,9 +28,10 @@ def event_record(accepted: Accepted, traceparent: str) -> NewRecord:
     return NewRecord(accepted.key.encode(), _encode(event), headers)
 
 
-def dead_letter(raw: bytes, rejected: Rejected, *, source: str, received_at: int, traceparent: str) -> NewRecord:
+def dead_letter(raw: bytes, rejected: Rejected, arrival: Arrival, traceparent: str) -> NewRecord:
     """What a sender gets no second chance to send. The id comes from the content: a batch that is sent again
     gives the same dead letter again."""
+    source = arrival.source.name
     identity = content_id("d", source, rejected.code, raw.hex())
     detail = rejected.detail
     if len(raw) > MAX_DEAD_LETTER_RAW:
@@ -34,12 +40,28 @@ def dead_letter(raw: bytes, rejected: Rejected, *, source: str, received_at: int
         id=identity,
         reason=rejected.code,
         detail=detail,
-        origin_topic="http",
+        origin_topic=HTTP,
         raw=raw[:MAX_DEAD_LETTER_RAW],
-        at=received_at,
+        at=arrival.received_at,
         source=source,
         message_id=rejected.message_id,
+        arrival=_kept(arrival),
+        complete=len(raw) <= MAX_DEAD_LETTER_RAW and arrival.shared_bytes <= MAX_DEAD_LETTER_SHARED,
         service="ingest",
     )
     headers = cloud_event(kind="dead-letter.v1", event_id=identity, source=source, traceparent=traceparent)
     return NewRecord((rejected.message_id or identity).encode(), _encode(letter), headers)
+
+
+def _kept(arrival: Arrival) -> HttpArrival:
+    shared = arrival.shared_bytes <= MAX_DEAD_LETTER_SHARED
+    return HttpArrival(
+        type=arrival.type,
+        trusted=arrival.source.trusted,
+        imported=arrival.imported,
+        envelope_sent_at=arrival.envelope_sent_at,
+        header_sent_at=arrival.header_sent_at,
+        ip=arrival.ip,
+        context=arrival.context if shared else {},
+        integrations=arrival.integrations if shared else {},
+    )

@@ -55,7 +55,10 @@ def _routes() -> dict[str, Route]:
 
 ROUTES = _routes()
 
+_PUBLIC = ("/v1/", "/api/s/", "/beacon/", "/pixel/", "/sourceConfig")
+_ADMIN = "/v1/dead-letters"
+
 
 def is_public(path: str) -> bool:
     """True for what web pages call from another origin, and which therefore answers CORS."""
-    return path.startswith(("/v1/", "/api/s/", "/beacon/", "/pixel/", "/sourceConfig"))
+    return path.startswith(_PUBLIC) and not path.startswith(_ADMIN)

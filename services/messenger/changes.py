@@ -109,6 +109,7 @@ class DeadLetters:
             at=now,
             origin_partition=record.partition,
             origin_offset=record.offset,
+            headers=record.headers,
             service=SOURCE,
         )
         headers = cloud_event(kind="dead-letter.v1", event_id=letter.id, source=SOURCE)

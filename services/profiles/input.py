@@ -162,11 +162,12 @@ class Input:
             origin_topic=record.topic,
             origin_partition=record.partition,
             origin_offset=record.offset,
+            headers=record.headers,
             raw=record.value or b"",
             at=record.time,
             service=SERVICE,
         )
-        headers = cloud_event(kind="dead_letter.v1", event_id=letter.id, source=SERVICE)
+        headers = cloud_event(kind="dead-letter.v1", event_id=letter.id, source=SERVICE)
         await self._log.append(
             self._dead_letters, record.partition, [NewRecord(record.key, msgspec.json.encode(letter), headers)]
         )

@@ -162,6 +162,7 @@ class PartitionWorker:
             origin_topic=record.topic,
             origin_partition=record.partition,
             origin_offset=record.offset,
+            headers=record.headers,
             raw=record.value or b"",
             at=record.time,
             service=SOURCE,
