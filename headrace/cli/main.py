@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from headrace.cli import definitions, inspection, processes
+from headrace.cli import dead_letters, definitions, inspection, processes
 from headrace.cli.demo.command import run_demo
 from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import Options, run_import
@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 topics = typer.Typer(help="The topics of the event log.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
+letters = typer.Typer(help="What could not be processed.", no_args_is_help=True)
+app.add_typer(letters, name="dead-letters")
 
 Files = Annotated[list[Path], typer.Option("--file", "-f", help="A definition file; may be repeated.")]
 MoreFiles = Annotated[list[Path] | None, typer.Argument(help="Further definition files.", metavar="[FILE]...")]
@@ -121,6 +123,29 @@ def import_file(
     """
     options = Options(file, mapping, rejected, dry_run, restart, patience)
     raise typer.Exit(run_import(options, Deployment.of(os.environ), Console()))
+
+
+@letters.command("list")
+def list_dead_letters(
+    reason: Annotated[str | None, typer.Option(help="Only those with this reason.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line, with the bytes.")] = False,
+) -> None:
+    """List dead letters, the newest first."""
+    dead_letters.show(Deployment.of(os.environ), Console(), reason=reason, limit=limit, as_json=as_json)
+
+
+@letters.command("replay")
+def replay_dead_letters(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Dead letters by id.")] = None,
+    reason: Annotated[str | None, typer.Option(help="All with this reason.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All.")] = False,
+) -> None:
+    """Put dead letters through again. Safe to repeat; exit code 1 when one is refused again."""
+    deployment = Deployment.of(os.environ)
+    raise typer.Exit(
+        dead_letters.replay(deployment, Console(), ids=ids or [], reason=reason, everything=everything)
+    )
 
 
 @app.command()
