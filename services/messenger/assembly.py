@@ -96,7 +96,9 @@ async def assemble(
         on_pending=pending,
         on_outcome=outcome,
     )
-    profile_events = ProfileEvents(common.topic(PROFILE_EVENTS.name), positions, dead_letters, clock=clock)
+    profile_events = ProfileEvents(
+        common.topic(PROFILE_EVENTS.name), positions, outbox, dead_letters, clock=clock, on_outcome=outcome
+    )
     worker = PartitionWorker(
         log,
         positions,

@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from headrace.contracts.campaign import CampaignDefinition
-from headrace.contracts.dead_letter import DeadLetter
-from headrace.contracts.headers import TRACEPARENT, cloud_event, header
-from headrace.contracts.ids import content_id
 from headrace.contracts.instant import Millis, parse_instant
 from headrace.contracts.segment_change import SegmentChange
-from headrace.log.port import Log, NewRecord, Record
+from headrace.log.port import Log, Record
+from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.tracing import carried_trace
 from services.messenger import ledger
 from services.messenger.decide import decide
 from services.messenger.definitions import Definitions
@@ -21,6 +20,7 @@ from services.messenger.outbox import SOURCE, OutcomeOutbox
 from services.messenger.store import Position, Positions
 
 _decoder = msgspec.json.Decoder(SegmentChange)
+_MAX_ID = 256
 _NEEDED = ("segment_id", "reason", "entry_id")
 
 
@@ -65,7 +65,7 @@ class Changes:
                 await self._dead_letters.put(record, "undecodable", str(error), self._clock())
                 continue
             if change.event == "Audience Entered":
-                entered.append((change, _trace(record)))
+                entered.append((change, carried_trace(record.headers)))
         now = self._clock()
         async with self._positions.advance(self.topic, partition, expected, batch.position) as connection:
             segments = {str(change.properties["segment_id"]) for change, _ in entered}
@@ -100,22 +100,8 @@ class DeadLetters:
 
     async def put(self, record: Record, reason: str, detail: str, now: Millis) -> None:
         """Durable when it returns. The id comes from where the record stands: a repeat is recognisable."""
-        letter = DeadLetter(
-            id=content_id("d", record.topic, record.partition, record.offset),
-            reason=reason,
-            detail=detail,
-            origin_topic=record.topic,
-            raw=record.value or b"",
-            at=now,
-            origin_partition=record.partition,
-            origin_offset=record.offset,
-            headers=record.headers,
-            service=SOURCE,
-        )
-        headers = cloud_event(kind="dead-letter.v1", event_id=letter.id, source=SOURCE)
-        await self._log.append(
-            self._topic, record.partition, [NewRecord(record.key, msgspec.json.encode(letter), headers)]
-        )
+        letter = dead_letter(record, reason, detail, service=SOURCE, at=now)
+        await self._log.append(self._topic, record.partition, [letter])
         self._metrics.dead_letters.labels(reason).inc()
 
 
@@ -132,8 +118,9 @@ def decode_change(value: bytes | None) -> SegmentChange:
     missing = [name for name in _NEEDED if not isinstance(change.properties.get(name), str)]
     if missing:
         raise Undecodable(f"properties lack {', '.join(missing)}")
-    if "\0" in change.profile.id or any("\0" in change.properties[name] for name in _NEEDED):
-        raise Undecodable("an id contains U+0000, which no store can hold")
+    ids = [change.profile.id, *(str(change.properties[name]) for name in _NEEDED)]
+    if any("\0" in text or len(text) > _MAX_ID for text in ids):
+        raise Undecodable(f"an id is longer than {_MAX_ID} or contains U+0000: no store can hold it")
     return change
 
 
@@ -149,8 +136,3 @@ def _decisions(
             if decision is not None:
                 found.append(NewEntry(decision, trace))
     return found
-
-
-def _trace(record: Record) -> str | None:
-    value = header(record.headers, TRACEPARENT)
-    return value.decode("ascii", "replace") if value else None

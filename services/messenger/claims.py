@@ -52,6 +52,14 @@ class Settlement:
     result: SendResult
 
 
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """How many messages of gone processes wait again, and of how many nobody knows whether they were sent."""
+
+    pending: int
+    unknown: int
+
+
 class Claims:
     """The ledger as the sender uses it."""
 
@@ -112,9 +120,9 @@ class Claims:
             self._observe(s, done.get(s.claim.outgoing.id), now)
         return [s.claim.outgoing.id in done for s in settlements]
 
-    async def recover(self, now: Millis) -> int:
+    async def recover(self, now: Millis) -> Recovered:
         """Claims whose process is gone: unknown, since the provider may have the message; pending again where
-        the provider knows a repeated id. Returns how many are pending again."""
+        the provider knows a repeated id."""
         idempotent = [(channel, p.name) for channel, p in self._providers.items() if p.idempotent]
         channels, names = [c for c, _ in idempotent], [n for _, n in idempotent]
         async with self._pool.acquire() as connection, connection.transaction():
@@ -128,7 +136,7 @@ class Claims:
             await self._outbox.append(connection, outcomes, now)
         for row in lost:
             self._count(row["campaign_id"], row["channel"], "unknown")
-        return len(again)
+        return Recovered(len(again), len(lost))
 
     async def _prepare(self, connection: Connection, dues: Sequence[Due], now: Millis) -> list[Prepared]:
         roots = await roots_of(connection, (due.profile_id for due in dues))
@@ -231,12 +239,11 @@ def _outcome(status: str) -> Outcome:
     return outcomes[status]
 
 
-_OUTCOME_COLUMNS = """m.id, m.channel, m.profile_id, m.campaign_id, m.campaign_version, m.entry_id, m.step,
-    m.provider, m.provider_message_id, m.status, m.reason, m.erased_at, e.segment_id, e.traceparent"""
-
+# An attempt that is not taken on says nothing about the one before it, whose process is gone: the doubt stays.
 # A late word of the provider still settles a message that was declared unknown, but sends nothing again.
 _SETTLE = f"""
-    UPDATE message m SET status = r.status, reason = r.reason,
+    UPDATE message m SET status = r.status,
+        reason = CASE WHEN r.status = 'pending' AND m.reason = 'process_gone' THEN m.reason ELSE r.reason END,
         due_at = CASE r.status WHEN 'pending' THEN r.due_at ELSE m.due_at END,
         provider_message_id = r.provider_message_id,
         settled_at = CASE r.status WHEN 'pending' THEN NULL ELSE $7::bigint END
@@ -246,7 +253,7 @@ _SETTLE = f"""
     WHERE m.id = r.id AND m.attempt = r.attempt
         AND (m.status = 'claimed' OR m.status = 'unknown' AND r.status IN ('accepted', 'failed'))
         AND e.campaign_id = m.campaign_id AND e.entry_id = m.entry_id
-    RETURNING {_OUTCOME_COLUMNS}
+    RETURNING {ledger.OUTCOME_COLUMNS}
 """  # noqa: S608
 _RECOVER_IDEMPOTENT = """
     UPDATE message SET status = 'pending', reason = 'process_gone', due_at = $4
@@ -264,5 +271,5 @@ _RECOVER_LOST = f"""
             AND (channel, provider) NOT IN (SELECT * FROM unnest($2::text[], $3::text[]))
         FOR UPDATE SKIP LOCKED)
     AND e.campaign_id = m.campaign_id AND e.entry_id = m.entry_id
-    RETURNING {_OUTCOME_COLUMNS}
+    RETURNING {ledger.OUTCOME_COLUMNS}
 """  # noqa: S608

@@ -16,15 +16,17 @@ from services.messenger.store import Position
 log = structlog.get_logger()
 
 _LAG_SECONDS = 1.0
+_READ_RECORDS = 500
 _TICK = b"io.headrace.profile.tick.v1"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records to apply, in order, and the position that stands behind them."""
+    """Records to apply, in order, and the position that stands behind them. `more`: the log surely holds more."""
 
     records: Sequence[Record]
     position: Position
+    more: bool = False
 
 
 class ContiguousInput:
@@ -46,7 +48,9 @@ class ContiguousInput:
         """The next records; none after `wait_ms`. Raises PartitionHalted when the log no longer holds what
         comes next."""
         try:
-            records = await self._log.read(self._topic, self._partition, self._offset, wait_ms=wait_ms)
+            records = await self._log.read(
+                self._topic, self._partition, self._offset, max_records=_READ_RECORDS, wait_ms=wait_ms
+            )
         except OffsetOutOfRange as error:
             raise PartitionHalted(
                 f"{self._topic}/{self._partition} does not hold offset {self._offset}: records were trimmed or "
@@ -61,7 +65,7 @@ class ContiguousInput:
         self._metrics.oldest_age.labels(self._topic, self._partition).set(max(0.0, age))
         self._metrics.records.labels(self._topic, self._partition).inc(len(apply))
         await self._measure()
-        return Batch(apply, self._position)
+        return Batch(apply, self._position, len(records) == _READ_RECORDS)
 
     def _admit(self, record: Record) -> bool:
         number = _number(record)
@@ -103,6 +107,8 @@ class ContiguousInput:
             bounds = await self._log.bounds(self._topic, self._partition)
             lag = max(0, bounds.end - self._position.next_offset)
             self._metrics.lag.labels(self._topic, self._partition).set(lag)
+            if self._gap:  # the runner takes alarms down that nobody renews
+                self._metrics.halted.labels(self._partition).set(1)
 
 
 def _number(record: Record) -> tuple[int, int] | None:

@@ -49,6 +49,8 @@ class Janitor:
             await asyncio.sleep(_RECOVER_SECONDS)
 
     async def recover(self) -> None:
-        if await self._claims.recover(self._clock()):
+        recovered = await self._claims.recover(self._clock())
+        if recovered.pending:
             self._on_pending()
-        self._on_outcome()
+        if recovered.unknown:
+            self._on_outcome()

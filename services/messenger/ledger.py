@@ -65,9 +65,12 @@ async def write_claims(connection: Connection, prepared: Sequence[Prepared], now
     )
 
 
-async def follow_merge(connection: Connection, loser: str, winner: str) -> None:
-    """The loser's messages are the winner's from now on."""
+async def follow_merge(connection: Connection, loser: str, winner: str, now: Millis) -> list[NewOutcome]:
+    """The loser's messages are the winner's from now on. Where both wait for the same step of a campaign, the one
+    customer gets it once, for the earlier entry. Returns the outcomes of the others."""
     await connection.execute("UPDATE message SET profile_id = $2 WHERE profile_id = $1", loser, winner)
+    rows = await connection.fetch(_COLLAPSE, winner, now)
+    return [outcome_of(row, "skipped", now, reason=row["reason"]) for row in rows]
 
 
 async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis) -> None:
@@ -77,7 +80,8 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
         """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, erased_at = $2::bigint,
                reason = CASE status WHEN 'pending' THEN 'erased' ELSE reason END,
                settled_at = CASE status WHEN 'pending' THEN $2::bigint ELSE settled_at END,
-               status = CASE status WHEN 'pending' THEN 'skipped' ELSE status END
+               status = CASE WHEN status <> 'pending' THEN status
+                   WHEN reason = 'process_gone' THEN 'unknown' ELSE 'skipped' END
            WHERE profile_id = ANY($1::text[])""",
         *(ids, now),
     )
@@ -140,7 +144,8 @@ _INSERT_MESSAGE = """
 """
 _TAKE_DUE = """
     SELECT m.id, m.campaign_id, m.campaign_version, d.state AS campaign_state, m.entry_id, m.step, m.profile_id,
-        m.channel, m.template_id, m.attempt, e.entered_at, e.segment_id, e.segment_name,
+        m.channel, m.template_id, m.attempt, coalesce(m.reason = 'process_gone', false) AS in_doubt,
+        e.entered_at, e.segment_id, e.segment_name,
         e.computed::text AS computed, e.traceparent
     FROM message m
     JOIN entry e USING (campaign_id, entry_id)
@@ -154,6 +159,23 @@ _CLAIM = """
         template_version = $5, address = $6, address_hash = $7, subject = $8, text = $9, html = $10
     WHERE id = $1
 """
+
+
+OUTCOME_COLUMNS = """m.id, m.channel, m.profile_id, m.campaign_id, m.campaign_version, m.entry_id, m.step,
+    m.provider, m.provider_message_id, m.status, m.reason, m.erased_at, e.segment_id, e.traceparent"""
+# Two entries of one profile are two entries; a message that may have been sent already is not called skipped.
+_COLLAPSE = f"""
+    UPDATE message m SET status = 'skipped', reason = 'merged', settled_at = $2
+    FROM entry e
+    WHERE m.profile_id = $1 AND m.status = 'pending' AND m.reason IS DISTINCT FROM 'process_gone'
+        AND e.campaign_id = m.campaign_id AND e.entry_id = m.entry_id
+        AND EXISTS (
+            SELECT FROM message k JOIN entry f USING (campaign_id, entry_id)
+            WHERE k.profile_id = $1 AND k.status = 'pending'
+                AND k.campaign_id = m.campaign_id AND k.step = m.step AND f.profile_id <> e.profile_id
+                AND (f.entered_at, k.id) < (e.entered_at, m.id))
+    RETURNING {OUTCOME_COLUMNS}
+"""  # noqa: S608
 
 
 def _entry_row(entry: NewEntry, now: Millis) -> tuple[object, ...]:

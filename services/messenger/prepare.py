@@ -15,7 +15,8 @@ from services.messenger.render import Template, TemplateFailed, render
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A message of the ledger that is due, with what its entry knew. `attempt` counts the claims before."""
+    """A message of the ledger that is due, with what its entry knew. `attempt` counts the claims before;
+    `in_doubt`: nobody knows whether one of them sent it."""
 
     id: str
     campaign_id: str
@@ -27,6 +28,7 @@ class Due:
     channel: str
     template_id: str
     attempt: int
+    in_doubt: bool
     entered_at: Millis
     segment_id: str
     segment_name: str
@@ -46,7 +48,7 @@ class Ready:
 class Settled:
     """Not to be sent. `reason` is a slug that a marketer reads."""
 
-    status: Literal["skipped", "failed"]
+    status: Literal["skipped", "failed", "unknown"]
     reason: str
 
 
@@ -68,7 +70,20 @@ def prepare(
     unsubscribe_url: Callable[[str], str],
     now: Millis,
 ) -> Ready | Settled:
-    """The campaign is the version that the entry began with; the template is the current one."""
+    """The campaign is the version that the entry began with; the template is the current one. A message that must
+    not be sent, but may have been by a process that is gone, is unknown and not skipped."""
+    fate = _fate(due, campaign, template, recipient, unsubscribe_url, now)
+    return Settled("unknown", fate.reason) if due.in_doubt and isinstance(fate, Settled) else fate
+
+
+def _fate(
+    due: Due,
+    campaign: CampaignDefinition,
+    template: tuple[Template, int] | None,
+    recipient: Recipient,
+    unsubscribe_url: Callable[[str], str],
+    now: Millis,
+) -> Ready | Settled:
     reason = _skip(due, campaign, recipient, now)
     if reason is not None:
         return Settled("skipped", reason)

@@ -11,6 +11,7 @@ from services.messenger import ledger
 from services.messenger.changes import DeadLetters
 from services.messenger.customers import family_of
 from services.messenger.input import Batch
+from services.messenger.outbox import NewOutcome, OutcomeOutbox
 from services.messenger.store import Position, Positions
 
 
@@ -23,30 +24,43 @@ _WANTED = frozenset({"merge", "erasure"})
 
 
 class ProfileEvents:
-    """Handler of `cdp.profile-events`. Most records only move the position, which is saved once a second."""
+    """Handler of `cdp.profile-events`. Most records only move the position: it looks once a second, not at
+    every tick. Nothing waits for it: a claim reads merges and erasures from the profile service's views."""
 
     lazy_seconds = 1.0
 
     def __init__(
-        self, topic: str, positions: Positions, dead_letters: DeadLetters, *, clock: Callable[[], Millis]
+        self,
+        topic: str,
+        positions: Positions,
+        outbox: OutcomeOutbox,
+        dead_letters: DeadLetters,
+        *,
+        clock: Callable[[], Millis],
+        on_outcome: Callable[[], None],
     ) -> None:
         self.topic = topic
         self._positions = positions
+        self._outbox = outbox
         self._dead_letters = dead_letters
         self._clock = clock
+        self._on_outcome = on_outcome
 
     async def apply(self, partition: int, batch: Batch, expected: Position) -> bool:
         rows = await self._wanted(batch.records)
         if not rows:
             return False
-        now = self._clock()
+        now, outcomes = self._clock(), list[NewOutcome]()
         async with self._positions.advance(self.topic, partition, expected, batch.position) as connection:
             for row in rows:
                 if isinstance(row, MergeRow):
-                    await ledger.follow_merge(connection, row.loser, row.profile_id)
+                    outcomes += await ledger.follow_merge(connection, row.loser, row.profile_id, now)
                 else:
                     ids = {row.profile_id, *await family_of(connection, row.profile_id)}
                     await ledger.redact(connection, ids, now)
+            await self._outbox.append(connection, outcomes, now)
+        if outcomes:
+            self._on_outcome()
         return True
 
     async def save(self, partition: int, expected: Position, position: Position) -> None:

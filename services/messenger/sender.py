@@ -15,14 +15,15 @@ from services.messenger.worker import shielded
 
 log = structlog.get_logger()
 
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = 1.0
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _STOP_SECONDS = 10.0
 
 
 class Sender:
-    """One per process. `wake` it when a message became pending; others' messages it finds within a quarter
-    of a second. At most `concurrency` messages are claimed at a time, so that a crash leaves no more in doubt.
+    """One per process. `wake` it when a message became pending; others' messages, and those whose pause is over,
+    it finds within a second. At most `concurrency` messages are claimed at a time, so that a crash leaves no
+    more in doubt.
     """
 
     def __init__(

@@ -18,6 +18,8 @@ log = structlog.get_logger()
 Clock = Callable[[], Millis]
 
 _READ_WAIT_MS = 1000
+_SAVE_SECONDS = 5.0
+"""How long a position that only moves may stay unsaved."""
 
 
 class Handler(Protocol):
@@ -25,7 +27,7 @@ class Handler(Protocol):
 
     topic: str
     lazy_seconds: float
-    """How long a position that only moves may stay unsaved."""
+    """How late it may learn of a record, where most records are none of its business."""
 
     async def apply(self, partition: int, batch: Batch, expected: Position) -> bool:
         """Apply the records and move the stored position from `expected` to the batch's, in one transaction.
@@ -89,13 +91,13 @@ class PartitionWorker:
         loop = asyncio.get_running_loop()
         saved_at = loop.time()
         while True:
-            wait_ms = min(_READ_WAIT_MS, int(handler.lazy_seconds * 1000) or _READ_WAIT_MS)
-            batch = await source.read(wait_ms)
+            batch = await source.read(_READ_WAIT_MS)
             if batch.position == stored:
                 continue
-            applied = await shielded(handler.apply(partition, batch, stored))
-            if not applied:
-                if loop.time() - saved_at < handler.lazy_seconds:
+            if not await shielded(handler.apply(partition, batch, stored)):
+                if handler.lazy_seconds and not batch.more:
+                    await asyncio.sleep(handler.lazy_seconds)
+                if loop.time() - saved_at < _SAVE_SECONDS:
                     continue
                 await shielded(handler.save(partition, stored, batch.position))
             stored, saved_at = batch.position, loop.time()

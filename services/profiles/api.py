@@ -18,6 +18,7 @@ from services.profiles.input import finish
 from services.profiles.merging import Merge, merge
 from services.profiles.normalise import identifier
 from services.profiles.reads import Document, Position, Profiles, positions
+from services.profiles.sequence import RowTooLarge
 from services.profiles.settings import Settings
 from services.profiles.store import put_control
 
@@ -121,7 +122,10 @@ def _writes(pool: asyncpg.Pool, partitions: int, wake: Wake) -> APIRouter:
             wanted = msgspec.json.decode(await request.body(), type=ControlRequest)
         except msgspec.DecodeError as error:
             raise ApiError(400, "invalid_request", f"Send {{id, kind, payload}}: {error}") from error
-        written = await finish(put_control(pool, wanted, partitions))
+        try:
+            written = await finish(put_control(pool, wanted, partitions))
+        except RowTooLarge as error:
+            raise ApiError(413, "too_large", f"Send a smaller payload: {error}.") from error
         wake(written)
         return {"success": True, "positions": written}
 

@@ -13,20 +13,17 @@ from headrace.contracts.topics import partition_of
 from services.profiles.sequence import erasure_row
 from services.profiles.store import Connection, lock_counters, write_rows
 
-_IDENTIFIERS = """
-    SELECT i.type, i.value FROM identifier i
-    WHERE i.profile_id = $1 OR i.profile_id IN (SELECT profile_id FROM alias WHERE root = $1)
-    ORDER BY i.type, i.value FOR UPDATE OF i
-"""
-_FORGET_IDENTIFIERS = """
-    DELETE FROM identifier
-    WHERE profile_id = $1 OR profile_id IN (SELECT profile_id FROM alias WHERE root = $1)
-"""
-_FORGET_PROFILES = """
-    UPDATE profile SET erased = true, user_id = NULL, traits = '{}', trait_times = '{}', consents = '{}',
-        computed = '{}', tags = '[]', time_zone = NULL
-    WHERE id = $1 OR merged_into = $1 OR id IN (SELECT profile_id FROM alias WHERE root = $1)
-"""
+# Arrays, since the planner reads whole tables for `id = $1 OR id IN (SELECT …)`.
+_EVERYBODY = "ANY(ARRAY(SELECT $1::text UNION ALL SELECT profile_id FROM alias WHERE root = $1))"
+_IDENTIFIERS = f"""
+    SELECT type, value FROM identifier WHERE profile_id = {_EVERYBODY} ORDER BY type, value FOR UPDATE
+"""  # noqa: S608
+_FORGET_IDENTIFIERS = f"DELETE FROM identifier WHERE profile_id = {_EVERYBODY}"  # noqa: S608
+_FORGET_PROFILES = f"""
+    UPDATE profile SET erased = true, user_id = NULL, traits = '{{}}', trait_times = '{{}}', consents = '{{}}',
+        computed = '{{}}', tags = '[]', time_zone = NULL
+    WHERE id = {_EVERYBODY}
+"""  # noqa: S608
 
 
 async def erase(pool: asyncpg.Pool, profile_id: str, partitions: int) -> bool:

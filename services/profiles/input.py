@@ -6,14 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import asyncpg
-import msgspec
 import structlog
 
-from headrace.contracts.dead_letter import DeadLetter
-from headrace.contracts.headers import cloud_event
-from headrace.contracts.ids import content_id
 from headrace.contracts.instant import Millis
-from headrace.log.port import Log, Member, NewRecord, OffsetOutOfRange, Record
+from headrace.log.port import Log, Member, OffsetOutOfRange, Record
+from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 from services.profiles.batch import Batch, Committed, Fenced, commit_batch
@@ -155,22 +152,8 @@ class Input:
         self._metrics.merges.inc(committed.merges)
 
     async def _set_aside(self, record: Record, reason: str, detail: str) -> None:
-        letter = DeadLetter(
-            id=content_id("d", record.topic, record.partition, record.offset),
-            reason=reason,
-            detail=detail,
-            origin_topic=record.topic,
-            origin_partition=record.partition,
-            origin_offset=record.offset,
-            headers=record.headers,
-            raw=record.value or b"",
-            at=record.time,
-            service=SERVICE,
-        )
-        headers = cloud_event(kind="dead-letter.v1", event_id=letter.id, source=SERVICE)
-        await self._log.append(
-            self._dead_letters, record.partition, [NewRecord(record.key, msgspec.json.encode(letter), headers)]
-        )
+        letter = dead_letter(record, reason, detail, service=SERVICE, at=record.time)
+        await self._log.append(self._dead_letters, record.partition, [letter])
         self._metrics.dead_letters.labels(reason).inc()
 
 

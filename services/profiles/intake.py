@@ -9,11 +9,11 @@ import msgspec
 
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.event import Event
-from headrace.contracts.headers import TRACEPARENT, header
 from headrace.contracts.identifiers import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
 from headrace.contracts.instant import Millis, parse_instant
 from headrace.contracts.profile_event import ConsentStatus, EventRow, ExternalIdentifier
 from headrace.log.port import Record
+from headrace.runtime.tracing import carried_trace
 from services.profiles.consent import declared, is_declaration
 from services.profiles.identity import Identifier
 from services.profiles.normalise import identifier, identifier_type
@@ -93,7 +93,7 @@ def event_reader(region: str | None) -> Reader:
             ts=ts,
             body_hash=_fingerprint(event),
             log_time=record.time,
-            traceparent=traceparent(record),
+            traceparent=carried_trace(record.headers),
             stamp=[ts, record.time, record.partition, record.offset],
             identifiers=identifiers,
             traits=traits if event.type == "identify" else {},
@@ -102,11 +102,6 @@ def event_reader(region: str | None) -> Reader:
         )
 
     return read
-
-
-def traceparent(record: Record) -> str | None:
-    raw = header(record.headers, TRACEPARENT)
-    return raw.decode("ascii", "replace") if raw is not None else None
 
 
 def fingerprint(*parts: bytes) -> int:
@@ -168,8 +163,13 @@ def _identifiers(
         *_external_ids(context.external_ids),
         *_device(context.device),
     ]
+    has_user = False
     for kind, value in candidates:
-        if value is not None and (canonical := identifier(kind, value, region)) is not None:
+        # one event is about one customer: a further user id among the external ids names somebody else
+        if value is None or (kind == USER_ID and has_user):
+            continue
+        if (canonical := identifier(kind, value, region)) is not None:
+            has_user = has_user or kind == USER_ID
             yield kind, canonical
 
 

@@ -6,7 +6,8 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import EventRow
 from headrace.log.port import Record
-from services.profiles.intake import Incoming, Unreadable, fingerprint, traceparent
+from headrace.runtime.tracing import carried_trace
+from services.profiles.intake import Incoming, Unreadable, fingerprint
 
 SOURCE = "headrace.messenger"
 
@@ -38,7 +39,7 @@ def read_outcome(record: Record) -> Incoming:
         ts=ts,
         body_hash=fingerprint(outcome.id.encode(), outcome.outcome.encode()),
         log_time=record.time,
-        traceparent=traceparent(record),
+        traceparent=carried_trace(record.headers),
         stamp=[ts, record.time, record.partition, record.offset],
         addressed_to=outcome.profile_id,
         consents={outcome.channel: "withdrawn"} if outcome.outcome in _OPT_OUTS else {},

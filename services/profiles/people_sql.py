@@ -48,8 +48,9 @@ _ATTACH = """
     ON CONFLICT (type, value) DO UPDATE SET profile_id = excluded.profile_id
 """
 _COMPRESS = """
-    UPDATE alias SET root = new.root FROM unnest($1::text[], $2::text[]) AS new (old, root)
-    WHERE alias.root = new.old
+    UPDATE alias SET root = (
+        SELECT new.root FROM unnest($1::text[], $2::text[]) AS new (old, root) WHERE new.old = alias.root)
+    WHERE alias.root = ANY($1::text[])
 """
 _MERGE = "INSERT INTO alias (profile_id, root) SELECT * FROM unnest($1::text[], $2::text[])"
 

@@ -6,13 +6,20 @@ from typing import NamedTuple
 
 import msgspec
 
+from headrace.contracts.errors import HeadraceError
 from headrace.contracts.instant import Millis
 from headrace.contracts.profile_event import ControlRow, ErasureRow, MergeRow, Row, TombstoneRow
 from headrace.contracts.topics import partition_of
 from services.profiles.fold import Draft, EventDraft, InputClock, MergeDraft
 
+MAX_PAYLOAD_BYTES = 960 * 1024
+"""A log takes records of 1 MiB: the rest is for numbers and headers."""
 _NUMBERS = b',"seq":0,"epoch":0,"time":0,"low":0}'
 _NO_NUMBERS = {"seq": 0, "epoch": 0, "time": 0, "low": 0}
+
+
+class RowTooLarge(HeadraceError, ValueError):
+    """A row that no log would take: once committed, nothing behind it in its partition could be published."""
 
 
 @dataclass(slots=True)
@@ -190,8 +197,10 @@ def _number(
 
 
 def _payload(row: Row) -> bytes:
-    """The row as JSON without its numbers: what `encode_row` splices them into."""
+    """The row as JSON without its numbers: what `encode_row` splices them into. Raises RowTooLarge."""
     encoded = msgspec.json.encode(row)
+    if len(encoded) > MAX_PAYLOAD_BYTES:
+        raise RowTooLarge(f"a row of {len(encoded)} bytes; the limit is {MAX_PAYLOAD_BYTES}")
     assert encoded.startswith(b'{"kind":')
     assert encoded.endswith(_NUMBERS)
     return encoded[: -len(_NUMBERS)] + b"}"

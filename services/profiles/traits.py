@@ -8,7 +8,7 @@ older event does not bring it back.
 Trait names are the sender's: `firstName` and `first_name` are two traits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,6 +17,8 @@ Stamp = list[int]
 
 MAX_TRAITS = 1_000
 """Names per profile, removed ones included. Further new names are ignored."""
+MAX_BYTES = 256 * 1024
+"""Values per profile, as JSON. What would go beyond is ignored: a merge publishes them all in one record."""
 
 _encode = msgspec.json.encode
 
@@ -25,7 +27,7 @@ def apply_traits(
     traits: dict[str, Any], stamps: dict[str, Stamp], changes: Mapping[str, Any], stamp: Stamp
 ) -> dict[str, Any]:
     """Write `changes` (None removes) at `stamp`; return the traits whose value really changed."""
-    return {name: value for name, value in changes.items() if _put(traits, stamps, name, value, stamp)}
+    return _write(traits, stamps, ((name, value, stamp) for name, value in changes.items())) if changes else {}
 
 
 def merge_traits(
@@ -35,23 +37,33 @@ def merge_traits(
     other_stamps: Mapping[str, Stamp],
 ) -> dict[str, Any]:
     """Take over from another profile what was written later there; return what changed here."""
-    return {
-        name: other_traits.get(name)
-        for name, stamp in other_stamps.items()
-        if _put(traits, stamps, name, other_traits.get(name), stamp)
-    }
+    return _write(traits, stamps, ((name, other_traits.get(name), stamp) for name, stamp in other_stamps.items()))
 
 
-def _put(traits: dict[str, Any], stamps: dict[str, Stamp], name: str, value: Any, stamp: Stamp) -> bool:
-    old = stamps.get(name)
-    if old is None:
-        if len(stamps) >= MAX_TRAITS:
-            return False
-    elif old >= stamp:
-        return False
-    stamps[name] = stamp
-    if value is None:
-        return traits.pop(name, None) is not None
-    before = traits.get(name)
-    traits[name] = value
-    return before is None or _encode(before) != _encode(value)
+def _write(
+    traits: dict[str, Any], stamps: dict[str, Stamp], entries: Iterable[tuple[str, Any, Stamp]]
+) -> dict[str, Any]:
+    room = max(0, MAX_BYTES - len(_encode(traits)))
+    changed = {}
+    for name, value, stamp in entries:
+        old = stamps.get(name)
+        if len(stamps) >= MAX_TRAITS if old is None else old >= stamp:
+            continue
+        before, after = _raw(traits.get(name)), _raw(value)
+        growth = len(after) - len(before)
+        if growth > room:
+            continue
+        room -= growth
+        stamps[name] = stamp
+        if value is None:
+            traits.pop(name, None)
+        else:
+            traits[name] = value
+        if after != before:
+            changed[name] = value
+    return changed
+
+
+def _raw(value: Any) -> bytes:
+    """Its JSON; nothing for a trait that is not there."""
+    return b"" if value is None else _encode(value)

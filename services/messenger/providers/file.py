@@ -53,18 +53,15 @@ class SmsFile:
         with open(self._path, "a+b", opener=_private) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             self._catch_up(file)
-            lines = []
-            for message in messages:
-                if message.id not in self._seen:
-                    self._seen.add(message.id)
-                    lines.append(_line(message))
+            new = {message.id: _line(message) for message in messages if message.id not in self._seen}
             try:
-                file.write(b"".join(lines))
+                file.write(b"".join(new.values()))
                 file.flush()
                 os.fsync(file.fileno())
             except OSError:
                 self._known_file = None  # read it all again: some lines may stand there
                 raise
+            self._seen.update(new)
             self._known_size = file.seek(0, os.SEEK_END)
 
     def _catch_up(self, file: IO[bytes]) -> None:
