@@ -37,8 +37,8 @@ class Service:
     def put(self, path: str, body: object) -> Any:
         return self._call("PUT", path, json=body)
 
-    def post(self, path: str, body: object = None) -> Any:
-        return self._call("POST", path, json=body)
+    def post(self, path: str, body: object = None, *, timeout: float | None = _TIMEOUT) -> Any:
+        return self._call("POST", path, json=body, timeout=timeout)
 
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
@@ -53,11 +53,11 @@ class Service:
             if not cursor:
                 return
 
-    def _call(self, method: str, path: str, **request: Any) -> Any:
+    def _call(self, method: str, path: str, *, timeout: float | None = _TIMEOUT, **request: Any) -> Any:
         try:
             # trust_env: a proxy setting must not get between the command and the services
             response = httpx.request(
-                method, self._url + path, headers=self._headers, timeout=_TIMEOUT, trust_env=False, **request
+                method, self._url + path, headers=self._headers, timeout=timeout, trust_env=False, **request
             )
         except httpx.ConnectError as error:
             raise Unreachable(

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from headrace.cli import dead_letters, definitions, inspection, processes
+from headrace.cli import dead_letters, definitions, inspection, processes, repair
 from headrace.cli.demo.command import run_demo
 from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import Options, run_import
@@ -146,6 +146,26 @@ def replay_dead_letters(
     raise typer.Exit(
         dead_letters.replay(deployment, Console(), ids=ids or [], reason=reason, everything=everything)
     )
+
+
+@app.command()
+def republish(
+    partition: Annotated[int, typer.Option(min=0, help="The output partition.")],
+    from_seq: Annotated[int, typer.Option(min=1, help="The first number to publish again.")],
+    service: Annotated[str, typer.Option(help="Whose outputs: profiles or segmenter.")] = "profiles",
+) -> None:
+    """Publish outputs again, for a receiver that reports a gap; the others drop what they have."""
+    repair.republish(Deployment.of(os.environ), Console(), service=service, partition=partition, from_seq=from_seq)
+
+
+@app.command()
+def rebuild(
+    partition: Annotated[int | None, typer.Option(min=0, help="Only this partition; else all.")] = None,
+    wait: Annotated[bool, typer.Option(help="Return when it is done.")] = True,
+    patience: Annotated[float, typer.Option(help="Give up waiting after so many seconds.")] = 3_600.0,
+) -> None:
+    """Recompute the segmenter's state from history. Nothing is published twice."""
+    repair.rebuild(Deployment.of(os.environ), Console(), partition=partition, patience=patience if wait else None)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from headrace.contracts.errors import HeadraceError
 from headrace.contracts.headers import EPOCH, POSITION, SEQ, header
 from headrace.log.port import Log, NewRecord
 from headrace.runtime.metrics import Metrics
@@ -29,6 +30,14 @@ class Published:
     seq: int
     position: str
     next_offset: int
+
+
+class NotHeld(HeadraceError):
+    """The outbox holds no more what is to be published again."""
+
+
+class RepublishInterrupted(HeadraceError):
+    """The relay ended before everything was published again. Repeat it."""
 
 
 class Outbox(Protocol):
@@ -71,6 +80,8 @@ class Relay:
         self._count = metrics.published.labels(topic)
         self._state: Published | None = None
         self._follower: tuple[int, NewRecord] | None = None
+        self._again: list[tuple[int, asyncio.Future[int]]] = []
+        self._ended = False
 
     @property
     def published(self) -> Published | None:
@@ -86,12 +97,31 @@ class Relay:
         self._follower = (seq, record)
         self._wake.set()
 
+    async def republish(self, from_seq: int) -> int:
+        """Append the rows from `from_seq` up to the last one again, as they were; return how many. New rows wait
+        and follow in order. Raises NotHeld, or RepublishInterrupted when the relay ends first."""
+        if self._ended:
+            raise RepublishInterrupted("the partition's relay is starting anew; repeat the request")
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._again.append((from_seq, done))
+        self._wake.set()
+        return await done
+
     async def run(self) -> None:
         """Publish for ever. Any error ends it: the next run finds out from the log where to go on. Raises
         PartitionHalted when the outbox has a hole: what is lost must not be skipped silently."""
+        self._ended = False
+        try:
+            await self._run()
+        finally:
+            self._ended = True
+            self._interrupt()
+
+    async def _run(self) -> None:
         self._state = None  # another owner may have published since
         while True:
             self._wake.clear()
+            await self._republish()
             if await self.drain() == 0:
                 await self._append_follower()
                 # not wait_for: on Python 3.11 it loses a cancellation that meets a wake
@@ -123,6 +153,43 @@ class Relay:
             await self._outbox.mark(self._partition, self._state)
             self._count.inc(len(rows))
             total += len(rows)
+
+    async def _republish(self) -> None:
+        while self._again:
+            from_seq, done = self._again[0]
+            outcome = await self._rewound(from_seq)
+            del self._again[0]
+            if done.cancelled():
+                continue
+            if isinstance(outcome, NotHeld):
+                done.set_exception(outcome)
+            else:
+                done.set_result(outcome)
+
+    async def _rewound(self, from_seq: int) -> int | NotHeld:
+        """Go back to `from_seq`, and publish from there as if for the first time."""
+        if self._state is None:
+            self._state = await self._resume()
+        last, where = self._state.seq, f"{self._topic}/{self._partition}"
+        if from_seq > last:
+            return 0
+        rows = await self._outbox.pending(self._partition, from_seq - 1, 1)
+        if not rows or rows[0].seq > last:
+            return NotHeld(f"nothing of what was published to {where} (up to {last}) is held any more")
+        if rows[0].seq != from_seq:
+            return NotHeld(f"of what was published to {where}, only {rows[0].seq} to {last} is held still")
+        self._state = replace(self._state, seq=from_seq - 1)
+        try:
+            return await self.drain()
+        except BaseException:
+            self._state = None  # it stands where it was asked back to
+            raise
+
+    def _interrupt(self) -> None:
+        for _, done in self._again:
+            if not done.done():
+                done.set_exception(RepublishInterrupted("the log or the store did not answer; repeat the request"))
+        self._again.clear()
 
     async def _append_follower(self) -> None:
         state, follower = self._state, self._follower

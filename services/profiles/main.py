@@ -18,6 +18,7 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.migrations import async_engine, migrate
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.postgres import connect_pool
+from headrace.runtime.republish import republish_router
 from headrace.runtime.settings import Environment
 from services.profiles.api import build_api
 from services.profiles.reads import Profiles
@@ -71,6 +72,9 @@ async def run(settings: Settings) -> int:
             wake=worker.wake,
             metrics=metrics,
             checks={"database": database, "log": event_log_answers},
+        )
+        app.include_router(
+            republish_router(worker.relay, partitions=common.partitions, admin_token=common.admin_token)
         )
         runner = PartitionRunner(member, worker.work, metrics)
         return await serve(

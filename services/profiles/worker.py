@@ -67,6 +67,10 @@ class Worker:
         finally:
             del self._active[q]
 
+    def relay(self, q: int) -> Relay | None:
+        """The relay of a partition that is ours now."""
+        return self._active[q].relay if q in self._active else None
+
     def wake(self, partitions: Iterable[int]) -> None:
         """Rows were committed for these output partitions: publish those that are ours now."""
         for q in partitions:

@@ -13,6 +13,7 @@ from headrace.contracts.topics import DEAD_LETTERS, PROFILE_EVENTS, SEGMENT_CHAN
 from headrace.log.port import Log
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
+from headrace.runtime.republish import republish_router
 from services.segmenter.api import Services, build_app
 from services.segmenter.controls import Controls
 from services.segmenter.definitions import Definitions
@@ -20,6 +21,7 @@ from services.segmenter.inspection import Inspection
 from services.segmenter.members import Members
 from services.segmenter.outbox import Publications
 from services.segmenter.redis_client import Client
+from services.segmenter.repair_routes import rebuild_router
 from services.segmenter.reporter import Reporter
 from services.segmenter.settings import Settings
 from services.segmenter.store import RedisStore
@@ -93,4 +95,7 @@ def assemble(
         metrics=metrics,
         checks={"database": database, "state": state, "log": event_log},
     )
+    count, token = common.partitions, common.admin_token
+    app.include_router(republish_router(worker.repairs.relay, partitions=count, admin_token=token))
+    app.include_router(rebuild_router(worker.repairs, store, partitions=count, admin_token=token))
     return Segmenter(app, worker, controls, reporter, log, settings, metrics)

@@ -16,6 +16,9 @@ from services.segmenter.change import change_record
 from services.segmenter.commit import Output
 from services.segmenter.redis_client import Client
 
+KEPT = 1_000
+"""Published changes that each partition keeps, for receivers that miss some (`POST /v1/republish`)."""
+
 _MARK = """
     INSERT INTO published (partition, epoch, seq, position, next_offset) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (partition, epoch) DO UPDATE
@@ -54,10 +57,9 @@ class ChangeOutbox:
 
     async def mark(self, partition: int, published: Published) -> None:
         await self._publications.store(partition, published)
-        # what is published and stored as such is needed no more
-        await self._redis.xtrim(
-            keys.outbox(partition, self._epoch), minid=f"{published.seq + 1}-0", approximate=False
-        )
+        # what is published and stored as such is needed only by who missed it
+        oldest = max(0, published.seq + 1 - KEPT)
+        await self._redis.xtrim(keys.outbox(partition, self._epoch), minid=f"{oldest}-0", approximate=False)
 
 
 class Publications:

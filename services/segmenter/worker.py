@@ -23,6 +23,7 @@ from services.segmenter.partition import NewEpoch, Partition
 from services.segmenter.paths import decode_row
 from services.segmenter.rebuild import catch_up, rebuild
 from services.segmenter.redis_client import Client
+from services.segmenter.repair import RebuildAsked, Repairs
 
 log = structlog.get_logger()
 
@@ -71,12 +72,17 @@ class PartitionWorker:
         self._topics = topics
         self._clock = clock
         self._member: Member | None = None
+        self.repairs = Repairs()
 
     def follow(self, member: Member) -> None:
         """Report positions through this member of the group (for lag tools and trimming)."""
         self._member = member
 
     async def work(self, q: int) -> None:
+        with self.repairs.working(q):
+            await self._work(q)
+
+    async def _work(self, q: int) -> None:
         epoch = 0
         while True:
             try:
@@ -85,22 +91,26 @@ class PartitionWorker:
                 outbox = ChangeOutbox(self._redis, self._publications, epoch)
                 topic = self._topics.segment_changes
                 relay = Relay(self._log, outbox, topic=topic, partition=q, metrics=self._metrics)
-                await run_together(relay.run(), self._follow(q, partition, relay))
+                with self.repairs.publishing(q, relay):
+                    await run_together(relay.run(), self._follow(q, partition, relay), self.repairs.interrupt(q))
             except NewEpoch as news:
                 log.warning("new_epoch", partition=q, epoch=news.epoch)
                 epoch = news.epoch
             except Fenced:
                 log.info("fenced", partition=q)
+            except RebuildAsked:
+                log.info("rebuild_asked", partition=q)
 
     async def _opened(self, q: int, epoch: int) -> Partition:
-        """The partition as stored; rebuilt when nothing is stored, or only an epoch that is over."""
+        """The partition as stored; rebuilt when nothing is stored, only an epoch that is over, or on request."""
         partition = await Partition.opened(q, self._store, self._timeline, self._observer)
-        if partition is None or partition.mark.epoch < epoch:
+        if partition is None or partition.mark.epoch < epoch or self.repairs.wanted(q):
             self._metrics.rebuilds.inc()
             log.info("rebuilding", partition=q, epoch=epoch)
             partition = await rebuild(
                 q, self._store, self._timeline, self._observer, self._publications, epoch=epoch
             )
+            self.repairs.rebuilt(q)
             log.info("rebuilt", partition=q, seq=partition.mark.seq)
         partition.report()
         return partition
@@ -123,7 +133,7 @@ class PartitionWorker:
             if clock() - flushed >= FLUSH_SECONDS:
                 flushed = clock()
                 await partition.flush()
-                await self._measure(q, partition)
+                await self._measure(q, partition, relay)
 
     async def _read(self, q: int, partition: Partition) -> Sequence[Record]:
         """The next records; at once when there is a backfill to go on with."""
@@ -172,7 +182,7 @@ class PartitionWorker:
         await self._log.append(self._topics.dead_letters, record.partition, [new])
         self._metrics.dead_letters.labels(letter.reason).inc()
 
-    async def _measure(self, q: int, partition: Partition) -> None:
+    async def _measure(self, q: int, partition: Partition, relay: Relay) -> None:
         """Gauges, once a second: what is waiting in front of the partition, in it, and behind it."""
         topic, offset = self._topics.profile_events, partition.mark.offset
         bounds = await self._log.bounds(topic, q)
@@ -183,8 +193,9 @@ class PartitionWorker:
         self._metrics.lag.labels(topic, q).set(max(0, bounds.end - offset))
         self._metrics.oldest_age.labels(topic, q).set(age)
         self._metrics.timers.labels(q).set(await self._redis.zcard(keys.deadlines(q)))
-        unsent = await self._redis.xlen(keys.outbox(q, partition.mark.epoch))
-        self._metrics.outbox.labels(self._topics.segment_changes, q).set(unsent)
+        if relay.published is not None:
+            unsent = max(0, partition.mark.out_seq - relay.published.seq)
+            self._metrics.outbox.labels(self._topics.segment_changes, q).set(unsent)
         if self._member is not None:
             await self._member.commit(topic, q, offset)
 

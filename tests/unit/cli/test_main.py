@@ -19,8 +19,22 @@ def headrace(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
 def test_help_names_every_command() -> None:
     done = headrace("--help")
     assert done.returncode == 0
-    for name in ("up", "serve", "apply", "get", "delete", "lint", "import", "demo", "migrate", "topics"):
+    for name in (
+        "up",
+        "serve",
+        "apply",
+        "get",
+        "delete",
+        "lint",
+        "import",
+        "demo",
+        "migrate",
+        "topics",
+        "republish",
+    ):
         assert f" {name} " in done.stdout
+    assert " rebuild " in done.stdout
+    assert " dead-letters " in done.stdout
 
 
 @pytest.mark.parametrize(

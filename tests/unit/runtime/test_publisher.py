@@ -11,7 +11,7 @@ from headrace.log.port import Log, LogFull, LogUnavailable, NewRecord
 from headrace.log.redis_streams import RedisStreamsLog
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
-from headrace.runtime.publisher import Published, Relay, last_published
+from headrace.runtime.publisher import NotHeld, Published, Relay, RepublishInterrupted, last_published
 from tests.unit.runtime.fakes import MemoryOutbox, output
 
 TOPIC = "outputs"
@@ -65,6 +65,13 @@ def relay(log: Log | FlakyLog, outbox: MemoryOutbox, *, batch: int = 500, poll: 
 async def published(log: Log) -> list[int]:
     end = (await log.bounds(TOPIC, 0)).end
     return [int(record.value or b"0") for record in await log.read(TOPIC, 0, 0, max_records=end or 1)]
+
+
+async def until(one: Relay, seq: int) -> None:
+    """Wait until everything up to `seq` is published."""
+    async with asyncio.timeout(SOON):
+        while one.published is None or one.published.seq < seq:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -223,3 +230,60 @@ async def test_a_follower_comes_right_behind_its_row(log: Log, outbox: MemoryOut
         sender.follow(4, NewRecord(b"tick", b"400"))
         await log.read(TOPIC, 0, 5, wait_ms=60_000)
     assert await published(log) == [1, 2, 200, 3, 4, 400], "a tick that a row has overtaken is dropped"
+
+
+async def test_what_was_published_is_published_again_as_it_was(log: Log, outbox: MemoryOutbox) -> None:
+    outbox.add(5)
+    one = relay(log, outbox, batch=2)
+    async with running(asyncio.create_task(one.run())):
+        assert await asyncio.wait_for(one.republish(3), SOON) == 3
+        outbox.add(1)
+        one.wake()
+        await until(one, 6)
+    assert await published(log) == [1, 2, 3, 4, 5, 3, 4, 5, 6]
+    before, _, _, after = await log.read(TOPIC, 0, 2, max_records=4)
+    assert (before.key, before.value, before.headers) == (after.key, after.value, after.headers)
+    assert outbox.stored.seq == 6
+
+
+async def test_nothing_is_published_again_that_was_not_published(log: Log, outbox: MemoryOutbox) -> None:
+    outbox.add(2)
+    one = relay(log, outbox)
+    async with running(asyncio.create_task(one.run())):
+        assert await asyncio.wait_for(one.republish(3), SOON) == 0
+    assert await published(log) == [1, 2]
+
+
+async def test_what_the_outbox_holds_no_more_is_said(log: Log, outbox: MemoryOutbox) -> None:
+    outbox.add(4)
+    one = relay(log, outbox)
+    async with running(asyncio.create_task(one.run())):
+        await until(one, 4)
+        del outbox.rows[:2]
+        with pytest.raises(NotHeld, match="only 3 to 4"):
+            await asyncio.wait_for(one.republish(2), SOON)
+        del outbox.rows[:]
+        with pytest.raises(NotHeld, match="nothing of what was published"):
+            await asyncio.wait_for(one.republish(2), SOON)
+    assert await published(log) == [1, 2, 3, 4]
+
+
+async def test_a_republish_that_fails_is_said_and_the_next_run_goes_on_at_the_end(
+    log: Log, outbox: MemoryOutbox
+) -> None:
+    outbox.add(3)
+    flaky = FlakyLog(log)
+    one = relay(flaky, outbox)
+    task = asyncio.create_task(one.run())
+    async with running(task):
+        await until(one, 3)
+        flaky.before = [LogUnavailable("gone")]
+        with pytest.raises(RepublishInterrupted):
+            await asyncio.wait_for(one.republish(1), SOON)
+        with pytest.raises(LogUnavailable):
+            await asyncio.wait_for(task, SOON)
+        with pytest.raises(RepublishInterrupted):
+            await asyncio.wait_for(one.republish(1), SOON)
+    outbox.add(1)
+    assert await relay(log, outbox).drain() == 1
+    assert await published(log) == [1, 2, 3, 4]
