@@ -5,8 +5,10 @@ object. Definitions are JSON in spirit: here only `true`, `false`, `null` and nu
 """
 
 import re
+from contextlib import suppress
 from typing import Any
 
+import msgspec
 import yaml
 
 from headrace.contracts.errors import InvalidDefinition, Problem
@@ -39,6 +41,10 @@ for _tag, (_pattern, _first) in _CORE_TAGS.items():
 
 def load_documents(text: str) -> list[Any]:
     """Every document of a YAML (or JSON) text, empty ones left out. Raises InvalidDefinition with the line."""
+    if text.lstrip()[:1] in ("{", "["):
+        # JSON first: YAML reads an escaped emoji (two surrogates) as two characters that are none, and slowly
+        with suppress(msgspec.MsgspecError, UnicodeError):
+            return [_read_json(text)]
     try:
         return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -46,6 +52,13 @@ def load_documents(text: str) -> list[Any]:
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         reason = getattr(error, "problem", None) or "the text cannot be read as YAML or JSON"
         raise InvalidDefinition([Problem(where, reason, "check indentation, quotes and brackets")]) from error
+
+
+def _read_json(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except RecursionError as error:
+        raise InvalidDefinition([Problem("", "is nested too deeply", "flatten all and any")]) from error
 
 
 def load_document(text: str) -> Any:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -73,13 +74,19 @@ def _number(value: object) -> Decimal:
     return number
 
 
+def _storable(text: str) -> str:
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("must not hold U+0000 or half of a surrogate pair")
+    return text
+
+
 def _scalar(value: object) -> bool | str | Decimal:
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
             raise ValueError(f"must have at most {MAX_TEXT} characters")
-        return value
+        return _storable(value)
     return _number(value)
 
 
@@ -289,7 +296,7 @@ class SegmentDefinition(_Model):
 
     kind: Literal["segment"] = "segment"
     id: SegmentId
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
     when: Condition
 
     def canonical(self) -> dict[str, Any]:

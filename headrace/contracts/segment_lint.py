@@ -6,6 +6,7 @@ DESIGN §6 describes and this version does not evaluate yet is refused here, nev
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from headrace.contracts.errors import Problem
@@ -13,6 +14,8 @@ from headrace.contracts.errors import Problem
 MAX_DEPTH = 16
 MAX_CONDITIONS = 200
 MAX_LIST = 1_000
+MAX_NAME = 100  # no key is longer; what is compared or told of a wrong one
+MAX_PROBLEMS = 100  # told at once: finding what was meant takes longer than seeing that it is wrong
 
 OPERATORS = frozenset(
     {"eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "between"}
@@ -37,15 +40,15 @@ def lint(document: object) -> list[Problem]:
     """Everything wrong with the shape of `document`; empty when its types may be looked at."""
     if not isinstance(document, Mapping):
         return [Problem("", "must be an object", "a definition has kind, id, name and when")]
-    if document.get("kind") in _LATER_KINDS:
+    if str(document.get("kind")) in _LATER_KINDS:
         return [Problem("kind", f"kind {document['kind']} is not supported yet", "write kind: segment")]
-    found = list(_keys("", document, _DEFINITION))
+    found = list(islice(_keys("", document, _DEFINITION), MAX_PROBLEMS))
     found += [Problem(key, "is missing", "add it") for key in sorted(_DEFINITION - set(document) - {"kind"})]
     if "when" in document:
         walk = _Walk()
         walk.condition("when", document["when"], 1)
         found += walk.problems
-    return found
+    return found[:MAX_PROBLEMS]
 
 
 class _Walk:
@@ -57,6 +60,8 @@ class _Walk:
 
     def condition(self, path: str, node: object, depth: int) -> None:
         self._conditions += 1
+        if len(self.problems) >= MAX_PROBLEMS:
+            return
         if self._conditions > MAX_CONDITIONS:
             if self._conditions == MAX_CONDITIONS + 1:
                 self._add(path, f"has more than {MAX_CONDITIONS} conditions", "split it into several segments")
@@ -68,7 +73,7 @@ class _Walk:
             self._add(path, "must be an object with exactly one condition", "join several with all: or any:")
             return
         ((kind, body),) = node.items()
-        self._body(f"{path}.{kind}", kind, body, depth)
+        self._body(f"{path}.{str(kind)[:MAX_NAME]}", kind, body, depth)
 
     def _body(self, path: str, kind: object, body: object, depth: int) -> None:
         if kind in _GROUPS:
@@ -97,7 +102,7 @@ class _Walk:
         if not isinstance(body, Mapping):
             self._add(path, "must be an object", "write event: {name: Order Completed}")
             return
-        wrong = list(_keys(path, body, _EVENT, _LATER_EVENT))
+        wrong = list(islice(_keys(path, body, _EVENT, _LATER_EVENT), MAX_PROBLEMS))
         self.problems += wrong
         if "name" not in body and not wrong:
             self._add(f"{path}.name", "is missing", "add the event's name")
@@ -116,6 +121,8 @@ class _Walk:
             self._add(path, f"must be a list of at most {MAX_CONDITIONS} tests", "write - {path: …, eq: …}")
             return
         for index, test in enumerate(body):
+            if len(self.problems) >= MAX_PROBLEMS:
+                return
             self._test(f"{path}.{index}", test, "path", OPERATORS, frozenset({"matches", "local"}))
 
     def _test(
@@ -131,7 +138,7 @@ class _Walk:
             self._add(path, "must be an object with one operator", "write for instance {gte: 2}")
             return
         known = operators | ({subject} if subject else set())
-        wrong = list(_keys(path, body, known, later))
+        wrong = list(islice(_keys(path, body, known, later), MAX_PROBLEMS))
         self.problems += wrong
         if subject and subject not in body and not wrong:
             self._add(f"{path}.{subject}", "is missing", "add it")
@@ -147,7 +154,7 @@ def _keys(
     path: str, body: Mapping[Any, object], known: frozenset[str] | set[str], later: frozenset[str] = frozenset()
 ) -> Iterable[Problem]:
     for key in body:
-        where = f"{path}.{key}" if path else str(key)
+        where = f"{path}.{str(key)[:MAX_NAME]}" if path else str(key)[:MAX_NAME]
         if key in later:
             yield Problem(where, f"{key} is not supported yet", "leave it out")
         elif key not in known:
@@ -155,7 +162,7 @@ def _keys(
 
 
 def _nearest(key: object, known: Iterable[str]) -> str:
-    text = str(key).lower()
+    text = str(key)[:MAX_NAME].lower()
     if text in _SYMBOLS:
         return f"did you mean {_SYMBOLS[text]}?"
     near = get_close_matches(text, sorted(known), 1, 0.5)

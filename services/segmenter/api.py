@@ -1,5 +1,6 @@
 """HTTP of the segmenter (DESIGN §5): definitions and their life, members, explanations."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -209,7 +210,8 @@ async def _document(request: Request) -> Any:
     if len(body) > MAX_BODY:
         raise ApiError(413, "too_large", f"A definition has at most {MAX_BODY} bytes.")
     try:
-        return load_document(body.decode())
+        # in a thread: a long text takes seconds, and this process has memberships to keep
+        return await asyncio.to_thread(load_document, body.decode())
     except UnicodeDecodeError as error:
         raise InvalidDefinition([Problem("", "is not UTF-8 text", "send YAML or JSON in UTF-8")]) from error
 

@@ -26,11 +26,13 @@ def _parsed(definition: str) -> SegmentDefinition:
 
 
 class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A segment: the version that publishes, and the one being prepared beside it."""
+    """A segment: the version that publishes, and the one being prepared beside it. `held`: whoever paused the
+    segment did so after the pending version was defined, which therefore stays paused when it is activated."""
 
     live: Version | None = None
     pending: Version | None = None
     paused: bool = False
+    held: bool = False
 
     @property
     def versions(self) -> tuple[Version, ...]:
@@ -78,11 +80,9 @@ class Catalog(msgspec.Struct, frozen=True):
         if row.control == "delete":
             version = slot.live or slot.versions[0]
             return self._with(payload.segment_id, None), Sweep(payload.segment_id, version, gone=True)
-        if slot.live is None or row.control not in {"pause", "resume"}:
-            return self, None
-        paused = row.control == "pause"
-        sweep = Sweep(payload.segment_id, slot.live) if slot.paused and not paused else None
-        return self._with(payload.segment_id, msgspec.structs.replace(slot, paused=paused)), sweep
+        if row.control in {"pause", "resume"}:
+            return self._hold(payload, slot, row.control == "pause")
+        return self, None
 
     def pending(self) -> list[tuple[str, Version]]:
         """What is being prepared, in the order of segment ids."""
@@ -111,12 +111,22 @@ class Catalog(msgspec.Struct, frozen=True):
         except InvalidDefinition:
             return self
         slot = Slot() if slot is None else slot
-        return self._with(payload.segment_id, msgspec.structs.replace(slot, pending=version))
+        return self._with(payload.segment_id, msgspec.structs.replace(slot, pending=version, held=False))
 
     def _activate(self, payload: _Payload, slot: Slot) -> tuple["Catalog", Sweep | None]:
         if slot.pending is None or slot.pending.number != payload.version:
             return self, None
-        return self._with(payload.segment_id, Slot(live=slot.pending)), Sweep(payload.segment_id, slot.pending)
+        sweep = None if slot.held else Sweep(payload.segment_id, slot.pending)
+        return self._with(payload.segment_id, Slot(live=slot.pending, paused=slot.held)), sweep
+
+    def _hold(self, payload: _Payload, slot: Slot, paused: bool) -> tuple["Catalog", Sweep | None]:
+        changed = msgspec.structs.replace(
+            slot, paused=paused and slot.live is not None, held=paused and slot.pending is not None
+        )
+        sweep = None
+        if slot.live is not None and slot.paused and not paused:
+            sweep = Sweep(payload.segment_id, slot.live)
+        return self._with(payload.segment_id, changed), sweep
 
     def _with(self, segment_id: str, slot: Slot | None) -> "Catalog":
         slots = {key: value for key, value in self.slots.items() if key != segment_id}

@@ -42,7 +42,7 @@ class Controls:
             self._wake.clear()
             try:
                 await self.flush()
-            except (HeadraceError, OSError, asyncpg.PostgresError) as error:
+            except (HeadraceError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("control_waiting", error=type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue

@@ -17,7 +17,8 @@ class Membership(msgspec.Struct, array_like=True, frozen=True):
 
 class Customer(msgspec.Struct, array_like=True):
     """`traits` holds JSON text per trait that some definition reads, plus e-mail and phone. `due` is the one
-    armed deadline (0 = none). `external_ids` is type → value, the last known."""
+    armed deadline (0 = none). `external_ids` is type → value, the last known. `left` are the segments in which
+    an entry of this customer has ended."""
 
     user_id: str | None = None
     anonymous_id: str | None = None
@@ -26,6 +27,7 @@ class Customer(msgspec.Struct, array_like=True):
     atoms: dict[str, AtomState] = {}
     members: dict[str, Membership] = {}
     due: int = 0
+    left: list[str] = []
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -112,6 +112,8 @@ class Definitions:
 
     async def change(self, segment_id: str, control: Literal["pause", "resume", "delete"]) -> int:
         """Pause, resume or delete; return the version. Raises ApiError 404. Repeating it changes nothing."""
+        if "\0" in segment_id:
+            raise unknown_segment(segment_id)
         state = {"pause": "paused", "resume": "active", "delete": "deleted"}[control]
         async with self._pool.acquire() as connection, connection.transaction():
             known = await connection.fetchrow(
@@ -128,12 +130,16 @@ class Definitions:
 
     async def get(self, segment_id: str) -> StoredSegment:
         """Raises ApiError 404."""
+        if "\0" in segment_id:  # Postgres has no such text
+            raise unknown_segment(segment_id)
         row = await self._pool.fetchrow(f"{_SELECT} AND s.id = $1", segment_id)
         if row is None:
             raise unknown_segment(segment_id)
         return self._stored(row)
 
     async def page(self, after: str, limit: int) -> Sequence[StoredSegment]:
+        if "\0" in after:
+            raise ApiError(400, "invalid_cursor", "Send `next` of the page before, unchanged.")
         rows = await self._pool.fetch(f"{_SELECT} AND s.id > $1 ORDER BY s.id LIMIT $2", after, limit)
         return [self._stored(row) for row in rows]
 

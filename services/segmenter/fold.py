@@ -124,6 +124,8 @@ class Fold:
                     change.enter(segment)
                 else:
                     change.leave(sweep.segment_id, sweep.version.parse().name, sweep.version.number)
+            if sweep.gone and sweep.segment_id in customer.left:
+                customer.left.remove(sweep.segment_id)
             self._rearm_all(profile_id, customer)
 
     def rearm(self, profile_ids: Iterable[str]) -> None:
@@ -200,11 +202,11 @@ class Fold:
         self.changed.discard(row.profile_id)
         self.dropped.add(row.profile_id)
         at = max(self.clock.now, row.time)
+        # not the event's: the winner may end the same entry by the same event, and must be heard as well
+        cause = ids.record_cause(row.profile_id, row.seq)
         if isinstance(row, TombstoneRow):
-            cause = ids.event_cause(row.source, row.message_id)
             change = _Change(self, row.profile_id, customer, at, "merge", cause, row.message_id, row.seq)
         else:
-            cause = ids.record_cause(row.profile_id, row.seq)
             change = _Change(self, row.profile_id, customer, at, "erasure", cause, None, row.seq)
         for segment in self._segments_of(customer.members):
             change.leave(segment.id, segment.name, segment.version)
@@ -294,6 +296,7 @@ class _Change:
 
     def leave(self, segment_id: str, name: str, version: int) -> None:
         entry = self._customer.members.pop(segment_id).entry_id
+        self._leave_behind(segment_id)
         self._record(segment_id, name, version, "exited", entry)
 
     def reconcile(self, segment: Segment, merged: Merged) -> None:
@@ -311,22 +314,31 @@ class _Change:
         elif inside:
             self._enter_combined(segment, merged.entries.get(segment.id))
         else:
-            members.pop(segment.id, None)
+            if members.pop(segment.id, None) is not None:
+                self._leave_behind(segment.id)
             for entry_id in sorted({entry.entry_id for entry in held}):
                 self._record(segment.id, segment.name, segment.version, "exited", entry_id)
 
     def _enter_combined(self, segment: Segment, entry: Transition | None) -> None:
-        """Neither was a member, together they are: an ordinary entry, by the event that decided it."""
-        if entry is None:
-            self._reason = "event"
-            self.enter(segment)
+        """Neither was a member, together they are: an ordinary entry, by the event that decided it. A customer
+        who has left before may have had that very entry: it gets one of this record's own, or consumers, who
+        know the entry's messageId, would drop it."""
+        cause_message_id = self._cause_message_id
+        if entry is not None and segment.id not in self._customer.left:
+            entry_id = entry.entry_id
         else:
-            self._customer.members[segment.id] = Membership(
-                segment.version, self._at, entry.entry_id, entry.cause_message_id
-            )
-            self._reason, self._cause_message_id = entry.reason, entry.cause_message_id
-            self._record(segment.id, segment.name, segment.version, "entered", entry.entry_id)
-        self._reason = "merge"
+            entry_id = ids.entry_id(segment.id, segment.version, ids.record_cause(self._profile_id, self._row_seq))
+        self._reason = "event" if entry is None else entry.reason
+        self._cause_message_id = cause_message_id if entry is None else entry.cause_message_id
+        self._customer.members[segment.id] = Membership(
+            segment.version, self._at, entry_id, self._cause_message_id
+        )
+        self._record(segment.id, segment.name, segment.version, "entered", entry_id)
+        self._reason, self._cause_message_id = "merge", cause_message_id
+
+    def _leave_behind(self, segment_id: str) -> None:
+        if segment_id not in self._customer.left:
+            self._customer.left.append(segment_id)
 
     def _record(self, segment_id: str, name: str, version: int, action: ChangeAction, entry: str) -> None:
         fold, clock = self._fold, self._fold.clock

@@ -26,6 +26,8 @@ class Inspection:
 
     async def root(self, profile_id: str) -> str:
         """The profile that this one has become, if it was merged away."""
+        if "\0" in profile_id:  # Postgres has no such text
+            return profile_id
         root = await self._pool.fetchval("SELECT root FROM profiles.alias_v1 WHERE profile_id = $1", profile_id)
         return root or profile_id
 

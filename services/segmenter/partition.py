@@ -137,6 +137,8 @@ class Partition:
         for record in records:
             row = record.row
             if isinstance(row, Tick):
+                if self.mark.swept is not None and seq == self.mark.seq and row.epoch == epoch:
+                    continue  # of before the record that is half applied: its time has come and gone
                 verdict = judge(epoch, seq, row.epoch, row.seq + 1)
             else:
                 verdict = judge(epoch, seq, row.epoch, row.seq)
@@ -200,9 +202,10 @@ class Partition:
         if self.mark.swept is None:
             await self._fire_until(row.low)
         catalog, sweep = self.catalog.apply(row)
-        if row.control == "activate" and sweep is not None:
-            while self.mark.ready.get(sweep.segment_id) != sweep.version.number:
-                await self.backfill()  # the record waits until what it activates is complete here
+        for segment_id, version in self.catalog.pending():
+            if row.control == "activate" and catalog.slots[segment_id].live == version:
+                while self.mark.ready.get(segment_id) != version.number:
+                    await self.backfill()  # the record waits until what it activates is complete here
         if sweep is not None:
             await self._sweep(row, catalog, sweep)
         mark = msgspec.structs.replace(self.mark, seq=row.seq, offset=record.next_offset, swept=None)
@@ -253,7 +256,7 @@ class Partition:
         fold = Fold(self._plan, {}, Clock(now=self.mark.now))
         for profile_id, present in known.items():
             customer = history.state(self._plan, profile_id, self.mark.seq + 1, self.mark.now)
-            customer.members = present.members
+            customer.members, customer.left = present.members, present.left
             fold.customers[profile_id] = customer
         fold.rearm(known)
         return dict(fold.customers)

@@ -4,7 +4,7 @@ Numbers arrive as int or Decimal, never as float: rows are decoded with `float_h
 """
 
 from collections.abc import Sequence
-from decimal import Context, Decimal
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -15,10 +15,20 @@ Step = tuple[str, bool]  # key, and whether to go into each item of the list fou
 Steps = tuple[Step, ...]
 
 MAX_EXPONENT = 400  # beyond what any JSON reader of a sender can hold; keeps exact sums short
+MAX_DIGITS = 400  # likewise: sums of such numbers stay below the precision and are exact in any order
 EXACT = Context(prec=2_000)
 
-_json = msgspec.json.Decoder(float_hook=Decimal)
-_rows: msgspec.json.Decoder[ProfileEvent] = msgspec.json.Decoder(ProfileEvent, float_hook=Decimal)
+
+def _exact(text: str) -> Decimal | None:
+    """None for an exponent that no Decimal takes (`1e-9999999999999999999` is JSON): a missing value."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+_json = msgspec.json.Decoder(float_hook=_exact)
+_rows: msgspec.json.Decoder[ProfileEvent] = msgspec.json.Decoder(ProfileEvent, float_hook=_exact)
 _MANY = "[]"
 _NOT_TRACK = {"page": "Page Viewed", "screen": "Screen Viewed"}
 
@@ -52,7 +62,8 @@ def number(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     exact = Decimal(value)
-    return exact if abs(exact.adjusted()) <= MAX_EXPONENT else None
+    short = abs(exact.adjusted()) <= MAX_EXPONENT and len(exact.as_tuple().digits) <= MAX_DIGITS
+    return exact if short else None
 
 
 class EventView:
@@ -80,6 +91,9 @@ class EventView:
         return found
 
     def _decode(self, root: str) -> Any:
-        if root == "properties":
-            return decode_json(self._row.properties)
-        return decode_json(self._row.context) if root == "context" else None
+        if root not in ("properties", "context"):
+            return None
+        try:
+            return decode_json(self._row.properties if root == "properties" else self._row.context)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return None  # nobody can look into it: it holds no values, and must not stop the partition

@@ -78,7 +78,7 @@ class Reporter:
                 await self._definitions.report(
                     sorted(reports, key=lambda r: (r.segment_id, r.version, r.partition))
                 )
-            except (OSError, asyncpg.PostgresError) as error:
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("report_waiting", error=type(error).__name__)
                 self._waiting |= reports
                 self._wake.set()

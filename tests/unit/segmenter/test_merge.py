@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from headrace.contracts.profile_event import ControlRow, EventRow, ProfileRow
 from services.segmenter.change import Transition
 from services.segmenter.commit import Incoming, Watermark
@@ -24,13 +26,7 @@ async def merged(when: Any, loser: Sequence[str], winner: Sequence[str]) -> list
         own.insert(1, control(2, "activate", "s", at=1))
     rows[0].append(tombstone(len(rows[0]) + 1, "lose", "win", at=9_000))
     rows[1].append(merge(len(rows[1]) + 1, "win", "lose", loser_partition=0, loser_seq=rows[0][-1].seq, at=9_000))
-    store, timeline = MemoryStore(), MemoryTimeline(rows)
-    for q in range(2):
-        await store.reset(q, Watermark(epoch=1))
-        partition = await Partition.opened(q, store, timeline, Recorder())
-        assert partition is not None
-        await partition.process([Incoming(row, row.seq) for row in rows[q]])
-    return store.transitions
+    return await folded(rows)
 
 
 def _history(profile: str, names: Sequence[str], at: int) -> list[EventRow | ControlRow | Any]:
@@ -69,6 +65,7 @@ async def test_the_combined_history_is_no_member_and_every_entry_ends() -> None:
     found = await merged(ONE, ["A", "A"], ["A"])
     assert of(found, "lose") == [("entered", "event"), ("exited", "merge")]
     assert of(found, "win") == [("entered", "event"), ("exited", "merge"), ("exited", "merge")]
+    assert len({t.message_id for t in found}) == len(found)
     entries = {t.entry_id for t in found if t.action == "entered"}
     assert {t.entry_id for t in found if t.profile_id == "win" and t.action == "exited"} == entries
 
@@ -77,3 +74,40 @@ async def test_a_negation_is_not_evaluated_on_half_a_history() -> None:
     found = await merged(NONE_OF_B, ["B"], ["A"])
     assert of(found, "lose") == []
     assert of(found, "win") == [("entered", "event"), ("exited", "merge")]
+
+
+async def test_a_customer_who_left_and_is_a_member_again_by_a_merge_has_an_entry_of_its_own() -> None:
+    """The combined history never left; what is published did, and the first entry's messageId is used up."""
+    when = {"event": {"name": "A", "count": {"gte": 2}, "within": "5s"}}
+    rows: list[list[ProfileRow]] = [[], []]
+    for own in rows:
+        own += [control(1, "define", "s", at=1, when=when), control(2, "activate", "s", at=1)]
+    rows[0] += [event(3, "lose", at=5_000), tombstone(4, "lose", "win", at=7_000)]
+    rows[1] += [event(3, "win", at=1_000), event(4, "win", at=3_000, message_id="second")]
+    rows[1].append(merge(5, "win", "lose", loser_partition=0, loser_seq=4, at=7_000))
+    found = of(transitions := await folded(rows), "win")
+    assert found == [("entered", "event"), ("exited", "time"), ("entered", "event")]
+    assert len({change.message_id for change in transitions}) == len(transitions)
+
+
+async def test_segments_entered_by_one_merge_keep_each_their_own_cause() -> None:
+    brno = {"trait": {"name": "city", "eq": "Brno"}}
+    rows: list[list[ProfileRow]] = [[], []]
+    for own in rows:
+        own += [control(1, "define", "s", at=1, when=TWO), control(2, "activate", "s", at=1)]
+        own += [control(3, "define", "t", at=1, when=brno), control(4, "activate", "t", at=1)]
+    rows[0] += [event(5, "lose", at=1_000, message_id="first"), tombstone(6, "lose", "win", at=9_000)]
+    joined = merge(6, "win", "lose", loser_partition=0, loser_seq=6, at=9_000)
+    rows[1] += [event(5, "win", at=2_000, message_id="second"), replace(joined, traits={"city": "Brno"})]
+    causes = {change.segment_id: change.cause_message_id for change in await folded(rows)}
+    assert causes == {"s": "second", "t": "link"}
+
+
+async def folded(rows: Sequence[Sequence[ProfileRow]]) -> list[Transition]:
+    store, timeline = MemoryStore(), MemoryTimeline(rows)
+    for q, own in enumerate(rows):
+        await store.reset(q, Watermark(epoch=1))
+        partition = await Partition.opened(q, store, timeline, Recorder())
+        assert partition is not None
+        await partition.process([Incoming(row, row.seq) for row in own])
+    return store.transitions

@@ -123,3 +123,69 @@ async def test_after_a_restore_the_new_epoch_s_rows_are_news_though_their_number
     assert partition.mark.epoch == 2
     assert list(store.published[0]) == [1]
     assert b'"profile":{"id":"new"}' in store.published[0][1]
+
+
+async def test_a_segment_paused_before_its_activation_is_activated_paused() -> None:
+    store, observer = MemoryStore(), Recorder()
+    rows: list[ProfileRow] = [
+        event(1, "p", at=1_000),
+        control(2, "define", "s", at=1_000, when=ONE),
+        control(3, "pause", "s", at=1_000),
+        control(4, "activate", "s", at=1_000),
+        event(5, "other", at=2_000),
+    ]
+    partition = await opened(store, rows, observer)
+    await partition.process(incoming(*rows))
+    assert (store.transitions, observer.live[0]) == ([], {"s": 1})
+    await partition.process([Incoming(control(6, "resume", "s", at=3_000), 6)])
+    assert [change.profile_id for change in store.transitions] == ["other", "p"]
+
+
+async def test_an_edit_made_after_a_pause_is_activated_live() -> None:
+    store = MemoryStore()
+    rows: list[ProfileRow] = [
+        *LIVE,
+        control(3, "pause", "s", at=1_000),
+        control(4, "define", "s", 2, at=1_000, when=ONE),
+        control(5, "activate", "s", 2, at=1_000),
+        event(6, "p", at=2_000),
+    ]
+    partition = await opened(store, rows, Recorder())
+    await partition.process(incoming(*rows))
+    assert [change.version for change in store.transitions] == [2]
+
+
+async def test_a_tick_of_before_a_half_applied_record_does_not_move_time_under_it() -> None:
+    """A rebuild dies in the middle of a sweep; the log, read again from its begin, still has older ticks."""
+    store = MemoryStore()
+    rows: list[ProfileRow] = [*(event(1 + n, f"p{n}", at=1_000) for n in range(6))]
+    rows += [control(7, "define", "s", at=1_000, when=RECENT), control(8, "activate", "s", at=12_000)]
+    partition = await opened(store, rows, Recorder(), chunk=2)
+    await partition.process(incoming(*rows[:7]))
+    while await partition.backfill():
+        pass
+    activate = msgspec.structs.replace(rows[7], low=1_000, time=1_000)
+    await partition.process([Incoming(activate, 8)])
+    whole = list(store.transitions)
+    half = next(i for i, state in enumerate(store.states[0]) if state[0].swept == "p1")
+    store.roll_back(0, len(store.states[0]) - half - 1)
+    partition = await opened(store, rows, Recorder(), chunk=2)
+    await partition.process([Incoming(Tick(seq=7, epoch=1, low=11_000), 7), Incoming(activate, 8)])
+    assert len(store.states[0]) > half
+    assert store.transitions[len(whole) :] == whole[2:]
+
+
+async def test_a_number_that_no_decimal_takes_is_a_missing_value_and_stops_nothing() -> None:
+    """Small enough for a float reader to make it 0, and so for ingest to let it through."""
+    when = {"event": {"name": "A", "sum": {"of": "properties.total", "gte": 0}}}
+    live = [control(1, "define", "s", at=1, when=when), control(2, "activate", "s", at=1)]
+    tiny = msgspec.structs.replace(
+        event(3, "p", at=1_000), properties=msgspec.Raw(b'{"total":1e-9999999999999999999}')
+    )
+    deep = msgspec.structs.replace(
+        event(4, "p", at=1_000), properties=msgspec.Raw(b'{"total":' + b"[" * 9_000 + b"]" * 9_000 + b"}")
+    )
+    store = MemoryStore()
+    partition = await opened(store, [], Recorder())
+    await partition.process(incoming(*live, tiny, deep))
+    assert partition.mark.seq == 4

@@ -106,6 +106,7 @@ class World:
     _pending: dict[str, int] = field(default_factory=dict)
     _definitions: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     _paused: set[str] = field(default_factory=set)
+    _held: set[str] = field(default_factory=set)
     _events: int = 0
 
     @property
@@ -228,17 +229,23 @@ class World:
 
     def _follow(self, control: str, key: str) -> None:
         """What the record means, in a few lines."""
-        if control == "activate" and key in self._pending:
+        if control == "define":
+            self._held.discard(key)
+        elif control == "activate" and key in self._pending:
             self.live[key] = self._definitions[key, self._pending.pop(key)]
-            self._paused.discard(key)
-        elif control == "pause" and key in self.live:
-            self._paused.add(key)
+            (self._paused.add if key in self._held else self._paused.discard)(key)
+            self._held.discard(key)
+        elif control == "pause":
+            self._paused |= {key} & self.live.keys()
+            self._held |= {key} & self._pending.keys()
         elif control == "resume":
             self._paused.discard(key)
+            self._held.discard(key)
         elif control == "delete":
             self.live.pop(key, None)
             self._pending.pop(key, None)
             self._paused.discard(key)
+            self._held.discard(key)
 
     def evaluated(self) -> dict[str, dict[str, Any]]:
         return {key: definition for key, definition in self.live.items() if key not in self._paused}
