@@ -38,7 +38,8 @@ _HEADER = ("seq", "epoch", "time", "low")
 
 @dataclass
 class Rig:
-    """`time` is the profile service's: rows and ticks carry it."""
+    """`time` is the profile service's: rows and ticks carry it. `profiles` leads to a real profile service, in
+    place of the test as the one that writes the timeline."""
 
     settings: Settings
     log: Log
@@ -46,6 +47,7 @@ class Rig:
     redis: Client
     time: int = T0
     epoch: int = 1
+    profiles: httpx.AsyncBaseTransport | None = None
     _controls: dict[str, None] = field(default_factory=dict)
 
     async def event(
@@ -148,7 +150,8 @@ class Rig:
             self.settings.common.log_url, rollback_horizon_ms=0, housekeeping_seconds=None
         )
         reader, writer = connect(self.settings.redis_url), connect(self.settings.redis_url, retries=0)
-        profiles = httpx.AsyncClient(transport=httpx.MockTransport(self._profiles), base_url="http://profiles")
+        transport = self.profiles or httpx.MockTransport(self._profiles)
+        profiles = httpx.AsyncClient(transport=transport, base_url="http://profiles", headers=ADMIN)
         service = assemble(self.settings, log, pool, reader, writer, profiles, clock=lambda: self.time)
         api = httpx.AsyncClient(
             transport=httpx.ASGITransport(service.app), base_url="http://segmenter", headers=ADMIN
