@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+JOBS ?= 2
 
 VENV_PYTHON := .venv/bin/python
 PIP := PIP_USER=0 $(VENV_PYTHON) -m pip --disable-pip-version-check --quiet
@@ -20,6 +21,7 @@ help: ## List the targets (this)
 		printf '  make %-10s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo '  PYTHON  the interpreter .venv is made from, 3.11 or newer (now: $(PYTHON))'
+	@echo '  JOBS    test files that run at the same time (now: $(JOBS))'
 	@echo '  ARGS    passed on: make test ARGS="tests/unit -k merge", make demo ARGS="--help"'
 
 .PHONY: run
@@ -32,7 +34,7 @@ demo: .venv/.installed-run ## Replay real orders on a temporary platform; ends b
 
 .PHONY: test
 test: .venv/.installed-dev ## Every test that needs only Python packages
-	$(VENV_PYTHON) -m pytest $(ARGS)
+	$(VENV_PYTHON) -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: check
 check: .venv/.installed-dev ## Lint, format, types, import rule, generated files, locks
