@@ -5,6 +5,7 @@ import email
 import email.policy
 import json
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,17 @@ async def test_after_an_error_the_line_stands_once(tmp_path: Path) -> None:
     path.mkdir()
     assert isinstance(await provider.send(outgoing(bench)), NotSent)
     path.rmdir()
+    assert isinstance(await provider.send(outgoing(bench)), Accepted)
+    assert len(path.read_bytes().splitlines()) == 1
+
+
+async def test_a_message_that_cannot_be_written_is_never_taken_for_written(tmp_path: Path) -> None:
+    path = tmp_path / "sms.jsonl"
+    provider, bench = SmsFile(path), FileBench(tmp_path, sms=True)
+    unfit = replace(outgoing(bench), text="\ud800")
+    for _ in range(2):
+        with pytest.raises(UnicodeEncodeError):
+            await provider.send(unfit)
     assert isinstance(await provider.send(outgoing(bench)), Accepted)
     assert len(path.read_bytes().splitlines()) == 1
 

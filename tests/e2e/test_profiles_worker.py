@@ -184,3 +184,34 @@ async def test_what_cannot_be_applied_goes_to_the_dead_letters_and_the_rest_goes
         ("undecodable", 2, garbage.value),
         ("unprocessable", 4, poison.value),
     }
+
+
+async def test_what_no_log_would_take_stops_no_partition(rig: Rig) -> None:
+    """As a row it would block its partition's output for ever, as a dead letter its input."""
+    traits = {f"t{n}": "x" * 20_000 for n in range(16)}
+    visits = [
+        event("identify", anonymous="a1", at=T0 + n, traits={k + str(n): v for k, v in traits.items()})
+        for n in range(5)
+    ]
+    large = record(event(user="large", properties={"text": "x" * 1_000_000}))
+    garbage = NewRecord(b"u8", b"{" * 1_000_000)
+    async with rig.worker():
+        for one in (*map(record, visits), large, garbage):
+            await rig.log.append(rig.topic(topics.EVENTS), 0, [one])
+        await rig.send(event(user="u1"), event(user="u1", anonymous="a1"), q=0)
+        await rig.processed()
+    assert await rig.people() == {frozenset({("user_id", "u1"), ("anonymous_id", "a1")})}
+    letters = [
+        msgspec.json.decode(one.value or b"", type=DeadLetter) for one in await rig.records(0, topics.DEAD_LETTERS)
+    ]
+    assert [(one.reason, one.complete) for one in letters] == [("undecodable", False), ("unprocessable", False)]
+
+
+async def test_a_dead_letter_is_part_of_its_origins_trace(rig: Rig) -> None:
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with rig.worker():
+        garbage = NewRecord(b"u8", b"{garbage", (("traceparent", trace),))
+        await rig.log.append(rig.topic(topics.EVENTS), 0, [garbage])
+        await rig.processed()
+    [letter] = await rig.records(0, topics.DEAD_LETTERS)
+    assert header(letter.headers, "traceparent") == trace

@@ -169,6 +169,40 @@ async def test_the_file_outbox_holds_one_line_whenever_the_process_dies(rig: Rig
     assert msgspec.json.decode(line)["id"] == claimed.claims[0].outgoing.id
 
 
+@pytest.mark.parametrize("failed_again", [False, True])
+async def test_what_may_have_been_sent_is_never_called_skipped(rig: Rig, failed_again: bool) -> None:
+    """The process dies after the send; before anybody tries again, consent is withdrawn."""
+    rig.provider = ScriptedProvider(idempotent=True)
+    await pending(rig)
+    dead = await rig.assemble()
+    claimed = await dead.claims.claim(10, rig.clock())
+    await rig.provider.send(claimed.claims[0].outgoing)
+    rig.clock.now += GONE_MS
+    other = await rig.assemble()
+    await other.claims.recover(rig.clock())
+    if failed_again:
+        again = await other.claims.claim(10, rig.clock())
+        await other.claims.settle([Settlement(again.claims[0], NotSent("os_error_28", 0))], rig.clock())
+    await rig.customer("p1", consent="withdrawn")
+    async with rig.running():
+        await eventually(lambda: told(rig, 1))
+    assert by_outcome(await rig.published()) == [("unknown", "no_consent")]
+    assert len(scripted(rig).sent) == 1
+
+
+async def test_an_erasure_does_not_call_skipped_what_may_have_been_sent(rig: Rig) -> None:
+    rig.provider = ScriptedProvider(idempotent=True)
+    await pending(rig)
+    messenger = await rig.assemble()
+    await messenger.claims.claim(10, rig.clock())
+    rig.clock.now += GONE_MS
+    await messenger.claims.recover(rig.clock())
+    async with rig.running("follow"):
+        await rig.publish_row(ErasureRow(seq=1, epoch=1, time=START, low=START, profile_id="p1"))
+        await eventually(lambda: at_seq(rig, PROFILE_EVENTS.name, partition_of("p1", PARTITIONS), 1))
+    assert await rig.statuses() == ["unknown"]
+
+
 async def test_a_zombie_does_not_settle_what_another_attempt_answers_for(rig: Rig) -> None:
     rig.provider = ScriptedProvider(idempotent=True)
     await pending(rig)
@@ -356,6 +390,34 @@ async def test_a_merge_moves_and_an_erasure_forgets(rig: Rig) -> None:
     assert "jana" not in str([dict(m) for m in messages]).lower()
 
 
+@pytest.mark.parametrize(
+    ("second", "fates"),
+    [
+        ("winner", {"e1": ("pending", None), "e2": ("skipped", "merged")}),
+        ("p1", {"e1": ("pending", None), "e2": ("pending", None)}),
+    ],
+    ids=["of both", "of one of them, twice"],
+)
+async def test_two_who_are_one_get_what_waits_for_both_once(
+    rig: Rig, second: str, fates: dict[str, tuple[str, str | None]]
+) -> None:
+    for name in ("winner", "p1"):
+        await rig.customer(name)
+    q = partition_of("winner", PARTITIONS)
+    async with rig.running("follow"):
+        await rig.enter("p1", "e1", at=START - 2)
+        await rig.enter(second, "e2", at=START - 1)
+        await eventually(lambda: has_messages(rig, 2))
+        await rig.publish_row(merge("winner", "p1"))
+        await eventually(lambda: at_seq(rig, PROFILE_EVENTS.name, q, 1))
+        skipped = [reason for status, reason in fates.values() if status == "skipped"]
+        await eventually(lambda: told(rig, len(skipped)))
+    messages = await rig.messages()
+    assert {m["entry_id"]: (m["status"], m["reason"]) for m in messages} == fates
+    assert {m["profile_id"] for m in messages} == {"winner"}
+    assert by_outcome(await rig.published()) == [("skipped", reason) for reason in skipped]
+
+
 async def test_a_record_that_cannot_be_read_goes_aside_and_the_partition_goes_on(rig: Rig) -> None:
     await rig.customer("p1")
     q = partition_of("p1", PARTITIONS)
@@ -364,9 +426,10 @@ async def test_a_record_that_cannot_be_read_goes_aside_and_the_partition_goes_on
         await rig.publish(SEGMENT_CHANGES.name, q, b'{"type":"track"}')
         await rig.publish(SEGMENT_CHANGES.name, q, entered("p1", "e0", at=START).replace(b'Z"', b'?"'))
         await rig.publish(SEGMENT_CHANGES.name, q, entered("p1", "\0", at=START))
+        await rig.publish(SEGMENT_CHANGES.name, q, entered("p1", "e" * 3000, at=START))
         await rig.enter("p1", "e1")
         await eventually(lambda: settled(rig))
-    assert await rig.dead_letters(q) == 4
+    assert await rig.dead_letters(q) == 5
     assert await rig.statuses() == ["accepted"]
 
 

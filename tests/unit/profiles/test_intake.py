@@ -72,6 +72,13 @@ def test_identifiers_come_from_every_place_the_spec_names() -> None:
     ]
 
 
+@pytest.mark.parametrize(("user", "owner"), [("u1", "u1"), (None, "a0"), ("null", "a0")])
+def test_an_event_names_one_user_whatever_its_external_ids_say(user: str | None, owner: str) -> None:
+    external = [{"type": "user_id", "id": "a0"}, {"type": "user_id", "id": "z9"}]
+    found = read("track", event="X", user_id=user, context={"externalIds": external})
+    assert found.identifiers == (("user_id", owner),)
+
+
 def test_an_alias_links_the_previous_id() -> None:
     incoming = read("alias", user_id="u1", previous_id="a1")
     assert incoming.identifiers == (("user_id", "u1"), ("anonymous_id", "a1"))
@@ -125,10 +132,15 @@ def test_a_retry_has_the_same_fingerprint_and_another_body_another() -> None:
     assert first.body_hash == retry.body_hash != other.body_hash
 
 
-def test_the_trace_goes_on() -> None:
+TRACE = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [(TRACE.encode(), TRACE), (b"00-\x00", None), (b"\xff", None), (TRACE.encode() * 2, None)]
+)
+def test_the_trace_goes_on_and_nothing_that_is_none(sent: bytes, kept: str | None) -> None:
     value = msgspec.json.encode(event("track", user_id="u1", event="X"))
-    trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    assert event_reader(None)(record(value, (("traceparent", trace.encode()),))).traceparent == trace
+    assert event_reader(None)(record(value, (("traceparent", sent),))).traceparent == kept
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from itertools import pairwise, permutations
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,3 +86,14 @@ def test_names_are_bounded() -> None:
     traits, stamps = state([([1, 0, 0, 0], {f"t{n}": n for n in range(module.MAX_TRAITS + 5)})])
     assert len(traits) == module.MAX_TRAITS
     assert apply_traits(traits, stamps, {"t0": "new", "another": 1}, [2, 0, 0, 1]) == {"t0": "new"}
+
+
+def test_values_are_bounded_also_in_a_merge() -> None:
+    half = "x" * (module.MAX_BYTES // 2)
+    traits, stamps = state([([1, 0, 0, 0], {"a": half})])
+    assert apply_traits(traits, stamps, {"b": half, "c": 1}, [2, 0, 0, 0]) == {"c": 1}
+    other, other_stamps = state([([3, 0, 0, 0], {"b": half, "d": 2})])
+    assert merge_traits(traits, stamps, other, other_stamps) == {"d": 2}
+    assert apply_traits(traits, stamps, {"a": None}, [4, 0, 0, 0]) == {"a": None}
+    assert apply_traits(traits, stamps, {"b": half}, [5, 0, 0, 0]) == {"b": half}
+    assert len(msgspec.json.encode(traits)) <= module.MAX_BYTES
