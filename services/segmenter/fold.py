@@ -6,7 +6,7 @@ randomness, no dependence on where batches end: replaying the same rows gives th
 """
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -35,12 +35,12 @@ class Clock(msgspec.Struct):
 
 
 class Merged(msgspec.Struct, frozen=True):
-    """What the combined history of a merge says: the winner's state, who the loser was a member as, and the
-    entry that the combined history itself would have led to."""
+    """What the combined history of a merge says: the winner's state, who the loser was a member as, and (found
+    when asked for) by segment the entry that the combined history itself would have led to."""
 
     atoms: dict[str, AtomState]
     loser: Mapping[str, Membership]
-    entries: Mapping[str, Transition]
+    entries: Callable[[], Mapping[str, Transition]]
 
 
 class Past(Protocol):
@@ -312,7 +312,7 @@ class _Change:
             if own is None:
                 self._record(segment.id, segment.name, segment.version, "entered", earlier.entry_id)
         elif inside:
-            self._enter_combined(segment, merged.entries.get(segment.id))
+            self._enter_combined(segment, merged.entries().get(segment.id))
         else:
             if members.pop(segment.id, None) is not None:
                 self._leave_behind(segment.id)

@@ -8,6 +8,7 @@ seq), as the live fold saw them.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
 import msgspec
 
@@ -15,7 +16,7 @@ from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, Pro
 from services.segmenter.atoms import AtomState
 from services.segmenter.catalog import Catalog, Sweep, Version
 from services.segmenter.change import Transition
-from services.segmenter.customer import Customer, take_identity, take_traits
+from services.segmenter.customer import Customer, Membership, take_identity, take_traits
 from services.segmenter.fold import Clock, Fold, Merged
 from services.segmenter.paths import EventView
 from services.segmenter.plan import Plan, compile_plan
@@ -102,6 +103,7 @@ class History:
         self._rows = rows
         self._controls = controls
         self._scripts = scripts
+        self._losers: dict[tuple[str, int], Mapping[str, Membership]] = {}
 
     def on(self, partition: int) -> "PartitionPast":
         """The past as the fold of a partition asks for it."""
@@ -150,14 +152,31 @@ class History:
 
     def merged(self, row: MergeRow, partition: int, plan: Plan, now: int) -> Merged:
         """The two customers of a merge row on `partition`, before it and together."""
-        tombstone = self._tombstone(row)
-        loser = self.replay(row.loser, row.loser_partition, row.loser_seq, tombstone.low)
         rows = self.combined(row.profile_id, row.seq) + self.combined(row.loser, row.loser_seq)
         rows.sort(key=_order)
-        together = self._fold(row.profile_id, partition, row.seq, rows, now)
-        before = loser.customers.get(row.loser, Customer())
-        members = together.customers.get(row.profile_id, Customer()).members
-        return Merged(self.atoms(plan, rows, now), before.members, _entries(together.transitions, members))
+
+        @cache  # most merges let nobody enter, and do not ask
+        def entries() -> dict[str, Transition]:
+            together = self._fold(row.profile_id, partition, row.seq, rows, now)
+            members = together.customers.get(row.profile_id, Customer()).members
+            return _entries(together.transitions, members)
+
+        return Merged(self.atoms(plan, rows, now), self._loser(row), entries)
+
+    def _loser(self, row: MergeRow) -> Mapping[str, Membership]:
+        """What the loser was a member of before its tombstone."""
+        if (row.loser, row.loser_seq) not in self._losers:
+            # those merged into it before it: a chain of merges must not become as deep a chain of calls
+            chain = [row]
+            for merge in chain:
+                chain += [s.row for s in self._own(merge.loser, merge.loser_seq) if isinstance(s.row, MergeRow)]
+            for merge in reversed(chain):
+                loser = self.replay(
+                    merge.loser, merge.loser_partition, merge.loser_seq, self._tombstone(merge).low
+                )
+                members = loser.customers.get(merge.loser, Customer()).members
+                self._losers[merge.loser, merge.loser_seq] = members
+        return self._losers[row.loser, row.loser_seq]
 
     def _fold(self, profile_id: str, partition: int, before: int, rows: Sequence[StoredRow], now: int) -> Fold:
         acts = self._script(partition, before)
@@ -177,11 +196,13 @@ class History:
         return self._scripts.of([row for row in self._controls.get(partition, ()) if row.seq < before])
 
     def _flat(self, profile_id: str, before: int) -> Iterator[StoredRow]:
-        for stored in self._own(profile_id, before):
-            if isinstance(stored.row, EventRow):
-                yield stored
-            elif isinstance(stored.row, MergeRow):
-                yield from self._flat(stored.row.loser, stored.row.loser_seq)
+        left = [(profile_id, before)]
+        while left:
+            for stored in self._own(*left.pop()):
+                if isinstance(stored.row, EventRow):
+                    yield stored
+                elif isinstance(stored.row, MergeRow):
+                    left.append((stored.row.loser, stored.row.loser_seq))
 
     def _own(self, profile_id: str, before: int) -> list[StoredRow]:
         return [stored for stored in self._rows.get(profile_id, ()) if stored.row.seq < before]

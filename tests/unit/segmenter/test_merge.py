@@ -11,7 +11,7 @@ from services.segmenter.commit import Incoming, Watermark
 from services.segmenter.partition import Partition
 from tests.unit.segmenter.memory import MemoryStore, MemoryTimeline
 from tests.unit.segmenter.recorder import Recorder
-from tests.unit.segmenter.rows import control, event, merge, tombstone
+from tests.unit.segmenter.rows import control, event, merge, plan, tombstone
 
 TWO = {"event": {"name": "A", "count": {"gte": 2}}}
 NONE_OF_B = {"not": {"event": {"name": "B"}}}
@@ -111,3 +111,21 @@ async def folded(rows: Sequence[Sequence[ProfileRow]]) -> list[Transition]:
         assert partition is not None
         await partition.process([Incoming(row, row.seq) for row in own])
     return store.transitions
+
+
+async def test_a_chain_of_merges_is_as_long_as_it_likes() -> None:
+    length = 200
+    rows: list[list[ProfileRow]] = [[], []]
+    for own in rows:
+        own += [control(1, "define", "s", at=1, when=TWO), control(2, "activate", "s", at=1)]
+    for n in range(length + 1):
+        rows[n % 2].append(event(len(rows[n % 2]) + 1, f"p{n}", at=1_000, message_id=f"m{n}"))
+    for n in range(length):
+        own, other = rows[n % 2], rows[(n + 1) % 2]
+        own.append(tombstone(len(own) + 1, f"p{n}", f"p{n + 1}", at=2_000))
+        last = merge(len(other) + 1, f"p{n + 1}", f"p{n}", loser_partition=n % 2, loser_seq=own[-1].seq, at=2_000)
+        other.append(last)
+    history = await MemoryTimeline(rows).history([last.profile_id, last.loser], replayed=True)
+    merged = history.merged(last, length % 2, plan(s=TWO), 2_000)
+    assert list(merged.loser) == ["s"]
+    assert [state.seen for state in merged.atoms.values()] == [length + 1]
