@@ -27,6 +27,9 @@ _SETTINGS = {
     "max_wal_size": "512MB",
     "jit": "off",
     "log_checkpoints": "off",
+    # what an error quotes (values, statements) is about customers; the services log its code
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from headrace.contracts.headers import EPOCH, SEQ, header
+from headrace.contracts.instant import Millis
 from headrace.log.port import Log, OffsetOutOfRange, Record
 from headrace.runtime.contiguity import Verdict, judge
 from headrace.runtime.metrics import Metrics
@@ -41,7 +42,7 @@ class ContiguousInput:
         self._metrics = metrics
         self._position = position
         self._offset = position.next_offset
-        self._gap = False
+        self._held_since: Millis | None = None
         self._measured = 0.0
 
     async def read(self, wait_ms: int) -> Batch:
@@ -59,9 +60,10 @@ class ContiguousInput:
         apply = [record for record in records if self._admit(record)]
         if records:
             self._offset = records[-1].offset + 1
-            if not self._gap:
+            if self._held_since is None:
                 self._position = Position(self._offset, self._position.epoch, self._position.seq)
-        age = time.time() - records[0].time / 1000 if records else 0.0
+        oldest = self._held_since or (records[0].time if records else None)
+        age = time.time() - oldest / 1000 if oldest else 0.0
         self._metrics.oldest_age.labels(self._topic, self._partition).set(max(0.0, age))
         self._metrics.records.labels(self._topic, self._partition).inc(len(apply))
         await self._measure()
@@ -74,21 +76,21 @@ class ContiguousInput:
         epoch, seq = number
         verdict = judge(self._position.epoch, self._position.seq, epoch, seq)
         if verdict is Verdict.GAP:
-            self._alarm(seq)
+            self._alarm(seq, record.time)
             return False
         if verdict in (Verdict.DUPLICATE, Verdict.STALE_EPOCH):
             self._metrics.duplicates.labels(self._topic).inc()
             return False
-        if self._gap:
-            self._gap = False
+        if self._held_since is not None:
+            self._held_since = None
             self._metrics.halted.labels(self._partition).set(0)
         self._position = Position(record.offset + 1, epoch, seq)
         return True
 
-    def _alarm(self, seq: int) -> None:
-        if self._gap:
+    def _alarm(self, seq: int, at: Millis) -> None:
+        if self._held_since is not None:
             return
-        self._gap = True
+        self._held_since = at
         self._metrics.gaps.labels(self._topic, self._partition).inc()
         self._metrics.halted.labels(self._partition).set(1)
         log.error(
@@ -107,7 +109,7 @@ class ContiguousInput:
             bounds = await self._log.bounds(self._topic, self._partition)
             lag = max(0, bounds.end - self._position.next_offset)
             self._metrics.lag.labels(self._topic, self._partition).set(lag)
-            if self._gap:  # the runner takes alarms down that nobody renews
+            if self._held_since is not None:  # the runner takes alarms down that nobody renews
                 self._metrics.halted.labels(self._partition).set(1)
 
 

@@ -445,6 +445,8 @@ async def test_a_hole_stops_the_partition_until_it_is_filled(rig: Rig) -> None:
         await eventually(lambda: at_seq(rig, SEGMENT_CHANGES.name, q, 1))
         assert len(await rig.messages()) == 1
         assert halted._value.get() == 1
+        halted.set(0)  # as the runner does for a worker that keeps going
+        await eventually(lambda: is_at(halted, 1))
         await rig.enter("p1", "e2", seq=2)
         await rig.enter("p1", "e3", seq=3)
         await rig.enter("p1", "e3", seq=3)
