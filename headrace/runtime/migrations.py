@@ -1,26 +1,23 @@
-"""Alembic without an ini file: each service migrates its own schema, its version table included."""
+"""Alembic without an ini file: each service migrates its own schema, its version table included.
 
+python -m headrace.runtime.migrations SCHEMA FOLDER
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import asyncpg
 from alembic import command, context
 from alembic.config import Config
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from headrace.contracts.errors import HeadraceError
+from headrace.runtime.engine import async_engine
+from headrace.runtime.settings import Environment
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('headrace-migrate'))"
-
-
-def async_engine(url: str, *, schema: str, pool_size: int = 4) -> AsyncEngine:
-    """SQLAlchemy on asyncpg by the same `postgresql://…` URL, and the same look-up of names, as the pool's."""
-
-    async def connect() -> asyncpg.Connection:
-        settings = {"search_path": schema, "timezone": "UTC", "application_name": f"headrace-{schema}-api"}
-        return await asyncpg.connect(url, timeout=10, command_timeout=30, server_settings=settings)
-
-    return create_async_engine(
-        "postgresql+asyncpg://", async_creator=connect, pool_size=pool_size, pool_pre_ping=True
-    )
 
 
 async def migrate(url: str, *, schema: str, scripts: Path) -> None:
@@ -56,3 +53,18 @@ def run_on_connection() -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def main(arguments: Sequence[str]) -> int:
+    schema, scripts = arguments
+    try:
+        url = Environment(os.environ).text("HEADRACE_DATABASE_URL")
+        asyncio.run(migrate(url, schema=schema, scripts=Path(scripts)))
+    except HeadraceError as error:
+        sys.stderr.write(f"{schema}: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

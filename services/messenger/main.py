@@ -12,9 +12,9 @@ import uvloop
 from headrace.contracts.errors import HeadraceError
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
+from headrace.runtime.become import become_migration
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.logging import configure_logging
-from headrace.runtime.migrations import migrate
 from headrace.runtime.postgres import connect_pool
 from headrace.runtime.settings import Environment
 from services.messenger.assembly import assemble
@@ -32,8 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         env = Environment(os.environ)
         configure_logging("messenger", json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
         if list(arguments) == ["migrate"]:
-            uvloop.run(migrate(env.text("HEADRACE_DATABASE_URL"), schema=SCHEMA, scripts=MIGRATIONS))
-            return 0
+            become_migration(SCHEMA, MIGRATIONS)
         return uvloop.run(run(read_settings(env)))
     except HeadraceError as error:
         print(f"messenger: {error}", file=sys.stderr)  # noqa: T201

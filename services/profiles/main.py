@@ -12,10 +12,11 @@ from headrace.contracts.errors import HeadraceError
 from headrace.contracts.topics import PROFILES_GROUP
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
+from headrace.runtime.become import become_migration
+from headrace.runtime.engine import async_engine
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.logging import configure_logging
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.migrations import async_engine, migrate
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.postgres import connect_pool
 from headrace.runtime.republish import republish_router
@@ -37,8 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         env = Environment(os.environ)
         configure_logging(SERVICE, json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
         if list(arguments) == ["migrate"]:
-            uvloop.run(migrate(env.text("HEADRACE_DATABASE_URL"), schema=SCHEMA, scripts=MIGRATIONS))
-            return 0
+            become_migration(SCHEMA, MIGRATIONS)
         return uvloop.run(run(read_settings(env)))
     except HeadraceError as error:
         print(f"profiles: {error}", file=sys.stderr)  # noqa: T201

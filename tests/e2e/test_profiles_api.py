@@ -9,8 +9,8 @@ import pytest
 
 from headrace.contracts.ids import profile_id
 from headrace.contracts.profile_event import ControlRow, ErasureRow, MergeRow
+from headrace.runtime.engine import async_engine
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.migrations import async_engine
 from services.profiles.api import build_api
 from services.profiles.reads import Profiles
 from services.profiles.store import SCHEMA

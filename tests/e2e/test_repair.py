@@ -14,8 +14,8 @@ from headrace.contracts.headers import SEQ, header
 from headrace.contracts.ids import profile_id
 from headrace.contracts.topics import PROFILE_EVENTS, partition_of
 from headrace.log.port import Log, NewRecord, Record
+from headrace.runtime.engine import async_engine
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.migrations import async_engine
 from headrace.runtime.republish import republish_router
 from services.profiles.api import build_api
 from services.profiles.reads import Profiles

@@ -22,7 +22,7 @@ _DEFINITIONS = (
     "campaigns/thanks-for-coming-back.yaml",
 )
 _APPLY_SECONDS = 15.0
-_REPLAY_SECONDS = 20.0
+_REPLAY_SECONDS = 12.0
 _SETTLE_SECONDS = 15.0
 _LOOK_EVERY = 0.25
 _BATCH = 20
