@@ -74,6 +74,8 @@ class Inspection:
         version = await self._any_live(segment_id)
         plan = compile_plan([(version.parse(), version.number)])
         async for snapshot, truths in self._evaluated(plan, segment_id):
+            if snapshot.mark.swept is not None:
+                continue  # between two definitions: some have the members of one, some of the other
             slot = snapshot.catalog.slots.get(segment_id)
             if slot is None or slot.live is None or slot.paused or slot.live.number != version.number:
                 continue

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from headrace.contracts.profile_event import (
     ControlRow,
+    ErasureRow,
     EventRow,
     MergeRow,
     ProfileEvent,
@@ -84,12 +85,15 @@ event_op = st.tuples(
     st.sampled_from(TRAITS),
 )
 tick_op = st.tuples(st.just("tick"), st.sampled_from([1, 500, 2500, 9000, 30_000]))
+erase_op = st.tuples(st.just("erase"), st.integers(0, CUSTOMERS - 1))
 merge_op = st.tuples(st.just("merge"), st.integers(0, CUSTOMERS - 1), st.integers(0, CUSTOMERS - 1))
 control_op = st.tuples(
     st.sampled_from(["define", "activate", "activate", "pause", "resume", "delete"]),
     st.integers(0, len(POOL) + len(EDITS) - 1),
 )
-history = st.lists(st.one_of(event_op, event_op, event_op, tick_op, merge_op, control_op), min_size=1, max_size=40)
+history = st.lists(
+    st.one_of(event_op, event_op, event_op, tick_op, merge_op, erase_op, control_op), min_size=1, max_size=40
+)
 
 
 @dataclass
@@ -107,6 +111,7 @@ class World:
     _definitions: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     _paused: set[str] = field(default_factory=set)
     _held: set[str] = field(default_factory=set)
+    _reborn: dict[str, str] = field(default_factory=dict)
     _events: int = 0
 
     @property
@@ -115,9 +120,10 @@ class World:
 
     def run(self, operations: Sequence[tuple[Any, ...]]) -> "World":
         for operation in operations:
-            getattr(self, f"_{operation[0]}")(*operation[1:]) if operation[0] in {"event", "tick", "merge"} else (
+            if operation[0] in {"event", "tick", "merge", "erase"}:
+                getattr(self, f"_{operation[0]}")(*operation[1:])
+            else:
                 self._control(*operation)
-            )
         return self
 
     def everything_live(self) -> "World":
@@ -140,7 +146,7 @@ class World:
     def customers(self) -> list[str]:
         """Profiles that have rows and were not merged away."""
         seen = {row.profile_id for rows in self.rows for row in rows if isinstance(row, EventRow | MergeRow)}
-        return sorted(seen - self.roots.keys())
+        return sorted(seen - self.roots.keys() - self._reborn.keys())
 
     def _header(self, partition: int) -> dict[str, Any]:
         return {"seq": len(self.rows[partition]) + 1, "epoch": 1, "time": self.time, "low": self.low}
@@ -152,7 +158,7 @@ class World:
     def _event(self, who: int, name: str, pause: int, late: int, total: str, traits: dict[str, Any]) -> None:
         self.time += pause
         self._events += 1
-        profile = self._root(f"p{who}")
+        profile = self._person(who)
         partition = int(profile[1:]) % PARTITIONS
         self._append(
             partition,
@@ -167,8 +173,24 @@ class World:
                 properties=msgspec.Raw(f'{{"total":{total}}}'.encode()),
                 traits=traits,
                 user_id=f"u{who}",
+                imported=total == "9",
             ),
         )
+
+    def _erase(self, who: int) -> None:
+        profile = self._person(who)
+        if profile not in self.customers():
+            return
+        partition = int(profile[1:]) % PARTITIONS
+        self._append(partition, ErasureRow(**self._header(partition), profile_id=profile))
+        self._reborn[profile] = f"p{int(profile[1:]) + 100}"
+
+    def _person(self, who: int) -> str:
+        """The profile of this person now: after an erasure another one."""
+        profile = self._root(f"p{who}")
+        while profile in self._reborn:
+            profile = self._root(self._reborn[profile])
+        return profile
 
     def _tick(self, pause: int) -> None:
         self.time += pause
@@ -176,7 +198,7 @@ class World:
             self.logs[partition].append(Tick(seq=len(rows), epoch=1, low=self.low))
 
     def _merge(self, a: int, b: int) -> None:
-        loser, winner = self._root(f"p{a}"), self._root(f"p{b}")
+        loser, winner = self._person(a), self._person(b)
         if loser == winner or not {loser, winner} <= set(self.customers()):
             return
         source, target = int(loser[1:]) % PARTITIONS, int(winner[1:]) % PARTITIONS
