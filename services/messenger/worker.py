@@ -88,21 +88,27 @@ class PartitionWorker:
     async def _follow_from_stored(self, handler: Handler, partition: int) -> None:
         stored = await self._positions.load(handler.topic, partition)
         source = ContiguousInput(self._log, handler.topic, partition, stored, self._metrics)
-        loop = asyncio.get_running_loop()
-        saved_at = loop.time()
+        clock = asyncio.get_running_loop().time
+        save_at = clock() + _SAVE_SECONDS
         while True:
-            batch = await source.read(_READ_WAIT_MS)
-            if batch.position == stored:
-                continue
-            if not await shielded(handler.apply(partition, batch, stored)):
-                if handler.lazy_seconds and not batch.more:
-                    await asyncio.sleep(handler.lazy_seconds)
-                if loop.time() - saved_at < _SAVE_SECONDS:
-                    continue
-                await shielded(handler.save(partition, stored, batch.position))
-            stored, saved_at = batch.position, loop.time()
-            if self._member is not None:
-                await self._member.commit(handler.topic, partition, stored.next_offset)
+            batch = await source.read(0 if handler.lazy_seconds else _READ_WAIT_MS)
+            if batch.position != stored and await self._take(
+                handler, partition, batch, stored, clock() >= save_at
+            ):
+                stored, save_at = batch.position, clock() + _SAVE_SECONDS
+                if self._member is not None:
+                    await self._member.commit(handler.topic, partition, stored.next_offset)
+            if handler.lazy_seconds and not batch.more:
+                await asyncio.sleep(handler.lazy_seconds)
+
+    async def _take(self, handler: Handler, partition: int, batch: Batch, stored: Position, save: bool) -> bool:
+        """Apply the batch; where that writes nothing, move the position if it is time to `save`. True when the
+        stored position has moved."""
+        if await shielded(handler.apply(partition, batch, stored)):
+            return True
+        if save:
+            await shielded(handler.save(partition, stored, batch.position))
+        return save
 
 
 async def shielded(work: Coroutine[Any, Any, Any]) -> Any:

@@ -103,9 +103,12 @@ class RedisStreamsLog:
         deadline = asyncio.get_running_loop().time() + wait_ms / 1000
         while True:
             seen = tail.count
-            records = await self._read(topic, partition, offset, max_records)
-            if records:
-                return records
+            if not tail.is_at_end(offset):
+                records = await self._read(topic, partition, offset, max_records)
+                if records:
+                    if len(records) < max_records:
+                        tail.reached_end(records[-1].offset + 1, seen)
+                    return records
             try:
                 async with asyncio.timeout_at(deadline):
                     await tail.moved(seen)

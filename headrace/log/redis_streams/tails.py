@@ -25,6 +25,15 @@ class Tail:
         self.count = 0
         self.subscribed = asyncio.Event()
         self._news = asyncio.Event()
+        self._end: tuple[int, int] | None = None
+
+    def reached_end(self, offset: int, seen: int) -> None:
+        """A look that came after the count was `seen` found no record from `offset` on."""
+        self._end = offset, seen
+
+    def is_at_end(self, offset: int) -> bool:
+        """True when there cannot be a record at `offset`: a look has shown it, and there was no news since."""
+        return self._end == (offset, self.count)
 
     def notify(self) -> None:
         self.count += 1
