@@ -57,7 +57,8 @@ class Outbox(Protocol):
 
 
 class Relay:
-    """Publishes one output partition. `wake` it after every commit; it also looks by itself every `poll` s."""
+    """Publishes one output partition. `wake` it after every commit; it also looks by itself every `poll` s:
+    another process may have committed."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class Relay:
         partition: int,
         metrics: Metrics,
         batch: int = 500,
-        poll: float = 0.25,
+        poll: float = 1.0,
     ) -> None:
         self._log = log
         self._outbox = outbox
@@ -76,7 +77,8 @@ class Relay:
         self._partition = partition
         self._batch = batch
         self._poll = poll
-        self._wake = asyncio.Event()
+        self._news = asyncio.Event()
+        self._rows = False
         self._count = metrics.published.labels(topic)
         self._state: Published | None = None
         self._follower: tuple[int, NewRecord] | None = None
@@ -89,13 +91,15 @@ class Relay:
         return self._state
 
     def wake(self) -> None:
-        self._wake.set()
+        """Rows were committed."""
+        self._rows = True
+        self._news.set()
 
     def follow(self, seq: int, record: NewRecord) -> None:
         """Append `record`, which has no number of its own (a tick), right behind row `seq`. It is dropped when
         a later row is published first, or another follower comes."""
         self._follower = (seq, record)
-        self._wake.set()
+        self._news.set()
 
     async def republish(self, from_seq: int) -> int:
         """Append the rows from `from_seq` up to the last one again, as they were; return how many. New rows wait
@@ -104,7 +108,7 @@ class Relay:
             raise RepublishInterrupted("the partition's relay is starting anew; repeat the request")
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._again.append((from_seq, done))
-        self._wake.set()
+        self._news.set()
         return await done
 
     async def run(self) -> None:
@@ -119,15 +123,20 @@ class Relay:
 
     async def _run(self) -> None:
         self._state = None  # another owner may have published since
+        clock = asyncio.get_running_loop().time
+        look_at = clock()
         while True:
-            self._wake.clear()
+            self._news.clear()
             await self._republish()
-            if await self.drain() == 0:
-                await self._append_follower()
-                # not wait_for: on Python 3.11 it loses a cancellation that meets a wake
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._poll):
-                        await self._wake.wait()
+            if self._rows or self._follower_is_ahead() or clock() >= look_at:
+                self._rows = False
+                look_at = clock() + self._poll
+                await self.drain()
+            await self._append_follower()
+            # not wait_for: on Python 3.11 it loses a cancellation that meets a wake
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(look_at):
+                    await self._news.wait()
 
     async def drain(self) -> int:
         """Publish all that is committed now; return how many records. Resumes after the highest number found
@@ -139,11 +148,7 @@ class Relay:
             rows = await self._outbox.pending(self._partition, self._state.seq, self._batch)
             if not rows:
                 return total
-            if rows[0].seq != self._state.seq + 1:
-                raise PartitionHalted(
-                    f"the outbox of {self._topic}/{self._partition} has no {self._state.seq + 1}, "
-                    f"it goes on with {rows[0].seq}: restore it, or start a new epoch"
-                )
+            self._check_dense(rows, self._state.seq)
             try:
                 offset = await self._log.append(self._topic, self._partition, [row.record for row in rows])
             except BaseException:
@@ -153,6 +158,20 @@ class Relay:
             await self._outbox.mark(self._partition, self._state)
             self._count.inc(len(rows))
             total += len(rows)
+            if len(rows) < self._batch:
+                return total
+
+    def _check_dense(self, rows: Sequence[OutboxRecord], last: int) -> None:
+        for expected, row in enumerate(rows, last + 1):
+            if row.seq != expected:
+                raise PartitionHalted(
+                    f"the outbox of {self._topic}/{self._partition} has no {expected}, "
+                    f"it goes on with {row.seq}: restore it, or start a new epoch"
+                )
+
+    def _follower_is_ahead(self) -> bool:
+        """Its row is committed and not yet published: another process committed it."""
+        return self._follower is not None and (self._state is None or self._follower[0] > self._state.seq)
 
     async def _republish(self) -> None:
         while self._again:

@@ -171,13 +171,16 @@ async def test_what_is_stored_counts_when_the_log_has_less(log: Log) -> None:
     assert found == Published(2, 9, "row-9", 0)
 
 
-async def test_a_hole_in_the_outbox_stops_instead_of_being_skipped(log: Log, outbox: MemoryOutbox) -> None:
+@pytest.mark.parametrize(("batch", "sent"), [(2, [1, 2]), (5, [])])
+async def test_a_hole_in_the_outbox_stops_instead_of_being_skipped(
+    log: Log, outbox: MemoryOutbox, batch: int, sent: list[int]
+) -> None:
     outbox.add(5)
     del outbox.rows[2]
-    sender = relay(log, outbox, batch=2)
+    sender = relay(log, outbox, batch=batch)
     with pytest.raises(PartitionHalted, match="has no 3"):
         await sender.drain()
-    assert await published(log) == [1, 2]
+    assert await published(log) == sent
 
 
 async def test_a_wake_publishes_at_once(log: Log, outbox: MemoryOutbox) -> None:
@@ -230,6 +233,33 @@ async def test_a_follower_comes_right_behind_its_row(log: Log, outbox: MemoryOut
         sender.follow(4, NewRecord(b"tick", b"400"))
         await log.read(TOPIC, 0, 5, wait_ms=60_000)
     assert await published(log) == [1, 2, 200, 3, 4, 400], "a tick that a row has overtaken is dropped"
+
+
+async def test_a_follower_of_rows_that_another_process_committed_brings_them(
+    log: Log, outbox: MemoryOutbox
+) -> None:
+    sender = relay(log, outbox)
+    task = asyncio.create_task(sender.run())
+    async with running(task), asyncio.timeout(SOON):
+        await outbox.asked.wait()
+        outbox.add(2)
+        sender.follow(2, NewRecord(b"tick", b"200"))
+        for offset in range(3):
+            await log.read(TOPIC, 0, offset, wait_ms=60_000)
+    assert await published(log) == [1, 2, 200]
+
+
+async def test_followers_alone_do_not_ask_the_store(log: Log, outbox: MemoryOutbox) -> None:
+    """Time passes four times a second on every partition: an idle deployment must not pay for it."""
+    sender = relay(log, outbox)
+    task = asyncio.create_task(sender.run())
+    async with running(task), asyncio.timeout(SOON):
+        await outbox.asked.wait()
+        outbox.asked.clear()
+        for number in range(3):
+            sender.follow(0, NewRecord(b"tick", b"%d" % number))
+            await log.read(TOPIC, 0, number, wait_ms=60_000)
+    assert not outbox.asked.is_set()
 
 
 async def test_what_was_published_is_published_again_as_it_was(log: Log, outbox: MemoryOutbox) -> None:
