@@ -84,6 +84,9 @@ class ContiguousInput:
         if self._held_since is not None:
             self._held_since = None
             self._metrics.halted.labels(self._partition).set(0)
+        if verdict is Verdict.NEW_EPOCH and self._position.epoch:
+            # entries keep their ids across epochs: the ledger still knows what was decided
+            log.error("new_epoch", topic=self._topic, partition=self._partition, epoch=epoch, seq=seq)
         self._position = Position(record.offset + 1, epoch, seq)
         return True
 

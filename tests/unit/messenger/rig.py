@@ -146,9 +146,11 @@ class Rig:
         value = entered(profile_id, entry, **{"at": self.clock(), **change})
         await self.publish(SEGMENT_CHANGES.name, partition, value, seq=seq)
 
-    async def publish(self, topic: str, partition: int, value: bytes, *, seq: int | None = None) -> None:
+    async def publish(
+        self, topic: str, partition: int, value: bytes, *, seq: int | None = None, epoch: int = 1
+    ) -> None:
         number = next(self._seqs.setdefault((topic, partition), itertools.count(1))) if seq is None else seq
-        headers = store_output(source="test", epoch=1, seq=number, position="")
+        headers = store_output(source="test", epoch=epoch, seq=number, position="")
         headers += cloud_event(kind="test", event_id="x", source="test", traceparent=TRACE)
         await self.log.append(topic, partition, [NewRecord(b"k", value, headers)])
 

@@ -455,6 +455,20 @@ async def test_a_hole_stops_the_partition_until_it_is_filled(rig: Rig) -> None:
     assert len(await rig.messages()) == 3
 
 
+async def test_a_new_epoch_of_the_segmenter_goes_on_and_sends_nothing_again(rig: Rig) -> None:
+    await rig.customer("p1")
+    q, topic = partition_of("p1", PARTITIONS), SEGMENT_CHANGES.name
+    async with rig.running():
+        await rig.enter("p1", "e1")
+        await eventually(lambda: told(rig, 1))
+        await rig.publish(topic, q, entered("p1", "e1", at=START), seq=1, epoch=2)
+        await rig.publish(topic, q, entered("p1", "old", at=START), seq=2, epoch=1)
+        await rig.publish(topic, q, entered("p1", "e2", at=START), seq=2, epoch=2)
+        await eventually(lambda: told(rig, 2))
+    assert [m["entry_id"] for m in sorted(await rig.messages(), key=lambda m: m["entry_id"])] == ["e1", "e2"]
+    assert len(scripted(rig).sent) == 2
+
+
 async def is_at(metric: object, value: float) -> bool:
     return bool(metric._value.get() == value)  # type: ignore[attr-defined]
 
