@@ -1,5 +1,6 @@
 """Record headers: CloudEvents 1.0 Kafka binary binding, W3C trace context and our own."""
 
+import re
 from collections.abc import Iterable
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -9,6 +10,7 @@ EPOCH = "headrace-epoch"
 SEQ = "headrace-seq"
 POSITION = "headrace-position"
 TRACEPARENT = "traceparent"
+TRACEPARENT_FORM = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 CONTENT_TYPE = ("content-type", b"application/json")
 
 
@@ -47,3 +49,10 @@ def header(headers: Iterable[tuple[str, bytes]], name: str) -> bytes | None:
         if key == name:
             found = value
     return found
+
+
+def carried_trace(headers: Headers) -> str | None:
+    """The traceparent that a record carries, None for none or a malformed one: it goes into stores and headers."""
+    raw = header(headers, TRACEPARENT)
+    text = raw.decode("ascii", "replace") if raw is not None else ""
+    return text if TRACEPARENT_FORM.fullmatch(text) else None

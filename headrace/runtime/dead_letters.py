@@ -3,11 +3,10 @@
 import msgspec
 
 from headrace.contracts.dead_letter import DeadLetter
-from headrace.contracts.headers import cloud_event
+from headrace.contracts.headers import carried_trace, cloud_event
 from headrace.contracts.ids import content_id
 from headrace.contracts.instant import Millis
 from headrace.log.port import NewRecord, Record
-from headrace.runtime.tracing import carried_trace
 
 MAX_RAW_BYTES = 640 * 1024
 """Base64 makes 4 bytes of 3: the dead letter of the largest record stays below what a log takes as a record."""

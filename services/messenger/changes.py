@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from headrace.contracts.campaign import CampaignDefinition
+from headrace.contracts.headers import carried_trace
 from headrace.contracts.instant import Millis, parse_instant
 from headrace.contracts.segment_change import SegmentChange
 from headrace.log.port import Log, Record
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.tracing import carried_trace
 from services.messenger import ledger
 from services.messenger.decide import decide
 from services.messenger.definitions import Definitions

@@ -9,11 +9,11 @@ import msgspec
 
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.event import Event
+from headrace.contracts.headers import carried_trace
 from headrace.contracts.identifiers import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
 from headrace.contracts.instant import Millis, parse_instant
 from headrace.contracts.profile_event import ConsentStatus, EventRow, ExternalIdentifier
 from headrace.log.port import Record
-from headrace.runtime.tracing import carried_trace
 from services.profiles.consent import declared, is_declaration
 from services.profiles.identity import Identifier
 from services.profiles.normalise import identifier, identifier_type

@@ -2,11 +2,11 @@
 
 import msgspec
 
+from headrace.contracts.headers import carried_trace
 from headrace.contracts.instant import Millis
 from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import EventRow
 from headrace.log.port import Record
-from headrace.runtime.tracing import carried_trace
 from services.profiles.intake import Incoming, Unreadable, fingerprint
 
 SOURCE = "headrace.messenger"
