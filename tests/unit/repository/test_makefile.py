@@ -96,7 +96,7 @@ def test_a_changed_lock_is_installed(checkout: Path) -> None:
     newer = (checkout / ".venv/.installed-run").stat().st_mtime + 10
     os.utime(checkout / "requirements.lock", (newer, newer))
     planned = make(checkout, "--dry-run", "run").stdout
-    assert "--require-hashes --requirement requirements.lock" in planned
+    assert "--require-hashes --no-deps --no-compile --requirement requirements.lock" in planned
     assert "venv --clear" not in planned
 
 
