@@ -24,9 +24,9 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
-def free_port() -> int:
+def free_port(lowest: int = _LOWEST, highest: int = _HIGHEST) -> int:
     """A port on which nothing listens now, chosen at random so that stacks side by side keep apart."""
     while True:
-        port = random.SystemRandom().randint(_LOWEST, _HIGHEST)
+        port = random.SystemRandom().randint(lowest, highest)
         if is_free(port):
             return port

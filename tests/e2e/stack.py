@@ -17,6 +17,9 @@ from tests.e2e.wait import wait_until
 UP = (sys.executable, "-m", "headrace.cli.main", "up")
 SERVICES = ("ingest", "profiles", "segmenter", "messenger", "console")
 _READY_LINE = "Headrace is ready"
+# apart from where engines find theirs: a port that is ours while nothing listens on it must stay ours
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_PORTS = (10_000 + 1_000 * _WORKER, 10_999 + 1_000 * _WORKER)
 # a test run that is killed takes its stacks along
 _TIED = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 _START_SECONDS = 60.0
@@ -42,7 +45,7 @@ class Stack:
         self.output = self.data_dir.with_name(f"{self.data_dir.name}.output")
         self.write_key = "test-write-key"
         self.admin_token = "test-admin-token"
-        self.ports = {name: free_port() for name in SERVICES}
+        self.ports = {name: free_port(*_PORTS) for name in SERVICES}
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
             "HEADRACE_DATA_DIR": str(self.data_dir),

@@ -139,7 +139,7 @@ async def bad_records(stack: Stack) -> None:
         for topic in (EVENTS, MESSAGES):
             await log.append(topic.name, 0, [garbage])
         await log.append(EVENTS.name, 0, [NewRecord(b"w1", msgspec.json.encode(poison), (trace,))])
-        change = await first_change(log)
+        change = await last_change(log)
         # what nobody sent before is a hole; the last of them is no change, yet well numbered
         numbers = numbered(change, int(header(change.headers, SEQ) or 0) + 1)
         await log.append(change.topic, change.partition, [replace(garbage, headers=(*numbers, trace))])
@@ -149,11 +149,12 @@ async def bad_records(stack: Stack) -> None:
         await log.close()
 
 
-async def first_change(log: Log) -> Record:
+async def last_change(log: Log) -> Record:
+    """The newest change of a partition that has any; both customers' changes were acted upon before."""
     for partition in range(PARTITIONS):
-        if (await log.bounds(SEGMENT_CHANGES.name, partition)).end == 1:
-            return (await log.read(SEGMENT_CHANGES.name, partition, 0))[0]
-    raise AssertionError("no partition has exactly one change")
+        if end := (await log.bounds(SEGMENT_CHANGES.name, partition)).end:
+            return (await log.read(SEGMENT_CHANGES.name, partition, end - 1))[0]
+    raise AssertionError("no segment change was published")
 
 
 def numbered(record: Record, seq: int) -> tuple[tuple[str, bytes], ...]:
