@@ -16,6 +16,7 @@ import httpx
 from headrace.cli.deployment import Deployment
 from headrace.contracts.errors import HeadraceError
 from headrace.local.ports import free_port
+from headrace.local.program import Program
 from headrace.local.services import installed_services
 from headrace.local.settings import port_variable
 
@@ -37,10 +38,12 @@ def running_platform() -> Iterator[Deployment]:
     output = folder / "output"
     try:
         with output.open("wb") as sink:
-            up = subprocess.Popen(
-                (sys.executable, "-m", "headrace.cli.main", "up"),
+            # under the guard, so that a demo that is killed takes its platform along
+            command = (sys.executable, "-m", "headrace.cli.main", "up")
+            up = subprocess.Popen(  # noqa: S603 (our own interpreter)
+                Program("up", command, folder / "up.pid", stop_signal=signal.SIGINT).guarded(),
                 env=env,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,
@@ -91,3 +94,5 @@ def _stop(up: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         up.kill()
         up.wait()
+    if up.stdin is not None:
+        up.stdin.close()
