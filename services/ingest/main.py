@@ -3,7 +3,6 @@
 import gc
 import os
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +14,7 @@ from headrace.contracts.topics import DEAD_LETTERS, EVENTS, TOPICS
 from headrace.log.connect import connect_log
 from headrace.log.port import Log
 from headrace.log.topics import ensure_topics
+from headrace.runtime.clock import now_ms
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.logging import configure_logging
 from headrace.runtime.metrics import Metrics
@@ -101,7 +101,7 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         collector,
         config,
         metrics=metrics,
-        clock=lambda: time.time_ns() // 1_000_000,
+        clock=now_ms,
         check_log=check_log,
         lifespan=lifespan,
         public_url=settings.public_url,

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from headrace.contracts.instant import Millis
+from headrace.runtime.tasks import finish
 from services.messenger.batcher import Batcher
 from services.messenger.claims import Claim, Claimed, Claims, Settlement
 from services.messenger.providers.port import Provider, SendResult, Unsure
-from services.messenger.worker import shielded
 
 log = structlog.get_logger()
 
@@ -75,7 +75,7 @@ class Sender:
         free = self._concurrency - len(self._in_flight)
         if free == 0:
             return False
-        claimed: Claimed = await shielded(self._claim_and_start(free))
+        claimed: Claimed = await finish(self._claim_and_start(free))
         if claimed.due > len(claimed.claims):
             self._on_outcome()
         return claimed.due == free

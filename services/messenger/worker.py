@@ -1,8 +1,8 @@
 """One worker per partition: decides on segment changes, follows merges and erasures, publishes outcomes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
@@ -10,6 +10,7 @@ from headrace.contracts.instant import Millis
 from headrace.log.port import Log, Member
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Outbox, Relay
+from headrace.runtime.tasks import finish, run_together
 from services.messenger.input import Batch, ContiguousInput
 from services.messenger.store import Fenced, Position, Positions
 
@@ -104,31 +105,8 @@ class PartitionWorker:
     async def _take(self, handler: Handler, partition: int, batch: Batch, stored: Position, save: bool) -> bool:
         """Apply the batch; where that writes nothing, move the position if it is time to `save`. True when the
         stored position has moved."""
-        if await shielded(handler.apply(partition, batch, stored)):
+        if await finish(handler.apply(partition, batch, stored)):
             return True
         if save:
-            await shielded(handler.save(partition, stored, batch.position))
+            await finish(handler.save(partition, stored, batch.position))
         return save
-
-
-async def shielded(work: Coroutine[Any, Any, Any]) -> Any:
-    """A transaction is never cancelled half-way: when we are, it ends first."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
-
-
-async def run_together(*work: Awaitable[None]) -> None:
-    """Run until the first ends or fails, then end the others; raises the first failure as it is."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -13,8 +13,8 @@ from headrace.contracts.errors import ApiError
 from headrace.contracts.profile_event import ControlRequest
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.tasks import finish
 from services.profiles.erasure import erase
-from services.profiles.input import finish
 from services.profiles.merging import Merge, merge
 from services.profiles.normalise import identifier
 from services.profiles.reads import Document, Position, Profiles, positions

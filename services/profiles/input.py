@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import asyncpg
 import structlog
@@ -13,6 +12,7 @@ from headrace.log.port import Log, Member, OffsetOutOfRange, Record
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
+from headrace.runtime.tasks import finish
 from services.profiles.batch import Batch, Committed, Fenced, commit_batch
 from services.profiles.intake import Incoming, Reader, Unreadable
 from services.profiles.store import SERVICE, next_offset
@@ -35,7 +35,6 @@ _POISON = (
 )
 """What one record can cause by its content. Anything else (a connection, a full disk) stops the partition."""
 
-T = TypeVar("T")
 CommittedHook = Callable[[Sequence[int]], None]
 
 
@@ -155,15 +154,3 @@ class Input:
         letter = dead_letter(record, reason, detail, service=SERVICE, at=record.time)
         await self._log.append(self._dead_letters, record.partition, [letter])
         self._metrics.dead_letters.labels(reason).inc()
-
-
-async def finish(work: Awaitable[T]) -> T:
-    """Await `work` to its end even when we are cancelled meanwhile: a transaction is never cut in the middle."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # ours or not: the caller is gone, the store's watermark tells what happened
-        raise

@@ -14,7 +14,8 @@ from headrace.contracts.profile_event import Tick
 from headrace.log.port import Log, LogUnavailable, NewRecord
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Published, Relay
-from services.profiles.input import Input, finish
+from headrace.runtime.tasks import finish
+from services.profiles.input import Input
 from services.profiles.store import SERVICE
 
 log = structlog.get_logger()

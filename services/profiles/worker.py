@@ -1,15 +1,15 @@
 """What this process does for the partitions it owns: two inputs in, the timeline out, time between."""
 
-import asyncio
-import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 
 import asyncpg
 
 from headrace.contracts import topics
 from headrace.log.port import Log, Member
+from headrace.runtime.clock import now_ms
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Relay
+from headrace.runtime.tasks import run_together
 from services.profiles.input import Input
 from services.profiles.intake import Reader, event_reader
 from services.profiles.outcomes import read_outcome
@@ -43,7 +43,7 @@ class Worker:
             metrics,
             output=settings.common.topic(topics.PROFILE_EVENTS.name),
             interval=settings.tick_ms / 1000,
-            wall_clock=lambda: time.time_ns() // 1_000_000,
+            wall_clock=now_ms,
         )
 
     async def work(self, q: int) -> None:
@@ -63,7 +63,7 @@ class Worker:
         )
         self._active[q] = Active(inputs, relay)
         try:
-            await _together(relay.run(), *(one.run() for one in inputs))
+            await run_together(relay.run(), *(one.run() for one in inputs))
         finally:
             del self._active[q]
 
@@ -90,13 +90,3 @@ class Worker:
             dead_letters=self._settings.common.topic(topics.DEAD_LETTERS.name),
             on_commit=self.wake,
         )
-
-
-async def _together(*loops: Coroutine[None, None, None]) -> None:
-    """Run until one ends; stop the others; raise its own error, not a group."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for loop in loops:
-                group.create_task(loop)
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from failed

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from headrace.contracts.errors import HeadraceError
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
 from headrace.runtime.become import become_migration
+from headrace.runtime.clock import now_ms
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.logging import configure_logging
 from headrace.runtime.postgres import connect_pool
@@ -59,7 +59,3 @@ async def run(settings: Settings) -> int:
         await writer.aclose()
         await log.close()
         await asyncio.wait_for(pool.close(), 10)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,19 +1,19 @@
 """One worker per partition of `cdp.profile-events`: reads, folds, commits, wakes the relay."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 import structlog
 
-from headrace.contracts.dead_letter import DeadLetter
-from headrace.contracts.headers import TRACEPARENT, cloud_event, header
-from headrace.contracts.ids import content_id
-from headrace.log.port import Log, Member, NewRecord, OffsetOutOfRange, Record
+from headrace.contracts.headers import carried_trace
+from headrace.log.port import Log, Member, OffsetOutOfRange, Record
+from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.publisher import Relay
+from headrace.runtime.tasks import run_together
 from services.segmenter import keys
 from services.segmenter.change import SOURCE
 from services.segmenter.commit import Fenced, Incoming, StateStore, Timeline
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 READ_WAIT_MS = 500
 FLUSH_SECONDS = 1.0
 MAX_RECORDS = 500
-CANCEL_AGAIN_SECONDS = 1.0
+UNDECODABLE = "undecodable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,31 +156,17 @@ class PartitionWorker:
 
     async def _decoded(self, record: Record) -> Incoming | None:
         """The record's row; None when it is unreadable, once it is set aside."""
-        trace = header(record.headers, TRACEPARENT)
         try:
             row = decode_row(record.value or b"")
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             await self._set_aside(record, str(error))
             return None
-        return Incoming(row, record.offset + 1, trace.decode("ascii", "replace") if trace else None)
+        return Incoming(row, record.offset + 1, carried_trace(record.headers))
 
     async def _set_aside(self, record: Record, detail: str) -> None:
-        letter = DeadLetter(
-            id=content_id("d", record.topic, record.partition, record.offset),
-            reason="undecodable",
-            detail=detail,
-            origin_topic=record.topic,
-            origin_partition=record.partition,
-            origin_offset=record.offset,
-            headers=record.headers,
-            raw=record.value or b"",
-            at=record.time,
-            service=SOURCE,
-        )
-        headers = cloud_event(kind="dead-letter.v1", event_id=letter.id, source=SOURCE)
-        new = NewRecord(record.key, msgspec.json.encode(letter), headers)
-        await self._log.append(self._topics.dead_letters, record.partition, [new])
-        self._metrics.dead_letters.labels(letter.reason).inc()
+        letter = dead_letter(record, UNDECODABLE, detail, service=SOURCE, at=record.time)
+        await self._log.append(self._topics.dead_letters, record.partition, [letter])
+        self._metrics.dead_letters.labels(UNDECODABLE).inc()
 
     async def _measure(self, q: int, partition: Partition, relay: Relay) -> None:
         """Gauges, once a second: what is waiting in front of the partition, in it, and behind it."""
@@ -198,23 +184,3 @@ class PartitionWorker:
             self._metrics.outbox.labels(self._topics.segment_changes, q).set(unsent)
         if self._member is not None:
             await self._member.commit(topic, q, offset)
-
-
-async def run_together(*work: Awaitable[None]) -> None:
-    """Run until the first ends or fails, then end the others; raises the first failure as it is."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        await _ended(tasks)
-
-
-async def _ended(tasks: Sequence[asyncio.Future[None]]) -> None:
-    """Cancel until all have ended: on Python 3.11 asyncio.wait_for, used by drivers, may lose a cancellation."""
-    while left := [task for task in tasks if not task.done()]:
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
-    await asyncio.gather(*tasks, return_exceptions=True)
