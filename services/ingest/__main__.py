@@ -1,3 +1,7 @@
+"""`python -m services.ingest`: run the service."""
+
+import sys
+
 from services.ingest.main import main
 
-main()
+sys.exit(main(sys.argv[1:]))

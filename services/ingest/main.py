@@ -1,25 +1,20 @@
 """Wiring of the ingest service: reads the environment, chooses adapters, serves."""
 
 import gc
-import os
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import uvloop
 from fastapi import FastAPI
 
-from headrace.contracts.errors import HeadraceError
 from headrace.contracts.topics import DEAD_LETTERS, EVENTS, TOPICS
 from headrace.log.connect import connect_log
 from headrace.log.port import Log
 from headrace.log.topics import ensure_topics
 from headrace.runtime.clock import now_ms
+from headrace.runtime.entry import run_service
 from headrace.runtime.lifecycle import serve
-from headrace.runtime.logging import configure_logging
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.protocol import GuardedHttpProtocol
-from headrace.runtime.settings import Environment
 from services.ingest.api import build_app
 from services.ingest.auth import KeyRing
 from services.ingest.budget import Budget
@@ -31,13 +26,9 @@ from services.ingest.settings import IngestSettings, load_settings
 from services.ingest.tracking import TrackingApi, TrackingConfig
 
 
-def main() -> None:
-    try:
-        settings = load_settings(Environment(os.environ))
-        configure_logging("ingest", json=settings.common.log_json)
-        sys.exit(uvloop.run(_run(settings)))
-    except HeadraceError as error:
-        sys.exit(f"ingest: {error}")
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of `python -m services.ingest`."""
+    return run_service("ingest", arguments, lambda env: _run(load_settings(env)))
 
 
 async def _run(settings: IngestSettings) -> int:

@@ -1,22 +1,15 @@
 """Starts the messenger: chooses adapters, serves until told to stop."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import uvloop
-
-from headrace.contracts.errors import HeadraceError
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
-from headrace.runtime.become import become_migration
 from headrace.runtime.clock import now_ms
+from headrace.runtime.entry import run_service
 from headrace.runtime.lifecycle import serve
-from headrace.runtime.logging import configure_logging
 from headrace.runtime.postgres import connect_pool
-from headrace.runtime.settings import Environment
 from services.messenger.assembly import assemble
 from services.messenger.providers.choose import choose_providers
 from services.messenger.settings import Settings, read_settings
@@ -28,15 +21,7 @@ _POOL_SIZE = 16
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of `python -m services.messenger [migrate]`."""
-    try:
-        env = Environment(os.environ)
-        configure_logging("messenger", json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
-        if list(arguments) == ["migrate"]:
-            become_migration(SCHEMA, MIGRATIONS)
-        return uvloop.run(run(read_settings(env)))
-    except HeadraceError as error:
-        print(f"messenger: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+    return run_service(SCHEMA, arguments, lambda env: run(read_settings(env)), migrations=MIGRATIONS)
 
 
 async def run(settings: Settings) -> int:

@@ -1,26 +1,20 @@
 """Starts the profile service: chooses adapters, wires the parts together."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Sequence
 
 import structlog
-import uvloop
 
-from headrace.contracts.errors import HeadraceError
 from headrace.contracts.topics import PROFILES_GROUP
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
-from headrace.runtime.become import become_migration
 from headrace.runtime.engine import async_engine
+from headrace.runtime.entry import run_service
 from headrace.runtime.lifecycle import serve
-from headrace.runtime.logging import configure_logging
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.postgres import connect_pool
 from headrace.runtime.republish import republish_router
-from headrace.runtime.settings import Environment
 from services.profiles.api import build_api
 from services.profiles.reads import Profiles
 from services.profiles.settings import Settings, read_settings
@@ -34,15 +28,7 @@ POOL_SIZE = 12
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of `python -m services.profiles [migrate]`."""
-    try:
-        env = Environment(os.environ)
-        configure_logging(SERVICE, json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
-        if list(arguments) == ["migrate"]:
-            become_migration(SCHEMA, MIGRATIONS)
-        return uvloop.run(run(read_settings(env)))
-    except HeadraceError as error:
-        print(f"profiles: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+    return run_service(SERVICE, arguments, lambda env: run(read_settings(env)), migrations=MIGRATIONS)
 
 
 async def run(settings: Settings) -> int:

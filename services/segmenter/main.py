@@ -1,23 +1,17 @@
 """Starts the segmenter: chooses adapters, serves until told to stop."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-import uvloop
 
-from headrace.contracts.errors import HeadraceError
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
-from headrace.runtime.become import become_migration
 from headrace.runtime.clock import now_ms
+from headrace.runtime.entry import run_service
 from headrace.runtime.lifecycle import serve
-from headrace.runtime.logging import configure_logging
 from headrace.runtime.postgres import connect_pool
-from headrace.runtime.settings import Environment
 from services.segmenter.assembly import assemble
 from services.segmenter.redis_client import connect, require_noeviction
 from services.segmenter.settings import Settings, read_settings
@@ -29,15 +23,7 @@ PROFILES_SECONDS = 10.0
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of `python -m services.segmenter [migrate]`."""
-    try:
-        env = Environment(os.environ)
-        configure_logging("segmenter", json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
-        if list(arguments) == ["migrate"]:
-            become_migration(SCHEMA, MIGRATIONS)
-        return uvloop.run(run(read_settings(env)))
-    except HeadraceError as error:
-        print(f"segmenter: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+    return run_service(SCHEMA, arguments, lambda env: run(read_settings(env)), migrations=MIGRATIONS)
 
 
 async def run(settings: Settings) -> int:

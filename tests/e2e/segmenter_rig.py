@@ -17,7 +17,7 @@ from headrace.contracts.headers import store_output
 from headrace.contracts.profile_event import ControlRequest, ControlRow, EventRow, ProfileRow, Tick
 from headrace.contracts.segment import parse_segment
 from headrace.contracts.topics import PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
-from headrace.log.port import Log, NewRecord, Record
+from headrace.log.port import Log, LogUnavailable, NewRecord, Record
 from headrace.log.redis_streams import RedisStreamsLog
 from headrace.log.topics import ensure_topics
 from headrace.runtime.migrations import migrate
@@ -104,10 +104,15 @@ class Rig:
         )  # fmt: skip
 
     async def publish(self, q: int, row: ProfileRow) -> None:
+        """As a relay does: again until the log has it. Receivers drop what they have."""
         headers = store_output(source="profiles", epoch=row.epoch, seq=row.seq, position=str(row.seq))
-        await self.log.append(
-            self.topic(PROFILE_EVENTS.name), q, [NewRecord(b"", msgspec.json.encode(row), headers)]
-        )
+        record = NewRecord(b"", msgspec.json.encode(row), headers)
+        while True:
+            try:
+                await self.log.append(self.topic(PROFILE_EVENTS.name), q, [record])
+            except LogUnavailable:
+                continue
+            return
 
     async def changes(self) -> list[tuple[str, str, str]]:
         """What is published: (profile, segment, action), by partition."""

@@ -253,15 +253,19 @@ async def test_a_gap_waits_for_the_row_that_is_missing(rig: Rig) -> None:
         await eventually(lambda: _is(running, "p1", {"two-orders"}))
 
 
-async def test_an_unreadable_record_is_set_aside_and_the_partition_goes_on(rig: Rig) -> None:
+@pytest.mark.parametrize("length", [22, 900_000], ids=["small", "larger than a dead letter takes"])
+async def test_an_unreadable_record_is_set_aside_and_the_partition_goes_on(rig: Rig, length: int) -> None:
+    raw = b'{"kind":"event","seq":'.ljust(length)
     async with rig.segmenter() as running:
         await rig.live(running.api, "two-orders", TWO_ORDERS)
-        await rig.log.append(PROFILE_EVENTS.name, rig.q("p1"), [NewRecord(b"p1", b'{"kind":"event","seq":')])
+        await rig.log.append(PROFILE_EVENTS.name, rig.q("p1"), [NewRecord(b"p1", raw)])
         await rig.event("p1")
         await rig.event("p1")
         await eventually(lambda: _is(running, "p1", {"two-orders"}))
         (letter,) = await rig.log.read(DEAD_LETTERS.name, rig.q("p1"), 0)
-        assert msgspec.json.decode(letter.value or b"", type=DeadLetter).raw == b'{"kind":"event","seq":'
+        found = msgspec.json.decode(letter.value or b"", type=DeadLetter)
+        assert raw.startswith(found.raw)
+        assert found.complete == (found.raw == raw) == (length < 100)
 
 
 async def test_a_new_epoch_rebuilds_instead_of_comparing(rig: Rig) -> None:

@@ -1,0 +1,39 @@
+"""What `python -m services.NAME [migrate]` does for every service."""
+
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import uvloop
+
+from headrace.contracts.errors import HeadraceError
+from headrace.runtime.logging import configure_logging
+from headrace.runtime.settings import Environment
+
+Run = Callable[[Environment], Coroutine[Any, Any, int]]
+
+
+def run_service(name: str, arguments: Sequence[str], run: Run, *, migrations: Path | None = None) -> int:
+    """Serve, or with the argument `migrate` bring the schema `name` up to date; the exit code. `run` reads its
+    settings at once, so that a wrong one is said before anything starts."""
+    try:
+        env = Environment(os.environ)
+        configure_logging(name, json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
+        if list(arguments) == ["migrate"] and migrations is not None:
+            _become_migration(name, migrations)
+        if arguments:
+            wanted = "`migrate` or nothing" if migrations is not None else "no argument"
+            raise HeadraceError(f"{' '.join(arguments)!r} is not understood: give {wanted}")
+        return uvloop.run(run(env))
+    except HeadraceError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return 1
+
+
+def _become_migration(schema: str, scripts: Path) -> NoReturn:
+    """Replace this process by the migration, whose exit code is ours: serving never loads Alembic."""
+    sys.stderr.flush()
+    program = "headrace.runtime.migrations"
+    os.execv(sys.executable, [sys.executable, "-m", program, schema, str(scripts)])  # noqa: S606 (ourselves)

@@ -1,0 +1,76 @@
+"""Loops side by side end together; what must not be cut is not cut."""
+
+import asyncio
+
+import pytest
+
+from headrace.runtime import tasks
+from headrace.runtime.tasks import finish, run_together
+
+
+async def test_finished_work_is_not_cut_by_a_cancellation() -> None:
+    begun, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def transaction() -> None:
+        begun.set()
+        await may_end.wait()
+        ended.set()
+
+    caller = asyncio.create_task(finish(transaction()))
+    await begun.wait()
+    caller.cancel()
+    await asyncio.sleep(0)
+    assert not caller.done(), "the caller waits for the transaction"
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended.is_set()
+
+
+async def test_finish_returns_and_raises_what_the_work_does() -> None:
+    async def seven() -> int:
+        return 7
+
+    async def fails() -> int:
+        raise LookupError("mine")
+
+    assert await finish(seven()) == 7
+    with pytest.raises(LookupError, match="mine"):
+        await finish(fails())
+
+
+async def test_the_first_failure_ends_the_others_and_is_raised_as_it_is() -> None:
+    ended = asyncio.Event()
+
+    async def for_ever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def fails() -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await run_together(for_ever(), fails())
+    assert ended.is_set()
+
+
+async def test_a_loop_that_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "CANCEL_AGAIN_SECONDS", 0.001)
+    lost = []
+
+    async def deaf_at_first() -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost.append(1)
+                if len(lost) > 1:
+                    raise
+
+    async def ends() -> None:
+        return
+
+    await run_together(deaf_at_first(), ends())
+    assert len(lost) == 2
