@@ -1,0 +1,193 @@
+"""How many events a second become rows of the timeline, beside COPY and one upsert of the same rows.
+
+    python -m tests.bench.bench_profiles [--events 30000] [--json FILE]
+
+The service's own loop (`input.Input`: decode, deduplicate, resolve, fold, write) drives an embedded Postgres in
+batches as it reads them; only the log is a list in memory. The limit then writes the very rows that came out, in
+batches of the same size, to a table with the timeline's indexes: COPY to a temporary table, one upsert from it.
+Postgres does not fsync, so that the disk is no part of either; CPU seconds of both sides are counted.
+"""
+
+import asyncio
+import os
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+
+import asyncpg
+import msgspec
+import uvloop
+
+from headrace.contracts.event import Event, event_key
+from headrace.contracts.instant import format_instant
+from headrace.contracts.topics import partition_of
+from headrace.log.port import Bounds, Record
+from headrace.runtime.clock import now_ms
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.migrations import migrate
+from headrace.runtime.postgres import connect_pool
+from services.profiles.input import READ_RECORDS, Input
+from services.profiles.intake import event_reader
+from services.profiles.store import MIGRATIONS, SCHEMA, initialise
+from tests import engines
+from tests.bench import cpu
+from tests.bench.report import Figure, Report, options, present
+from tests.bench.workload import Shop
+from tests.e2e.profiles_rig import Owner
+from tests.unit.ingest.memory_log import MemoryLog
+
+TOPIC = "cdp.events.v1"
+PARTITIONS = 4
+CUSTOMERS = 5_000
+_COLUMNS = "q, seq, epoch, time, low, profile_id, kind, event, ts, source, message_id, traceparent, payload"
+
+
+class _Feed(MemoryLog):
+    """One partition's records, and a signal when all of them were read and asked for more."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        super().__init__()
+        self._fed = records
+        self.drained = asyncio.Event()
+
+    async def bounds(self, topic: str, partition: int) -> Bounds:
+        return Bounds(0, len(self._fed))
+
+    async def read(
+        self, topic: str, partition: int, offset: int, *, max_records: int = 500, wait_ms: int = 0
+    ) -> list[Record]:
+        if offset >= len(self._fed):
+            self.drained.set()
+            await asyncio.Event().wait()
+        return list(self._fed[offset : offset + max_records])
+
+
+def records(count: int) -> list[list[Record]]:
+    """Events of a shop as ingest wrote them, by partition."""
+    shop, encoder, now = Shop(CUSTOMERS), msgspec.json.Encoder(), now_ms()
+    partitions: list[list[Record]] = [[] for _ in range(PARTITIONS)]
+    for number in range(count):
+        call = shop.call()
+        at = format_instant(now - count + number)
+        body = {
+            name: msgspec.Raw(encoder.encode(call.pop(name, {}))) for name in ("properties", "traits", "context")
+        }
+        event = Event(
+            type=call["type"],
+            message_id=call["messageId"],
+            source="shop",
+            timestamp=at,
+            received_at=at,
+            user_id=call["userId"],
+            anonymous_id=call["anonymousId"],
+            event=call.get("event"),
+            **body,
+        )
+        key = event_key(event.user_id, event.anonymous_id, None)
+        q = partition_of(key, PARTITIONS)
+        partitions[q].append(Record(TOPIC, q, len(partitions[q]), now, key.encode(), encoder.encode(event), ()))
+    return partitions
+
+
+async def apply(pool: asyncpg.Pool, fed: Sequence[Sequence[Record]]) -> None:
+    """Each partition through the service's loop, side by side as in a worker."""
+    metrics, member = Metrics("profiles"), Owner(range(PARTITIONS))
+    feeds = [_Feed(partition) for partition in fed]
+    running = [
+        asyncio.create_task(
+            Input(
+                feed,
+                pool,
+                member,
+                metrics,
+                topic=TOPIC,
+                q=q,
+                partitions=PARTITIONS,
+                read=event_reader("CZ"),
+                dead_letters="cdp.dead-letters.v1",
+                on_commit=lambda touched: None,
+            ).run()
+        )
+        for q, feed in enumerate(feeds)
+    ]
+    everything = asyncio.gather(*(feed.drained.wait() for feed in feeds))
+    await asyncio.wait([everything, *running], return_when=asyncio.FIRST_COMPLETED)
+    for task in running:
+        if task.done():
+            task.result()  # a loop ends only by an error
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+async def copy_and_upsert(pool: asyncpg.Pool, rows: Sequence[Sequence[tuple[object, ...]]]) -> None:
+    """The limit: the same rows, as many a transaction, as many connections."""
+
+    async def write(partition: Sequence[tuple[object, ...]]) -> None:
+        for start in range(0, len(partition), READ_RECORDS):
+            async with pool.acquire() as connection, connection.transaction():
+                await connection.execute("CREATE TEMP TABLE incoming (LIKE bare_timeline) ON COMMIT DROP")
+                await connection.copy_records_to_table("incoming", records=partition[start : start + READ_RECORDS])
+                await connection.execute(
+                    f"INSERT INTO bare_timeline SELECT {_COLUMNS} FROM incoming "
+                    "ON CONFLICT (q, seq) DO UPDATE SET payload = excluded.payload"
+                )
+
+    await asyncio.gather(*(write(partition) for partition in rows))
+
+
+async def measure(url: str, events: int) -> Report:
+    await migrate(url, schema=SCHEMA, scripts=MIGRATIONS)
+    pool = await connect_pool(url, schema=SCHEMA, max_size=12)
+    try:
+        await initialise(pool, [TOPIC], PARTITIONS)
+        server = cpu.parent(await pool.fetchval("SELECT pg_backend_pid()"))
+        cpu.pin(server, cpu.server_core())
+        cpu.pin(os.getpid(), cpu.client_core())
+        fed = records(events)
+
+        ours, started = cpu.Spent(server), time.perf_counter()
+        ours.start()
+        await apply(pool, fed)
+        ours.stop()
+        took = time.perf_counter() - started
+
+        await pool.execute("CREATE TABLE bare_timeline (LIKE timeline INCLUDING ALL)")
+        written = [
+            [
+                tuple(row)
+                for row in await pool.fetch(f"SELECT {_COLUMNS} FROM timeline WHERE q = $1 ORDER BY seq", q)
+            ]
+            for q in range(PARTITIONS)
+        ]
+        bare, started = cpu.Spent(server), time.perf_counter()
+        bare.start()
+        await copy_and_upsert(pool, written)
+        bare.stop()
+        bare_took = time.perf_counter() - started
+    finally:
+        await pool.close()
+    count = sum(map(len, written))
+    against = "COPY and one upsert"
+    figures = [
+        Figure("rows per second", count / took, "rows/s", count / bare_took, against),
+        Figure("Postgres included", count / ours.total, "rows/CPU-s", count / bare.total, against),
+        Figure("Postgres excluded", count / ours.own, "rows/CPU-s", count / bare.own, against),
+        Figure("Postgres alone", count / ours.servers, "rows/CPU-s", count / bare.servers, against),
+    ]
+    setting = f"{events:,} events, {count:,} rows, {CUSTOMERS:,} customers, batches of up to {READ_RECORDS}"
+    return Report("profiles", setting, figures)
+
+
+def run(arguments: Namespace) -> Report:
+    with engines.postgres() as engine:
+        return uvloop.run(measure(engine.url, arguments.events))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = options(__doc__)
+    parser.add_argument("--events", type=int, default=30_000)
+    present(run, parser, arguments)
+
+
+if __name__ == "__main__":
+    main()

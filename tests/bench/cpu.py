@@ -1,0 +1,93 @@
+"""CPU seconds of processes, and which core they run on.
+
+What others do on the machine moves a wall clock, hardly the CPU seconds that a piece of work takes.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def server_core() -> int:
+    """The core for what is measured."""
+    return min(os.sched_getaffinity(0))
+
+
+def client_core() -> int:
+    """The core for what makes the load; the same when there is only one."""
+    return max(os.sched_getaffinity(0))
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process, its threads and all its descendants on one core; so do those it starts later."""
+    for process in tree(pid):
+        try:
+            for thread in os.listdir(_PROC / str(process) / "task"):
+                os.sched_setaffinity(int(thread), {core})
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended meanwhile
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all its descendants."""
+    parents = dict(_parents())
+    found = [pid]
+    for process in found:
+        found += [child for child, parent in parents.items() if parent == process]
+    return found
+
+
+def parent(pid: int) -> int:
+    """Who started the process: a server's backend leads to the server."""
+    return int(_stat(pid)[1])
+
+
+def seconds(pid: int) -> float:
+    """CPU seconds of the process and its descendants until now, those included that have ended and were waited
+    for. In steps of a clock tick, 10 ms as a rule."""
+    total = 0
+    for process in tree(pid):
+        try:
+            total += sum(int(field) for field in _stat(process)[11:15])  # utime, stime, cutime, cstime
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total / _TICK
+
+
+@dataclass
+class Spent:
+    """CPU seconds of this process and of a server, from `start` to `stop`."""
+
+    server: int
+    own: float = 0.0
+    servers: float = 0.0
+
+    def start(self) -> None:
+        self.own -= seconds(os.getpid())
+        self.servers -= seconds(self.server)
+
+    def stop(self) -> None:
+        self.own += seconds(os.getpid())
+        self.servers += seconds(self.server)
+
+    @property
+    def total(self) -> float:
+        return self.own + self.servers
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            try:
+                yield int(entry.name), parent(int(entry.name))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the command's name, which may hold spaces: the state comes first."""
+    return (_PROC / str(pid) / "stat").read_text().rpartition(") ")[2].split()
