@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import uvloop
 
 from headrace.contracts.errors import HeadraceError
+from headrace.runtime import failpoints
 from headrace.runtime.logging import configure_logging
 from headrace.runtime.settings import Environment
 
@@ -21,6 +22,7 @@ def run_service(name: str, arguments: Sequence[str], run: Run, *, migrations: Pa
     try:
         env = Environment(os.environ)
         configure_logging(name, json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
+        failpoints.configure(name, env)
         if list(arguments) == ["migrate"] and migrations is not None:
             _become_migration(name, migrations)
         if arguments:

@@ -9,6 +9,7 @@ from typing import Protocol
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.headers import EPOCH, POSITION, SEQ, header
 from headrace.log.port import Log, NewRecord
+from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 
@@ -149,13 +150,17 @@ class Relay:
             if not rows:
                 return total
             self._check_dense(rows, self._state.seq)
+            failpoint("before_publish")
             try:
                 offset = await self._log.append(self._topic, self._partition, [row.record for row in rows])
+                failpoint("after_publish")
             except BaseException:
                 self._state = None  # it may have landed: look again
                 raise
             self._state = Published(self._state.epoch, rows[-1].seq, rows[-1].position, offset + len(rows))
+            failpoint("before_mark")
             await self._outbox.mark(self._partition, self._state)
+            failpoint("after_mark")
             self._count.inc(len(rows))
             total += len(rows)
             if len(rows) < self._batch:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from headrace.log.port import Log, NewRecord, RecordTooLarge
+from headrace.runtime.failpoints import failpoint
 
 MAX_RECORDS = 1_000
 MAX_BYTES = 512 * 1024
@@ -106,7 +107,9 @@ class _Lane:
 
     async def _append(self, entries: Sequence[_Entry]) -> None:
         records = [record for entry in entries for record in entry.records]
+        failpoint("before_append")
         await self._log.append(self._topic, self._partition, records)
+        failpoint("after_append")
         for entry in entries:
             if not entry.future.done():
                 entry.future.set_result(None)

@@ -12,6 +12,7 @@ import structlog
 from headrace.contracts.errors import ApiError
 from headrace.contracts.topics import partition_of
 from headrace.log.port import Log, LogError, LogFull, NewRecord, RecordTooLarge
+from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from services.ingest.appender import Appender
 from services.ingest.message_id import new_message_id
@@ -84,6 +85,7 @@ class Collector:
             await self._append(chunk)
             outcome.accepted += sum(chunk.types.values())
             self._count(chunk, arrival.source.name)
+        failpoint("before_answer")
         return outcome
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from headrace.contracts.instant import Millis, parse_instant
 from headrace.contracts.segment_change import SegmentChange
 from headrace.log.port import Log, Record
 from headrace.runtime.dead_letters import dead_letter
+from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from services.messenger import ledger
 from services.messenger.decide import decide
@@ -73,6 +74,8 @@ class Changes:
             new = await ledger.record(connection, _decisions(entered, campaigns, now), now)
             skipped = [entry for entry in new if entry.decision.skip is not None]
             await self._outbox.append(connection, [ledger.skipped_at_entry(e, now) for e in skipped], now)
+            failpoint("before_commit")
+        failpoint("after_commit")
         self._announce(new, bool(skipped))
         return True
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from headrace.contracts.instant import Millis
+from headrace.runtime.failpoints import failpoint
 from headrace.runtime.tasks import finish
 from services.messenger.batcher import Batcher
 from services.messenger.claims import Claim, Claimed, Claims, Settlement
@@ -86,7 +87,10 @@ class Sender:
             await asyncio.wait(self._in_flight)
 
     async def _claim_and_start(self, free: int) -> Claimed:
+        failpoint("before_claim")
         claimed = await self._claims.claim(free, self._clock())
+        if claimed.claims:
+            failpoint("after_claim")
         for claim in claimed.claims:
             task = asyncio.create_task(self._deliver(claim), name=f"send-{claim.channel}")
             self._in_flight.add(task)
@@ -117,13 +121,18 @@ class Sender:
                 return
 
     async def _send(self, claim: Claim) -> SendResult:
+        failpoint("before_send")
         try:
-            return await self._providers[claim.channel].send(claim.outgoing)
+            result = await self._providers[claim.channel].send(claim.outgoing)
         except Exception as error:
             log.error("provider_failed", message_id=claim.outgoing.id, error=type(error).__name__, exc_info=error)
             return Unsure("provider_error")
+        failpoint("after_send")
+        return result
 
     async def _settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        failpoint("before_confirm")
         done = await self._claims.settle(settlements, self._clock())
+        failpoint("after_confirm")
         self._on_outcome()
         return done

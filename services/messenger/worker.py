@@ -8,6 +8,7 @@ import structlog
 
 from headrace.contracts.instant import Millis
 from headrace.log.port import Log, Member
+from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Outbox, Relay
 from headrace.runtime.tasks import finish, run_together
@@ -92,7 +93,10 @@ class PartitionWorker:
         clock = asyncio.get_running_loop().time
         save_at = clock() + _SAVE_SECONDS
         while True:
+            failpoint("before_read")
             batch = await source.read(0 if handler.lazy_seconds else _READ_WAIT_MS)
+            if batch.records:
+                failpoint("after_read")
             if batch.position != stored and await self._take(
                 handler, partition, batch, stored, clock() >= save_at
             ):

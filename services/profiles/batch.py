@@ -11,6 +11,7 @@ import asyncpg
 
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.instant import Millis
+from headrace.runtime.failpoints import failpoint
 from headrace.runtime.partitions import PartitionHalted
 from services.profiles import people_sql
 from services.profiles.fold import Arrival, Draft, InputClock, fold
@@ -101,6 +102,8 @@ async def commit_batch(pool: asyncpg.Pool, batch: Batch, partitions: int) -> Com
         touched = await _write_drafts(connection, batch, drafts, partitions)
         time = clocks[-1].time
         await connection.execute(_MOVE, batch.topic, batch.q, batch.next_offset, time)
+        failpoint("before_commit")
+    failpoint("after_commit")
     return Committed(
         touched=touched,
         rows=len(drafts) + len(people.merged),

@@ -10,6 +10,7 @@ import structlog
 from headrace.contracts.instant import Millis
 from headrace.log.port import Log, Member, OffsetOutOfRange, Record
 from headrace.runtime.dead_letters import dead_letter
+from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.tasks import finish
@@ -93,6 +94,7 @@ class Input:
             )
 
     async def _next_records(self) -> list[Record]:
+        failpoint("before_read")
         self.idle_at, self.oldest = self.next_offset, None
         try:
             records = await self._log.read(
@@ -103,6 +105,7 @@ class Input:
         finally:
             self.idle_at = None
         if records:
+            failpoint("after_read")
             self.oldest = records[0].time
         return records
 

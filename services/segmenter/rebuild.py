@@ -4,6 +4,7 @@ from typing import Protocol
 
 import msgspec
 
+from headrace.runtime.failpoints import failpoint
 from headrace.runtime.publisher import Published
 from services.segmenter.change import Position, parse_position
 from services.segmenter.commit import Incoming, StateStore, Timeline, Watermark
@@ -37,6 +38,7 @@ async def rebuild(
 ) -> Partition:
     """Fold the partition from its first row (DESIGN §4.7). `epoch` is the one the input was seen to have.
     Numbering goes on after the last output that is published."""
+    failpoint("before_rebuild")
     epochs = await timeline.epochs(number)
     epoch = max([epoch, *epochs])
     last = await published.found(number, epoch)
@@ -48,9 +50,11 @@ async def rebuild(
     await store.reset(
         number, Watermark(epoch=epoch, out_seq=last.seq, lookahead=lookahead, silent_until=silent_until)
     )
+    failpoint("after_reset")
     partition = await Partition.opened(number, store, timeline, observer, chunk=chunk)
     assert partition is not None  # just stored
     await catch_up(number, partition, timeline)
+    failpoint("after_rebuild")
     return partition
 
 

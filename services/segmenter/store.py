@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from headrace.runtime.failpoints import failpoint
 from services.segmenter import keys
 from services.segmenter.catalog import Catalog
 from services.segmenter.commit import Commit, Fenced, Watermark
@@ -69,8 +70,10 @@ class RedisStore:
         ]
         catalog = b"" if commit.catalog is None else _json.encode(commit.catalog)
         arguments = [_json.encode(expected), mine, catalog, *_changes(commit, segments)]
+        failpoint("before_commit")
         try:
             stored = await self._commit(keys=names, args=arguments)
+            failpoint("after_commit")
         except (RedisConnectionError, RedisTimeoutError) as error:
             stored = await self._after_lost_reply(partition, error)
             if stored == arguments[0]:

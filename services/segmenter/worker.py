@@ -10,6 +10,7 @@ import structlog
 from headrace.contracts.headers import carried_trace
 from headrace.log.port import Log, Member, OffsetOutOfRange, Record
 from headrace.runtime.dead_letters import dead_letter
+from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.publisher import Relay
@@ -119,10 +120,12 @@ class PartitionWorker:
         clock = asyncio.get_running_loop().time
         flushed = clock()
         while True:
+            failpoint("before_read")
             records = await self._read(q, partition)
             out_seq = partition.mark.out_seq
             mismatches = partition.mismatches
             if records:
+                failpoint("after_read")
                 incoming = [item for record in records if (item := await self._decoded(record)) is not None]
                 await partition.process(incoming)
                 partition.go_on_from(max(partition.mark.offset, records[-1].offset + 1))
