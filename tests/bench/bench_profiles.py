@@ -69,9 +69,6 @@ def records(count: int) -> list[list[Record]]:
     for number in range(count):
         call = shop.call()
         at = format_instant(now - count + number)
-        body = {
-            name: msgspec.Raw(encoder.encode(call.pop(name, {}))) for name in ("properties", "traits", "context")
-        }
         event = Event(
             type=call["type"],
             message_id=call["messageId"],
@@ -81,7 +78,9 @@ def records(count: int) -> list[list[Record]]:
             user_id=call["userId"],
             anonymous_id=call["anonymousId"],
             event=call.get("event"),
-            **body,
+            properties=msgspec.Raw(encoder.encode(call.get("properties", {}))),
+            traits=msgspec.Raw(encoder.encode(call.get("traits", {}))),
+            context=msgspec.Raw(encoder.encode(call["context"])),
         )
         key = event_key(event.user_id, event.anonymous_id, None)
         q = partition_of(key, PARTITIONS)
@@ -110,13 +109,18 @@ async def apply(pool: asyncpg.Pool, fed: Sequence[Sequence[Record]]) -> None:
         )
         for q, feed in enumerate(feeds)
     ]
-    everything = asyncio.gather(*(feed.drained.wait() for feed in feeds))
-    await asyncio.wait([everything, *running], return_when=asyncio.FIRST_COMPLETED)
+    drained = asyncio.create_task(_all_drained(feeds))
+    await asyncio.wait([drained, *running], return_when=asyncio.FIRST_COMPLETED)
     for task in running:
         if task.done():
             task.result()  # a loop ends only by an error
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _all_drained(feeds: Sequence[_Feed]) -> None:
+    for feed in feeds:
+        await feed.drained.wait()
 
 
 async def copy_and_upsert(pool: asyncpg.Pool, rows: Sequence[Sequence[tuple[object, ...]]]) -> None:
