@@ -4,7 +4,9 @@ What others do on the machine moves a wall clock, hardly the CPU seconds that a 
 """
 
 import os
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,36 +49,47 @@ def parent(pid: int) -> int:
 
 
 def seconds(pid: int) -> float:
-    """CPU seconds of the process and its descendants until now, those included that have ended and were waited
-    for. In steps of a clock tick, 10 ms as a rule."""
-    total = 0
+    """CPU seconds of the process and its descendants until now, of those too that have ended and were waited
+    for; of ended threads where the kernel does not tell threads' times."""
+    total = 0.0
     for process in tree(pid):
         try:
-            total += sum(int(field) for field in _stat(process)[11:15])  # utime, stime, cutime, cstime
+            total += _running(process)
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return total / _TICK
+    return total
+
+
+def _running(pid: int) -> float:
+    fields = [int(field) / _TICK for field in _stat(pid)[11:15]]  # utime, stime, and those of ended children
+    threads = list((_PROC / str(pid) / "task").glob("*/schedstat"))
+    if not threads:
+        return sum(fields)
+    # to the nanosecond, where stat counts ticks of 10 ms
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9 + sum(fields[2:])
 
 
 @dataclass
 class Spent:
-    """CPU seconds of this process and of a server, from `start` to `stop`."""
+    """CPU seconds of this process and of a server, and seconds on the clock, while `running`. What is compared is
+    best run in turns: this machine is not as fast now as it will be in a second."""
 
     server: int
     own: float = 0.0
     servers: float = 0.0
-
-    def start(self) -> None:
-        self.own -= seconds(os.getpid())
-        self.servers -= seconds(self.server)
-
-    def stop(self) -> None:
-        self.own += seconds(os.getpid())
-        self.servers += seconds(self.server)
+    took: float = 0.0
 
     @property
     def total(self) -> float:
         return self.own + self.servers
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        own, servers, started = seconds(os.getpid()), seconds(self.server), time.perf_counter()
+        yield
+        self.took += time.perf_counter() - started
+        self.own += seconds(os.getpid()) - own
+        self.servers += seconds(self.server) - servers
 
 
 def _parents() -> Iterator[tuple[int, int]]:
