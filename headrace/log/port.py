@@ -13,6 +13,11 @@ from headrace.contracts.errors import HeadraceError
 from headrace.contracts.headers import Headers
 from headrace.contracts.topics import Topic
 
+MAX_RECORD_BYTES = 1024 * 1024
+"""The largest record: key, value and headers."""
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+"""The largest append, what the engine adds to the records included. A store's outbox is cut accordingly."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
@@ -115,8 +120,9 @@ class Log(Protocol):
         """Append in order, adjacent and all or none per batch; return the first record's offset.
 
         Returns only when the records are durable (Kafka: acks=all, idempotent; Redis: fsynced). Concurrent
-        appends to one partition are ordered by the log. Raises RecordTooLarge, LogFull, UnknownTopic
-        (nothing landed) or LogUnavailable (unknown: may have landed, and no later than this call's end).
+        appends to one partition are ordered by the log. Raises RecordTooLarge (also for more than
+        MAX_BATCH_BYTES at once), LogFull, UnknownTopic (nothing landed) or LogUnavailable (unknown: may have
+        landed; on Redis no later than this call's end, a stalled Kafka broker may append it even later).
         """
         ...
 

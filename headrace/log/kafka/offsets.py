@@ -1,0 +1,76 @@
+"""Where partitions begin and end. Callers who ask at the same time share one request to each broker."""
+
+import asyncio
+from collections.abc import Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from headrace.log.kafka.address import Address
+from headrace.log.kafka.clients import deadline, options, started, stopped
+from headrace.log.kafka.shared import Shared
+from headrace.log.port import Bounds, LogUnavailable, UnknownTopic
+
+
+class Offsets:
+    """Looks partitions up on a connection of its own: a waiting fetch would hold the answer back."""
+
+    def __init__(self, address: Address, timeout: float) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._consumer = Shared(self._connect, lambda consumer: stopped(consumer, consumer._client))
+        self._next: tuple[set[TopicPartition], asyncio.Task[Mapping[TopicPartition, Bounds]]] | None = None
+
+    async def connect(self) -> None:
+        """Raises LogUnavailable when no broker answers."""
+        async with deadline(self._address, self._timeout):
+            await self._consumer.get()
+
+    async def bounds(self, where: TopicPartition) -> Bounds:
+        """As they are at some moment after the call. Raises UnknownTopic or LogUnavailable."""
+        await self.require(where)
+        if self._next is None:
+            wanted: set[TopicPartition] = set()
+            self._next = wanted, asyncio.create_task(self._look(wanted), name="log-offsets")
+        wanted, look = self._next
+        wanted.add(where)
+        return (await asyncio.shield(look))[where]
+
+    async def require(self, where: TopicPartition) -> None:
+        """Raises UnknownTopic unless the partition exists: asking the broker for it could create it."""
+        consumer = self._consumer.value
+        if consumer is not None and _exists(consumer, where):
+            return
+        async with deadline(self._address, self._timeout):
+            consumer = await self._consumer.get()
+            if not _exists(consumer, where):
+                # the metadata of all topics: naming one creates it where brokers are set to
+                await consumer._client.force_metadata_update()
+        if not _exists(consumer, where):
+            raise UnknownTopic(f"there is no {where.topic}/{where.partition}; run `headrace topics create`")
+
+    async def close(self) -> None:
+        await self._consumer.close()
+
+    async def _look(self, wanted: set[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
+        await asyncio.sleep(0)  # those who ask in the same turn of the loop come along
+        self._next = None
+        consumer: AIOKafkaConsumer | None = None
+        try:
+            async with deadline(self._address, self._timeout):
+                consumer = await self._consumer.get()
+                begins, ends = await asyncio.gather(
+                    consumer.beginning_offsets(list(wanted)), consumer.end_offsets(list(wanted))
+                )
+        except LogUnavailable:
+            if consumer is not None:  # one that failed may know wrong leaders for ever
+                self._consumer.drop(consumer)
+            raise
+        return {where: Bounds(begins[where], ends[where]) for where in wanted}
+
+    async def _connect(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(**options(self._address, self._timeout, enable_auto_commit=False))
+        return await started(consumer, consumer._client, self._address, self._timeout)
+
+
+def _exists(consumer: AIOKafkaConsumer, where: TopicPartition) -> bool:
+    return where.partition in (consumer.partitions_for_topic(where.topic) or ())

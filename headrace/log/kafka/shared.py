@@ -1,0 +1,61 @@
+"""A client that is made when first needed and shared by all who need it meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Shared(Generic[T]):
+    """`make` opens one, `discard` closes it. A caller who gives up waiting does not stop the others' start."""
+
+    def __init__(self, make: Callable[[], Awaitable[T]], discard: Callable[[T], Awaitable[None]]) -> None:
+        self._make = make
+        self._discard = discard
+        self._value: T | None = None
+        self._starting: asyncio.Task[T] | None = None
+        self._discarding: set[asyncio.Task[None]] = set()
+
+    @property
+    def value(self) -> T | None:
+        """The one in use now."""
+        return self._value
+
+    async def get(self) -> T:
+        """The one in use, or a new one. Raises what `make` raises."""
+        if self._value is not None:
+            return self._value
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start(), name="log-client")
+            self._starting.add_done_callback(self._started)
+        return await asyncio.shield(self._starting)
+
+    def drop(self, value: T) -> None:
+        """Use it no more; it is closed in the background."""
+        if self._value is value:
+            self._value = None
+            task = asyncio.create_task(self._close(value), name="log-client-closes")
+            self._discarding.add(task)
+            task.add_done_callback(self._discarding.discard)
+
+    async def close(self) -> None:
+        """Close what is open. A later `get` would open one anew."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        if self._value is not None:
+            self.drop(self._value)
+        await asyncio.gather(*self._discarding)
+
+    async def _close(self, value: T) -> None:
+        await self._discard(value)
+
+    async def _start(self) -> T:
+        self._value = await self._make()
+        return self._value
+
+    def _started(self, task: "asyncio.Task[T]") -> None:
+        self._starting = None
+        if not task.cancelled():
+            task.exception()  # whoever waits has it
