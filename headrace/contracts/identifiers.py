@@ -1,7 +1,5 @@
 """Identifier types and the placeholders that are never an identifier."""
 
-import re
-
 USER_ID = "user_id"
 ANONYMOUS_ID = "anonymous_id"
 EMAIL = "email"
@@ -10,7 +8,6 @@ PHONE = "phone"
 _PLACEHOLDERS = frozenset(
     {"", "null", "undefined", "none", "nan", "-1", "anonymous", "[object object]", "(null)", "nil"}
 )
-_ALL_ZEROS = re.compile(r"[0-]+")
 
 
 def is_placeholder(value: str) -> bool:
@@ -19,4 +16,4 @@ def is_placeholder(value: str) -> bool:
     `test`, `user` and `guest` are ordinary ids.
     """
     folded = value.strip().lower()
-    return folded in _PLACEHOLDERS or _ALL_ZEROS.fullmatch(folded) is not None
+    return folded in _PLACEHOLDERS or not folded.strip("0-")
