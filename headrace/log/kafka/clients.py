@@ -38,11 +38,13 @@ def options(address: Address, timeout: float, **more: Any) -> dict[str, Any]:
 
 async def started(client: C, connection: AIOKafkaClient, address: Address, timeout: float) -> C:
     """The client, ready. Raises LogUnavailable; then it is closed."""
+    starting = asyncio.ensure_future(client.start())
     with translated(address):
         try:
             async with asyncio.timeout(timeout):
-                await client.start()
+                await asyncio.shield(starting)
         except BaseException:
+            await _ended(starting)  # one cut in the middle would leave a connection behind
             await stopped(client, connection)
             raise
     return client
@@ -50,15 +52,19 @@ async def started(client: C, connection: AIOKafkaClient, address: Address, timeo
 
 async def stopped(client: Startable, connection: AIOKafkaClient) -> None:
     """Stop it. What waits for a broker that does not answer is given up after a while."""
-    stopping = asyncio.ensure_future(client.stop())
-    await asyncio.wait([stopping], timeout=STOP_SECONDS)
-    if not stopping.done():
-        stopping.cancel()
-        await asyncio.wait([stopping], timeout=STOP_SECONDS)
-    if not stopping.cancelled() and stopping.done():
-        stopping.exception()  # it is gone either way
+    await _ended(asyncio.ensure_future(client.stop()))
     with contextlib.suppress(KafkaError, OSError):
         await connection.close()
+
+
+async def _ended(task: "asyncio.Future[None]") -> None:
+    """Wait for the task; cancel it when that takes too long. Its error, if any, is of no interest."""
+    await asyncio.wait([task], timeout=STOP_SECONDS)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=STOP_SECONDS)
+    if task.done() and not task.cancelled():
+        task.exception()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ under way end by themselves or by their deadline, others go to a new one with an
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 
 import structlog
@@ -37,6 +38,8 @@ class _Generation:
         self.producer = producer
         self.under_way = 0
         self.records = 0
+        # one at a time waits for a partition's turn: aiokafka counts the others' waiting against each of them
+        self.entry: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -80,7 +83,8 @@ class Producer:
         self, generation: _Generation, batch: BatchBuilder, topic: str, partition: int, deadline: float
     ) -> int:
         async with asyncio.timeout_at(deadline):
-            sent = await generation.producer.send_batch(batch, topic, partition=partition)
+            async with generation.entry[topic, partition]:
+                sent = await generation.producer.send_batch(batch, topic, partition=partition)
             metadata = await sent
         if metadata.offset == UNKNOWN_OFFSET:
             raise LogUnavailable(f"Kafka has a batch for {topic}/{partition} already and forgot where")
@@ -123,7 +127,7 @@ def batch_bytes(records: Sequence[NewRecord]) -> int:
 def _fill(batch: BatchBuilder, topic: str, records: Sequence[NewRecord]) -> BatchBuilder:
     now = int(time.time() * 1000)  # the broker replaces it (LogAppendTime)
     for record in records:
-        if batch.append(timestamp=now, key=record.key, value=record.value, headers=record.headers) is None:
+        if batch.append(timestamp=now, key=record.key, value=record.value, headers=list(record.headers)) is None:
             raise RecordTooLarge(
                 f"a batch for {topic} has more than {MAX_BATCH_BYTES} bytes: append fewer at a time"
             )
