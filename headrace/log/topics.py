@@ -7,8 +7,8 @@ from headrace.log.port import Log
 
 
 def deployed(topic: Topic, prefix: str) -> Topic:
-    """The topic under its full name. Groups keep theirs: a group's position stands per full topic name."""
-    return replace(topic, name=prefix + topic.name)
+    """The topic and the groups that read it under their full names."""
+    return replace(topic, name=prefix + topic.name, groups=tuple(prefix + group for group in topic.groups))
 
 
 async def ensure_topics(log: Log, *, prefix: str, partitions: int) -> None:

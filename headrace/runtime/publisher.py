@@ -8,10 +8,13 @@ from typing import Protocol
 
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.headers import EPOCH, POSITION, SEQ, header
-from headrace.log.port import Log, NewRecord
+from headrace.log.port import MAX_BATCH_BYTES, Log, NewRecord
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
+
+# what a log adds to a record, at most: numbers, lengths of the headers
+_ROOM_PER_RECORD = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +149,11 @@ class Relay:
             self._state = await self._resume()
         total = 0
         while True:
-            rows = await self._outbox.pending(self._partition, self._state.seq, self._batch)
-            if not rows:
+            found = await self._outbox.pending(self._partition, self._state.seq, self._batch)
+            if not found:
                 return total
-            self._check_dense(rows, self._state.seq)
+            self._check_dense(found, self._state.seq)
+            rows = _fitting(found)
             failpoint("before_publish")
             try:
                 offset = await self._log.append(self._topic, self._partition, [row.record for row in rows])
@@ -163,7 +167,7 @@ class Relay:
             failpoint("after_mark")
             self._count.inc(len(rows))
             total += len(rows)
-            if len(rows) < self._batch:
+            if len(rows) == len(found) < self._batch:
                 return total
 
     def _check_dense(self, rows: Sequence[OutboxRecord], last: int) -> None:
@@ -232,6 +236,16 @@ class Relay:
         if found != stored:
             await self._outbox.mark(self._partition, found)
         return found
+
+
+def _fitting(rows: Sequence[OutboxRecord]) -> Sequence[OutboxRecord]:
+    """As many of the first rows as one append takes, at least one."""
+    size = 0
+    for count, row in enumerate(rows):
+        size += row.record.size() + _ROOM_PER_RECORD
+        if count and size > MAX_BATCH_BYTES:
+            return rows[:count]
+    return rows
 
 
 async def last_published(log: Log, topic: str, partition: int, stored: Published) -> Published:

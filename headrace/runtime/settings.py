@@ -74,6 +74,10 @@ class CommonSettings:
     def topic(self, name: str) -> str:
         return self.topic_prefix + name
 
+    def group(self, name: str) -> str:
+        """Deployments that share a Kafka must not share its groups."""
+        return self.topic_prefix + name
+
 
 def common_settings(env: Environment) -> CommonSettings:
     log_url = env.text("HEADRACE_LOG_URL")

@@ -46,7 +46,7 @@ class Messenger:
         """Take part in the group and work on the partitions it gives us, until cancelled."""
         common = self.settings.common
         topics = [common.topic(SEGMENT_CHANGES.name), common.topic(PROFILE_EVENTS.name)]
-        member = await self.log.join(MESSENGER_GROUP, topics, common.partitions)
+        member = await self.log.join(common.group(MESSENGER_GROUP), topics, common.partitions)
         self.worker.follow(member)
         try:
             await PartitionRunner(member, self.worker.work, self.metrics).run()

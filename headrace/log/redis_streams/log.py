@@ -10,6 +10,8 @@ from typing import Self
 
 from headrace.contracts.topics import Topic
 from headrace.log.port import (
+    MAX_BATCH_BYTES,
+    MAX_RECORD_BYTES,
     Bounds,
     LogUnavailable,
     NewRecord,
@@ -25,7 +27,6 @@ from headrace.log.redis_streams.server import Server
 from headrace.log.redis_streams.tails import Tails
 from headrace.log.redis_streams.topics import create_topic, declared_topics
 
-MAX_RECORD_BYTES = 1_048_576
 LEASE_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 5.0
 TIMEOUT_SECONDS = 3.0
@@ -176,6 +177,10 @@ class RedisStreamsLog:
                 raise RecordTooLarge(
                     f"a record for {topic} has {record.size()} bytes, the limit is {self._max_record_bytes}"
                 )
+        if (size := sum(record.size() for record in records)) > MAX_BATCH_BYTES:
+            raise RecordTooLarge(
+                f"a batch for {topic} has {size} bytes, the limit is {MAX_BATCH_BYTES}: append fewer at a time"
+            )
 
     def _keep_house(self, interval: float) -> None:
         lease = Lease(self._server, keys.HOUSEKEEPING, ttl=3 * interval)

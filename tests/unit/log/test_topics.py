@@ -21,7 +21,7 @@ async def test_every_declared_topic_is_created_but_those_for_kafka_only(log: Red
     declared = await declared_topics(log._server)
     assert declared.keys() == {f"shop.{topic.name}" for topic in TOPICS} - {f"shop.{SEGMENT_MEMBERSHIPS.name}"}
     assert {one.partitions for one in declared.values()} == {4}
-    assert declared[f"shop.{EVENTS.name}"].groups == EVENTS.groups
+    assert declared[f"shop.{EVENTS.name}"].groups == (f"shop.{PROFILES_GROUP}",)
     assert await log.bounds(f"shop.{DEAD_LETTERS.name}", 3) == Bounds(0, 0)
     with pytest.raises(UnknownTopic):
         await log.bounds(EVENTS.name, 0)
@@ -37,7 +37,7 @@ async def test_deployments_with_their_own_prefix_share_a_server(log: RedisStream
     members = []
     for prefix in ("one.", "two."):
         await ensure_topics(log, prefix=prefix, partitions=4)
-        members.append(await log.join(PROFILES_GROUP, [prefix + EVENTS.name], 4))
+        members.append(await log.join(prefix + PROFILES_GROUP, [prefix + EVENTS.name], 4))
         await log.append(prefix + EVENTS.name, 0, [NewRecord(b"k", b"v")])
     assert [await member.changed(frozenset()) for member in members] == [ALL, ALL]
     await members[0].commit("one." + EVENTS.name, 0, 1)

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from headrace.contracts.topics import Topic
-from headrace.log.port import Log, LogFull, LogUnavailable, NewRecord
+from headrace.log.port import MAX_BATCH_BYTES, Log, LogFull, LogUnavailable, NewRecord
 from headrace.log.redis_streams import RedisStreamsLog
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
@@ -181,6 +182,15 @@ async def test_a_hole_in_the_outbox_stops_instead_of_being_skipped(
     with pytest.raises(PartitionHalted, match="has no 3"):
         await sender.drain()
     assert await published(log) == sent
+
+
+async def test_rows_that_are_too_much_for_one_append_go_in_several(log: Log, outbox: MemoryOutbox) -> None:
+    outbox.add(9)
+    padding = b" " * (MAX_BATCH_BYTES // 4 - 1000)
+    for index, row in enumerate(outbox.rows):
+        outbox.rows[index] = replace(row, record=replace(row.record, value=b"%d%b" % (row.seq, padding)))
+    assert await relay(log, outbox).drain() == 9
+    assert await published(log) == list(range(1, 10))
 
 
 async def test_a_wake_publishes_at_once(log: Log, outbox: MemoryOutbox) -> None:
