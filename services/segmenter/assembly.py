@@ -44,7 +44,9 @@ class Segmenter:
     async def follow(self) -> None:
         """Take part in the group and work on the partitions it gives us, until cancelled."""
         common = self.settings.common
-        member = await self.log.join(SEGMENTER_GROUP, [common.topic(PROFILE_EVENTS.name)], common.partitions)
+        member = await self.log.join(
+            common.group(SEGMENTER_GROUP), [common.topic(PROFILE_EVENTS.name)], common.partitions
+        )
         self.worker.follow(member)
         try:
             await PartitionRunner(member, self.worker.work, self.metrics).run()
