@@ -39,6 +39,11 @@ demo: .venv/.installed-run ## Replay real orders on a temporary platform; ends b
 test: .venv/.installed-dev ## Every test that needs only Python packages
 	$(VENV_PYTHON) -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
+.PHONY: test-kafka
+test-kafka: .venv/.installed-dev ## The same suites on a real Kafka, PostgreSQL and Redis (fetched with Maven and apt-get)
+	$(VENV_PYTHON) -m tests.servers --numprocesses $(JOBS) --dist loadfile \
+		$(or $(ARGS),tests/conformance/test_kafka.py tests/e2e tests/faults)
+
 .PHONY: check
 check: .venv/.installed-dev ## Lint, format, types, import rule, generated files, locks
 	$(VENV_PYTHON) -m ruff check .
@@ -54,10 +59,8 @@ retail: .venv/.installed-dev ## The whole real file (HEADRACE_RETAIL_CSV=...) in
 	$(VENV_PYTHON) -m tests.faults.retail_year $(ARGS)
 
 .PHONY: bench
-bench: .venv/.installed-dev ## Measure on this machine: tests/bench, one after the other
-	@for file in tests/bench/bench_*.py; do \
-		name=$$(basename "$$file" .py); echo "== $$name"; \
-		$(VENV_PYTHON) -m "tests.bench.$$name" || exit 1; done
+bench: .venv/.installed-dev ## Measure on this machine beside its limits; ARGS="ingest --json FILE" for one, as JSON too
+	@$(VENV_PYTHON) -m tests.bench $(ARGS)
 
 .PHONY: format
 format: .venv/.installed-dev ## Format the code and apply the safe lint fixes

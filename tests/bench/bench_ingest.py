@@ -1,41 +1,46 @@
-"""How many events a second of CPU takes in: `python -m tests.bench.bench_ingest [--log redis://…]`.
+"""How many events a second of CPU takes in, as single POSTs and in batches of 100.
 
-Single POSTs and batches of 100, against a bare ASGI app that reads the body and answers, on the same uvicorn in
-the same run. The server is a process of its own; its CPU seconds are what counts, so that the load generator on
-the same machine does not matter. Without --log the log is in memory: what ingest itself costs.
+    python -m tests.bench.bench_ingest [--log redis://…|kafka://…|memory] [--seconds 2] [--json FILE]
+
+One limit is a bare ASGI app on the same uvicorn that reads the body and answers. The other appends the records
+that ingest makes of a batch, made beforehand, to the same log. The server is a process of its own; only its
+CPU seconds count, not the log's. Without --log an embedded Valkey with fsync is the log; `memory` keeps nothing.
 """
 
-import argparse
 import asyncio
+import contextlib
 import json
-import multiprocessing
 import os
-import socket
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from argparse import Namespace
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.log.connect import connect_log
-from headrace.log.port import Log
+from headrace.log.port import Log, NewRecord
 from headrace.log.topics import ensure_topics
 from headrace.runtime.protocol import GuardedHttpProtocol
 from headrace.runtime.settings import Environment
 from services.ingest.main import assemble
 from services.ingest.settings import load_settings
+from tests import engines
+from tests.bench import cpu
+from tests.bench.report import Figure, Report, options, present
+from tests.bench.serving import CONNECTIONS, Served, Taken, load, post, serving
 from tests.unit.ingest.memory_log import MemoryLog
 from tests.unit.ingest.service import ENVIRONMENT, PARTITIONS, SERVER_KEY, basic
 
-CONNECTIONS = 32
 BATCH = 100
+TURNS = 3
+MEMORY = "memory"
+_PREFIX = "bench."
+_HORIZON_MS = 600_000
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """The floor: reads the body and answers 200."""
+    """The limit: reads the body and answers 200."""
     if scope["type"] != "http":
         return
     while (await receive()).get("more_body", False):
@@ -52,56 +57,20 @@ class _ForgetfulLog(MemoryLog):
         return 0
 
 
-async def _ingest(log_url: str | None) -> ASGIApp:
-    log: Log = await connect_log(log_url, rollback_horizon_ms=600_000) if log_url else _ForgetfulLog()
-    await ensure_topics(log, prefix="bench.", partitions=PARTITIONS)
-    return assemble(log, load_settings(Environment({**ENVIRONMENT, "HEADRACE_TOPIC_PREFIX": "bench."})))
+class _CapturingLog(MemoryLog):
+    """Keeps what was appended, append by append."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.captured: list[tuple[str, int, list[NewRecord]]] = []
 
-def _serve(make: Callable[[str | None], Awaitable[ASGIApp]], log_url: str | None, pipe: Connection) -> None:
-    async def run() -> None:
-        listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            await make(log_url), http=GuardedHttpProtocol, lifespan="off", log_config=None, access_log=False
-        )
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        loop = asyncio.get_running_loop()
-        pipe.send(listener.getsockname()[1])
-        asked = asyncio.Event()
-        loop.add_reader(pipe.fileno(), asked.set)
-        while True:
-            await asked.wait()
-            asked.clear()
-            if pipe.recv() == "stop":
-                break
-            pipe.send(time.process_time())
-        server.should_exit = True
-        await serving
-
-    uvloop.run(run())
-
-
-async def _bare(_: str | None) -> ASGIApp:
-    return echo
-
-
-@dataclass(frozen=True)
-class Result:
-    name: str
-    requests: int
-    seconds: float
-    cpu: float
-    events: int
-
-    def line(self) -> str:
-        return (
-            f"{self.name:24} {self.requests / self.seconds:9,.0f} requests/s   "
-            f"{self.requests / self.cpu:9,.0f} requests/CPU-s   {self.events / self.cpu:9,.0f} events/CPU-s"
-        )
+    async def append(self, topic: str, partition: int, records: Sequence[NewRecord]) -> int:
+        self.captured.append((topic, partition, list(records)))
+        return await super().append(topic, partition, records)
 
 
 def event(number: int) -> dict[str, object]:
+    """A typical event, as a server's SDK sends it."""
     return {
         "type": "track",
         "event": "Order Completed",
@@ -120,76 +89,147 @@ def event(number: int) -> dict[str, object]:
     }
 
 
-async def _load(port: int, path: str, bodies: list[bytes], seconds: float) -> tuple[int, float]:
-    """Keep CONNECTIONS connections busy; requests answered and the time they took."""
-    stop = time.perf_counter() + seconds
-    authorization = basic(SERVER_KEY)["Authorization"]
-    requests = [
-        f"POST {path} HTTP/1.1\r\nHost: cdp\r\nAuthorization: {authorization}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        + body
-        for body in bodies
-    ]
-
-    async def connection(first: int) -> int:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        done = 0
-        while time.perf_counter() < stop:
-            writer.write(requests[(first + done) % len(requests)])
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head
-            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
-            done += 1
-        writer.close()
-        return done
-
-    started = time.perf_counter()
-    counts = await asyncio.gather(*(connection(number * 31) for number in range(CONNECTIONS)))
-    return sum(counts), time.perf_counter() - started
+def singles() -> list[bytes]:
+    return [json.dumps(event(number)).encode() for number in range(1_000)]
 
 
-def measure(
-    name: str,
-    make: Callable[[str | None], Awaitable[ASGIApp]],
-    log_url: str | None,
-    *,
-    batch: bool,
-    seconds: float,
-) -> Result:
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=_serve, args=(make, log_url, theirs), daemon=True)
-    process.start()
-    port = ours.recv()
-    if batch:
-        path = "/v1/batch"
-        bodies = [json.dumps({"batch": [event(n * BATCH + k) for k in range(BATCH)]}).encode() for n in range(50)]
-    else:
-        path = "/v1/track"
-        bodies = [json.dumps(event(n)).encode() for n in range(1_000)]
-    uvloop.run(_load(port, path, bodies, 0.5))
-    ours.send("cpu")
-    before = ours.recv()
-    count, took = uvloop.run(_load(port, path, bodies, seconds))
-    ours.send("cpu")
-    cpu = ours.recv() - before
-    ours.send("stop")
-    process.join(10)
-    return Result(name, count, took, cpu, count * (BATCH if batch else 1))
+def batches() -> list[bytes]:
+    numbers = range(BATCH)
+    return [json.dumps({"batch": [event(n * BATCH + k) for k in numbers]}).encode() for n in range(50)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--log", help="URL of a real log; default: one in memory")
-    parser.add_argument("--seconds", type=float, default=3.0)
-    arguments = parser.parse_args()
-    print(f"{os.cpu_count()} cores, {CONNECTIONS} connections, {len(json.dumps(event(1)))} bytes an event")
-    for name, make, batch in (
-        ("bare ASGI, single", _bare, False),
-        ("ingest, single", _ingest, False),
-        (f"bare ASGI, batch of {BATCH}", _bare, True),
-        (f"ingest, batch of {BATCH}", _ingest, True),
+async def _open(url: str) -> Log:
+    log = _ForgetfulLog() if url == MEMORY else await connect_log(url, rollback_horizon_ms=_HORIZON_MS)
+    await ensure_topics(log, prefix=_PREFIX, partitions=PARTITIONS)
+    return log
+
+
+def _assemble(log: Log) -> ASGIApp:
+    return assemble(log, load_settings(Environment({**ENVIRONMENT, "HEADRACE_TOPIC_PREFIX": _PREFIX})))
+
+
+def _ingest(url: str) -> Callable[[], Awaitable[ASGIApp]]:
+    async def make() -> ASGIApp:
+        return _assemble(await _open(url))
+
+    return make
+
+
+async def _bare() -> ASGIApp:
+    return echo
+
+
+async def appends_of(body: bytes) -> list[tuple[str, int, list[NewRecord]]]:
+    """What ingest appends for one batch: (topic, partition, records) each."""
+    log = _CapturingLog()
+    await ensure_topics(log, prefix=_PREFIX, partitions=PARTITIONS)
+    app = _assemble(log)
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/batch",
+        "query_string": b"",
+        "headers": [(b"authorization", basic(SERVER_KEY)["Authorization"].encode())],
+    }
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: object) -> None:
+        """Nobody reads the answer."""
+
+    await app(scope, receive, send)
+    return log.captured
+
+
+async def bare_append(url: str, seconds: float, taken: Taken) -> None:
+    """As many batches as the log takes, with as many at once as the load has connections."""
+    prepared = [await appends_of(body) for body in batches()]
+    log = await _open(url)
+    before, started = cpu.seconds(os.getpid()), time.perf_counter()
+
+    async def write(first: int) -> None:
+        number = first
+        while time.perf_counter() < started + seconds:
+            await asyncio.gather(*(log.append(*append) for append in prepared[number % len(prepared)]))
+            taken.requests += 1
+            number += 1
+
+    try:
+        await asyncio.gather(*(write(number) for number in range(CONNECTIONS)))
+        taken.seconds += time.perf_counter() - started
+        taken.cpu += cpu.seconds(os.getpid()) - before
+    finally:
+        await log.close()
+
+
+def compare(servers: dict[str, Served], requests: Sequence[bytes], seconds: float) -> dict[str, Taken]:
+    """The servers in turns under the same load."""
+    taken = {name: Taken() for name in servers}
+    for server in servers.values():
+        load(server, requests, 0.3, Taken())
+    for _ in range(TURNS):
+        for name, server in servers.items():
+            load(server, requests, seconds / TURNS, taken[name])
+    return taken
+
+
+def figures(url: str, seconds: float) -> Iterator[Figure]:
+    with contextlib.ExitStack() as stack:
+        servers = {
+            "bare": stack.enter_context(serving(_bare, "httptools")),
+            "guarded": stack.enter_context(serving(_bare, GuardedHttpProtocol)),
+            "memory": stack.enter_context(serving(_ingest(MEMORY), GuardedHttpProtocol)),
+        }
+        if url != MEMORY:
+            servers["log"] = stack.enter_context(serving(_ingest(url), GuardedHttpProtocol))
+        os.sched_setaffinity(0, {cpu.client_core()})
+        authorization = basic(SERVER_KEY)["Authorization"]
+        requests = [post("/v1/track", body, authorization) for body in singles()]
+        taken = compare(servers, requests, seconds)
+        yield from _against_echo("single POST", "requests", taken, 1)
+        requests = [post("/v1/batch", body, authorization) for body in batches()]
+        taken = compare(servers, requests, seconds)
+        yield from _against_echo(f"batch of {BATCH}", "events", taken, BATCH)
+    if url == MEMORY:
+        return
+    bare = Taken()
+    os.sched_setaffinity(0, {cpu.server_core()})
+    uvloop.run(bare_append(url, seconds, bare))
+    ours, against = taken["log"], "bare append of the same records"
+    limit = bare.per_cpu_second(BATCH)
+    yield Figure(f"batch of {BATCH}", ours.per_cpu_second(BATCH), "events/CPU-s", limit, against)
+    yield Figure(f"batch of {BATCH}", ours.per_second(BATCH), "events/s", bare.per_second(BATCH), against)
+
+
+def _against_echo(name: str, unit: str, taken: dict[str, Taken], events: int) -> Iterator[Figure]:
+    bare = taken["bare"]
+    limit, against = bare.per_cpu_second(events), "echo on uvicorn"
+    for key, label in (
+        ("guarded", f"{name}: echo behind our guards"),
+        ("memory", f"{name}, log in memory"),
+        ("log", name),
     ):
-        print(measure(name, make, arguments.log, batch=batch, seconds=arguments.seconds).line(), flush=True)
+        if key in taken:
+            yield Figure(label, taken[key].per_cpu_second(events), f"{unit}/CPU-s", limit, against)
+    if "log" in taken:
+        yield Figure(name, taken["log"].per_second(events), f"{unit}/s", bare.per_second(events), against)
+
+
+def run(arguments: Namespace) -> Report:
+    with contextlib.ExitStack() as stack:
+        url = arguments.log or stack.enter_context(engines.valkey("always")).url
+        found = list(figures(url, arguments.seconds))
+    scheme = url.partition("://")[0]
+    setting = f"log on {scheme}, {CONNECTIONS} connections, {len(json.dumps(event(1)))} bytes an event"
+    return Report("ingest", setting, found)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = options(__doc__)
+    parser.add_argument("--log", default=os.environ.get("HEADRACE_LOG_URL"), help="URL of a log, or memory")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each figure")
+    present(run, parser, arguments)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,28 @@
-"""How fast the embedded log is, beside the bare commands of the same server.
+"""How fast a log appends and hands on, beside the bare commands of the embedded log's server.
 
-    python -m tests.bench.bench_log
+    python -m tests.bench.bench_log [--log URL] [--json FILE]
 
-Prints records/s of acknowledged (fsynced) appends for batches of 1 and 100, with one and with 16 writers, and
-the time from an append's start until a waiting reader has the record; each as a ratio to plain XADD and
-XREAD BLOCK. The ratio is what to compare between machines: the absolute figures are the disk's fsync.
+Records a second of acknowledged (on the embedded log: fsynced) appends in batches of 1 and of 100, with one and
+with 16 writers, and the time from an append's start until a waiting reader has the record; beside plain XADD and
+XREAD BLOCK when the log is Redis Streams. The ratio is what to compare between machines: the absolute figures
+are the disk's fsync.
 """
 
 import asyncio
-import statistics
+import contextlib
+import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from argparse import Namespace
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 
 from headrace.contracts.topics import Topic
-from headrace.log.port import NewRecord
-from headrace.log.redis_streams import RedisStreamsLog
+from headrace.log.connect import connect_log
+from headrace.log.port import Log, NewRecord
 from tests import engines
-from tests.conformance.log_engine import closing
+from tests.bench.report import Figure, Report, options, present
 
 SECONDS = 2.0
 SAMPLES = 300
@@ -60,7 +63,7 @@ async def latency(append: Append, read: Callable[[], Coroutine[None, None, None]
 class Bare:
     """The server's own commands."""
 
-    def __init__(self, client: "Redis") -> None:
+    def __init__(self, client: Redis) -> None:
         self._client = client
         self._last: bytes = b"0"
 
@@ -83,7 +86,7 @@ class Bare:
 class Ours:
     """The log."""
 
-    def __init__(self, log: RedisStreamsLog) -> None:
+    def __init__(self, log: Log) -> None:
         self._log = log
         self._next = 0
 
@@ -98,31 +101,52 @@ class Ours:
         self._next = records[-1].offset + 1
 
 
-async def main(url: str) -> None:
-    connecting = RedisStreamsLog.connect(url, rollback_horizon_ms=3_600_000)
-    async with Redis.from_url(url) as client, closing(await connecting) as log:
-        await log.create_topics([Topic(TOPIC, "any", "Benchmark.")], 4)
-        bare, ours = Bare(client), Ours(log)
-        for writers in (1, 16):
-            for batch in (1, 100):
-                plain = await throughput(bare.append, batch, writers)
-                rate = await throughput(ours.append, batch, writers)
-                print(
-                    f"append  {writers:2} writers  batches of {batch:3}: {rate:9,.0f} records/s"
-                    f"   XADD {plain:9,.0f}   ratio {rate / plain:.2f}"
-                )
+async def appends(bare: Bare | None, ours: Ours) -> AsyncIterator[Figure]:
+    for writers in (1, 16):
+        for batch in (1, 100):
+            plain = None if bare is None else await throughput(bare.append, batch, writers)
+            rate = await throughput(ours.append, batch, writers)
+            name = f"append, {writers} writers, batches of {batch}"
+            yield Figure(name, rate, "records/s", plain, "XADD" if bare else "")
+
+
+async def waits(bare: Bare | None, ours: Ours) -> AsyncIterator[Figure]:
+    await ours.seek_to_end()
+    mine = await latency(ours.append, ours.read)
+    other = None
+    if bare is not None:
         await bare.seek_to_end()
-        await ours.seek_to_end()
-        plain_ms, ours_ms = await latency(bare.append, bare.read), await latency(ours.append, ours.read)
-        for name, at in (("median", 0.5), ("p99", 0.99)):
-            mine, other = (times[int(len(times) * at)] for times in (ours_ms, plain_ms))
-            print(
-                f"append→read {name:6}: {mine:6.2f} ms   XADD, XREAD BLOCK {other:6.2f} ms"
-                f"   ratio {mine / other:.2f}"
-            )
-        print(f"samples {SAMPLES}, mean {statistics.fmean(ours_ms):.2f} ms")
+        other = await latency(bare.append, bare.read)
+    for name, at in (("p50", 0.5), ("p99", 0.99)):
+        place = int(SAMPLES * at)
+        limit = None if other is None else other[place]
+        yield Figure(f"append to read, {name}", mine[place], "ms", limit, "XADD, XREAD BLOCK" if bare else "")
+
+
+async def measure(url: str) -> list[Figure]:
+    async with contextlib.AsyncExitStack() as stack:
+        log = await connect_log(url, rollback_horizon_ms=3_600_000)
+        stack.push_async_callback(log.close)
+        await log.create_topics([Topic(TOPIC, "any", "Benchmark.")], 4)
+        bare = None
+        if url.startswith("redis"):
+            bare = Bare(await stack.enter_async_context(Redis.from_url(url)))
+        ours = Ours(log)
+        return [figure async for figure in appends(bare, ours)] + [figure async for figure in waits(bare, ours)]
+
+
+def run(arguments: Namespace) -> Report:
+    with contextlib.ExitStack() as stack:
+        url = arguments.log or stack.enter_context(engines.valkey("always")).url
+        found = asyncio.run(measure(url))
+    return Report("log", f"{url.partition('://')[0]}, {len(VALUE)} bytes a record, {SAMPLES} samples", found)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = options(__doc__)
+    parser.add_argument("--log", default=os.environ.get("HEADRACE_LOG_URL"), help="URL; default: embedded")
+    present(run, parser, arguments)
 
 
 if __name__ == "__main__":
-    with engines.valkey("always") as engine:
-        asyncio.run(main(engine.url))
+    main()
