@@ -20,13 +20,13 @@ class Api:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         token = {"Authorization": f"Bearer {stack.admin_token}"}
-        self._admin = httpx.Client(headers=token, timeout=30.0, trust_env=False)
+        self.admin = httpx.Client(headers=token, timeout=30.0, trust_env=False)
         self._events = httpx.Client(
             base_url=stack.ingest_url, auth=(stack.write_key, ""), timeout=30.0, trust_env=False
         )
 
     def close(self) -> None:
-        self._admin.close()
+        self.admin.close()
         self._events.close()
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
@@ -34,7 +34,7 @@ class Api:
         return self._events.post(path, json=body, headers=headers)
 
     def get(self, service: str, path: str, **query: str) -> Any:
-        return self._admin.get(self.stack.url(service) + path, params=query).raise_for_status().json()
+        return self.admin.get(self.stack.url(service) + path, params=query).raise_for_status().json()
 
     def items(self, service: str, path: str, **query: str) -> Iterator[Document]:
         cursor: str | None = None
@@ -47,7 +47,7 @@ class Api:
     def profile(self, kind: str, value: str) -> Document | None:
         """The profile with this identifier, None while there is none."""
         path = f"{self.stack.profiles_url}/v1/profiles/lookup"
-        response = self._admin.get(path, params={"type": kind, "value": value})
+        response = self.admin.get(path, params={"type": kind, "value": value})
         found: Document | None = None if response.status_code == 404 else response.raise_for_status().json()
         return found
 

@@ -1,0 +1,170 @@
+"""What a platform holds: its timeline, topics, memberships, outboxes, as anybody outside could read them."""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import asyncpg
+import httpx
+import msgspec
+import redis
+
+from headrace.log.connect import connect_log
+from headrace.log.port import Log, Record
+
+EVENTS, PROFILE_EVENTS, SEGMENT_CHANGES = "cdp.events.v1", "cdp.profile-events.v1", "cdp.segment-changes.v1"
+MESSAGES, DEAD_LETTERS = "cdp.messages.v1", "cdp.dead-letters.v1"
+TOPICS = (PROFILE_EVENTS, SEGMENT_CHANGES, MESSAGES, DEAD_LETTERS)
+_HORIZON_MS = 600_000
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TimelineRow:
+    """A row of `profiles.timeline_v1`. Instants in milliseconds."""
+
+    partition: int
+    seq: int
+    epoch: int
+    time: int
+    low: int
+    profile_id: str
+    kind: str
+    event: str | None
+    ts: int | None
+    source: str | None
+    message_id: str | None
+    payload: Document
+
+
+@dataclass
+class Evidence:
+    """Everything found, from the beginning. `records` by (topic, partition); `outboxes` by partition: number and
+    messageId of the changes that the segmenter's store still holds."""
+
+    timeline: list[TimelineRow] = field(default_factory=list)
+    records: dict[tuple[str, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
+    members: dict[str, set[str]] = field(default_factory=dict)
+    outboxes: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
+    sms: list[Document] = field(default_factory=list)
+    unsettled: list[Document] = field(default_factory=list)
+
+
+class Witness:
+    """Reads the evidence, again and again; what cannot change is read once. Straight from the engines, without
+    the proxies that the services are behind."""
+
+    def __init__(
+        self,
+        *,
+        log_url: str,
+        database_url: str,
+        redis_url: str,
+        admin: httpx.Client,
+        outbox: Path,
+        partitions: int,
+    ) -> None:
+        """`admin` asks with the admin token; `outbox` is the folder of the file provider."""
+        self._urls = (log_url, database_url, redis_url)
+        self._admin = admin
+        self._outbox = outbox
+        self._partitions = partitions
+        self._runner = asyncio.Runner()
+        self._log: Log | None = None
+        self._seqs: dict[int, int] = defaultdict(int)
+        self._offsets: dict[tuple[str, int], int] = {}
+        self.evidence = Evidence()
+
+    def __enter__(self) -> "Witness":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._log is not None:
+            self._runner.run(self._log.close())
+        self._runner.close()
+
+    def look(self, segmenter: str, messenger: str, segments: tuple[str, ...]) -> Evidence:
+        """The evidence as of now, by the services' addresses."""
+        self._run(self._read())
+        self._read_redis()
+        for segment in segments:
+            items = self._items(f"{segmenter}/v1/segments/{segment}/members")
+            self.evidence.members[segment] = {item["profile_id"] for item in items}
+        self.evidence.sms = self._messages()
+        self.evidence.unsettled = [
+            message
+            for status in ("pending", "claimed", "unknown", "failed", "skipped")
+            for message in self._items(f"{messenger}/v1/messages", status=status)
+        ]
+        return self.evidence
+
+    def _run(self, work: "Coroutine[Any, Any, None]") -> None:
+        self._runner.run(work)
+
+    async def _read(self) -> None:
+        log_url, database_url, _ = self._urls
+        if self._log is None:
+            self._log = await connect_log(log_url, rollback_horizon_ms=_HORIZON_MS)
+        connection = await asyncpg.connect(database_url)
+        try:
+            for partition in range(self._partitions):
+                await self._read_timeline(connection, partition)
+        finally:
+            await connection.close()
+        for topic in TOPICS:
+            for partition in range(self._partitions):
+                await self._read_topic(self._log, topic, partition)
+
+    async def _read_timeline(self, connection: asyncpg.Connection, partition: int) -> None:
+        rows = await connection.fetch(
+            "SELECT partition, seq, epoch, time, low, profile_id, kind, event, ts, source, message_id, payload "
+            "FROM profiles.timeline_v1 WHERE partition = $1 AND seq > $2 ORDER BY seq",
+            partition,
+            self._seqs[partition],
+        )
+        for row in rows:
+            values = dict(row) | {"payload": json.loads(row["payload"])}
+            self.evidence.timeline.append(TimelineRow(**values))
+            self._seqs[partition] = row["seq"]
+
+    async def _read_topic(self, log: Log, topic: str, partition: int) -> None:
+        key = topic, partition
+        if key not in self._offsets:
+            self._offsets[key] = (await log.bounds(topic, partition)).begin
+        while records := await log.read(topic, partition, self._offsets[key], max_records=2_000):
+            self.evidence.records[key] += records
+            self._offsets[key] = records[-1].offset + 1
+
+    def _read_redis(self) -> None:
+        with redis.Redis.from_url(self._urls[2]) as client:
+            for partition in range(self._partitions):
+                epochs = sorted(client.scan_iter(match=f"headrace:segmenter:{{{partition}}}:outbox:*"))
+                entries = client.xrange(epochs[-1]) if epochs else []
+                self.evidence.outboxes[partition] = [_change(fields[b"r"]) for _, fields in entries]
+
+    def _items(self, url: str, **query: str) -> list[Document]:
+        found: list[Document] = []
+        cursor: str | None = None
+        while True:
+            page = self._admin.get(url, params=query | ({"cursor": cursor} if cursor else {})).raise_for_status()
+            found += page.json()["items"]
+            if not (cursor := page.json()["next"]):
+                return found
+
+    def _messages(self) -> list[Document]:
+        path = self._outbox / "sms.jsonl"
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+
+def _change(packed: bytes) -> tuple[int, str]:
+    seq, _, _, value, _ = msgspec.msgpack.decode(packed)
+    return int(seq), str(json.loads(value)["messageId"])

@@ -1,0 +1,52 @@
+"""More processes of a service beside the supervised one: members of the same consumer group."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from headrace.local.ports import free_port
+from tests.e2e.stack import Stack
+from tests.e2e.wait import wait_until
+
+
+class Members:
+    """At most one more process of each service; all are killed when the context ends. What they say goes to files
+    in `folder`."""
+
+    def __init__(self, folder: Path, stack: Stack) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> "Members":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for service in list(self._processes):
+            self._kill(service)
+
+    def restart(self, service: str) -> None:
+        """kill -9, if it runs, and start it anew, on a port of its own."""
+        self._kill(service)
+        with (self._folder / f"{service}-member.log").open("ab") as output:
+            self._processes[service] = subprocess.Popen(
+                (sys.executable, "-m", f"services.{service}"),
+                env=self._environment(service),
+                stdout=output,
+                stderr=output,
+            )
+
+    def _kill(self, service: str) -> None:
+        if process := self._processes.pop(service, None):
+            process.kill()
+            process.wait()
+
+    def _environment(self, service: str) -> dict[str, str]:
+        """As `up` gave it to its own process of the service."""
+        pid = wait_until(lambda: self._stack.pids().get(service), what=f"{service} to run")
+        inherited = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+        env = dict(item.split("=", 1) for item in inherited if item)
+        return {**env, f"HEADRACE_{service.upper()}_PORT": str(free_port())}

@@ -1,0 +1,165 @@
+"""Customers of the carried sample with their real orders, and what they do around them: visits and a cart.
+
+Everything follows from the sample and the row's name, so a run can be repeated event by event.
+"""
+
+import csv
+import gzip
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from tests.e2e.retail import SAMPLE
+
+WINDOW_SECONDS = 2
+"""How long a visit counts, and how long a cart may wait."""
+_PAY_SECONDS = 0.7
+_VISITS = 3
+# 10,000 French mobile numbers that are nobody's (set aside for films and tests)
+_PHONE = "+3363998{:04d}"
+_phones = itertools.count()
+
+IDENTIFY, CONSENT, PROBE = "identify", "Consent Given", "Probe"
+VISIT, FILLED, PAID = "Shop Visited", "Cart Filled", "Cart Paid"
+ORDER, REFUND = "Order Completed", "Order Refunded"
+
+DEFINITIONS = f"""
+kind: segment
+id: two-orders
+name: Two orders
+when: {{event: {{name: {ORDER}, count: {{gte: 2}}}}}}
+---
+kind: segment
+id: big-spenders
+name: Big spenders
+when: {{event: {{name: {ORDER}, sum: {{of: properties.total, gte: 1000}}}}}}
+---
+kind: segment
+id: content
+name: Never returned anything
+when: {{not: {{event: {{name: {REFUND}}}}}}}
+---
+kind: segment
+id: visiting
+name: In the shop just now
+when: {{event: {{name: {VISIT}, within: {WINDOW_SECONDS}s}}}}
+---
+kind: segment
+id: abandoners
+name: Filled a cart and left
+when:
+  all:
+    - event: {{name: {FILLED}}}
+    - not: {{event: {{name: {FILLED}, within: {WINDOW_SECONDS}s}}}}
+    - not: {{event: {{name: {PAID}}}}}
+---
+kind: segment
+id: probed
+name: Probes
+when: {{event: {{name: {PROBE}}}}}
+---
+kind: template
+id: hello
+channel: sms
+text: Hello
+---
+kind: campaign
+id: welcome
+name: Welcome
+trigger: {{segment: visiting, on: entered}}
+steps: [{{send: {{channels: [sms], template: hello}}}}]
+---
+kind: campaign
+id: cart-rescue
+name: Cart rescue
+trigger: {{segment: abandoners, on: entered}}
+steps: [{{send: {{channels: [sms], template: hello}}}}]
+"""
+CAMPAIGNS = {"welcome": "visiting", "cart-rescue": "abandoners"}
+"""The segment that each campaign waits for."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a client sends. `at`: seconds after the start of the row."""
+
+    user: str
+    message_id: str
+    name: str
+    at: float
+    properties: dict[str, Any] = field(default_factory=dict)
+    phone: str | None = None
+
+    def message(self, timestamp: str) -> dict[str, Any]:
+        """As it stands in a batch."""
+        common = {"userId": self.user, "messageId": self.message_id, "timestamp": timestamp}
+        if self.name == IDENTIFY:
+            return {"type": "identify", "traits": {"phone": self.phone}, **common}
+        return {"type": "track", "event": self.name, "properties": self.properties, **common}
+
+
+def shopping(row: str, events: int, seconds: float) -> list[Event]:
+    """At least `events` events of as many customers as it takes, over `seconds`, in the order of their time.
+    Customers are `row`'s own."""
+    found: list[Event] = []
+    for number, (customer, orders) in enumerate(_endless()):
+        if len(found) >= events:
+            break
+        found += _customer(f"{row}-{number}-{customer}", orders, seconds)
+    return sorted(found, key=lambda event: event.at)
+
+
+def carts(row: str, customers: int, *, filled_at: float, paid_at: float) -> list[Event]:
+    """Customers who all fill their cart at one time, and pay at another."""
+    found = []
+    for number in range(customers):
+        user = f"{row}-cart-{number}"
+        found += [*_arrival(user, 0.0), Event(user, f"{user}:filled", FILLED, filled_at)]
+        found.append(Event(user, f"{user}:paid", PAID, paid_at))
+    return sorted(found, key=lambda event: event.at)
+
+
+def _customer(user: str, orders: Sequence[tuple[str, str, Decimal]], seconds: float) -> list[Event]:
+    chance = random.Random(user)  # a text seeds the same everywhere
+    start = chance.uniform(0, seconds / 3)
+    found = [*_arrival(user, start), Event(user, f"{user}:filled", FILLED, start)]
+    if chance.random() < 2 / 3:
+        found.append(Event(user, f"{user}:paid", PAID, start + _PAY_SECONDS))
+    visits = [chance.uniform(start, seconds) for _ in range(_VISITS)]
+    found += [Event(user, f"{user}:visit:{number}", VISIT, at) for number, at in enumerate(visits)]
+    for name, invoice, total in orders:
+        properties = {"order_id": invoice, "total": float(total), "currency": "GBP"}
+        found.append(Event(user, f"{user}:{invoice}", name, chance.uniform(start, seconds), properties))
+    return found
+
+
+def _arrival(user: str, at: float) -> list[Event]:
+    phone = _PHONE.format(next(_phones) % 10_000)
+    return [
+        Event(user, f"{user}:identify", IDENTIFY, at, phone=phone),
+        Event(user, f"{user}:consent", CONSENT, at, {"channel": "sms"}),
+    ]
+
+
+def _endless() -> Iterator[tuple[str, Sequence[tuple[str, str, Decimal]]]]:
+    return itertools.cycle(_sample().items())
+
+
+@cache
+def _sample() -> dict[str, list[tuple[str, str, Decimal]]]:
+    """(event, invoice, total) of each customer's invoices, in the order of the file."""
+    totals: dict[tuple[str, str], Decimal] = {}
+    with gzip.open(SAMPLE, "rt", encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            if customer := line["CustomerID"].removesuffix(".0"):
+                key = customer, line["InvoiceNo"]
+                totals[key] = totals.get(key, Decimal()) + int(line["Quantity"]) * Decimal(line["UnitPrice"])
+    orders: dict[str, list[tuple[str, str, Decimal]]] = {}
+    for (customer, invoice), total in totals.items():
+        name = REFUND if invoice.startswith("C") else ORDER
+        orders.setdefault(customer, []).append((name, invoice, total))
+    return orders

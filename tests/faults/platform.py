@@ -1,0 +1,206 @@
+"""A whole platform to do harm to: engines of its own behind proxies, `headrace up` on them, failpoints."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+import httpx
+import redis
+
+from headrace.log.connect import connect_log
+from headrace.log.port import NewRecord
+from headrace.runtime import failpoints
+from tests import engines as embedded
+from tests.e2e.api import Api
+from tests.e2e.stack import UP, Stack
+from tests.e2e.wait import wait_until
+from tests.faults import engines
+from tests.faults.engines import Server, behind
+from tests.faults.evidence import EVENTS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES, Witness
+from tests.faults.members import Members
+from tests.faults.orders import DEFINITIONS, PROBE, Event
+from tests.faults.proxy import Proxy
+from tests.faults.published import Findings, dead_letters
+from tests.faults.recount import SEGMENTS, recount
+from tests.faults.shoppers import Answered, Shoppers
+
+SERVICES = ("ingest", "profiles", "segmenter", "messenger")
+CONSUMERS = SERVICES[1:]
+PARTITIONS = 4
+PROBES = 8
+STEADY_SECONDS = 2.0
+INPUTS = (EVENTS, PROFILE_EVENTS, SEGMENT_CHANGES, MESSAGES)
+
+
+class Platform:
+    """Runs while the context lasts. `log`, `state` and `postgres` are the engines, `proxies` stand before them by
+    the same names. `answered` is everything that clients were ever told 200 for."""
+
+    def __init__(self, *, command: Sequence[str] = UP) -> None:
+        self._stack_command = command
+        self._closing = contextlib.ExitStack()
+        self._probes = 0
+        self._names = itertools.count()
+        self.poisoned = 0
+        self.answered: list[Answered] = []
+
+    def __enter__(self) -> "Platform":
+        try:
+            self._open()
+        except BaseException:
+            self._closing.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+
+    def _open(self) -> None:
+        enter = self._closing.enter_context
+        self.folder = enter(embedded.data_folder())
+        self.failpoints = self.folder / "failpoints"
+        self.failpoints.mkdir()
+        self.log = engines.valkey("log", self.folder, durable=True)
+        self.state = engines.valkey("state", self.folder, durable=False)
+        self.postgres = engines.postgres(self.folder)
+        self.engines: dict[str, Server] = {"log": self.log, "state": self.state, "postgres": self.postgres}
+        for engine in self.engines.values():
+            self._closing.callback(engine.stop)
+            engine.start()
+        self.proxies = {name: enter(Proxy(engine.port)) for name, engine in self.engines.items()}
+        urls = {name: behind(engine.url, self.proxies[name].port) for name, engine in self.engines.items()}
+        environment = {
+            "HEADRACE_LOG_URL": urls["log"],
+            "HEADRACE_REDIS_URL": urls["state"],
+            "HEADRACE_DATABASE_URL": urls["postgres"],
+            "HEADRACE_PARTITIONS": str(PARTITIONS),
+            "HEADRACE_TOPIC_PREFIX": "",
+            "HEADRACE_FAILPOINTS": str(self.failpoints),
+        }
+        self.stack = enter(Stack(environment, data_dir=self.folder / "data", command=self._stack_command))
+        self.api = Api(self.stack)
+        self._closing.callback(self.api.close)
+        self._witness = enter(
+            Witness(
+                log_url=self.log.url,
+                database_url=self.postgres.url,
+                redis_url=self.state.url,
+                admin=self.api.admin,
+                outbox=self.stack.outbox,
+                partitions=PARTITIONS,
+            )
+        )
+        definitions = self.folder / "definitions.yaml"
+        definitions.write_text(DEFINITIONS, encoding="utf-8")
+        self.api.headrace("apply", "-f", definitions, "--wait")
+
+    def new_name(self) -> str:
+        """What nobody's name on this platform begins with yet."""
+        return f"r{next(self._names)}"
+
+    def shop(self, events: Sequence[Event]) -> Shoppers:
+        """Clients begin to send these events."""
+        return Shoppers(self.stack.ingest_url, self.stack.write_key, events)
+
+    def arm(self, service: str, point: str, action: str = "kill", *, at: int = 1) -> None:
+        failpoints.arm(self.failpoints, service, point, action, at=at)
+
+    def wait_fired(self, service: str, point: str) -> float:
+        """Wait until an armed point fires; the moment it did."""
+        what = f"failpoint {service}.{point} to fire"
+        return wait_until(lambda: failpoints.fired_at(self.failpoints, service, point), 30, what=what)
+
+    def disarm_all(self) -> None:
+        for path in self.failpoints.iterdir():
+            path.unlink(missing_ok=True)
+
+    def signal(self, service: str, number: signal.Signals) -> None:
+        """Send a signal to a supervised service."""
+        os.kill(wait_until(lambda: self.stack.pids().get(service), what=f"{service} to run"), number)
+
+    def resume(self, services: Sequence[str]) -> float:
+        """SIGCONT; the moment of it."""
+        for service in services:
+            self.signal(service, signal.SIGCONT)
+        return time.time()
+
+    @contextlib.contextmanager
+    def members(self) -> Iterator[Members]:
+        """A second process of every consumer, beside the supervised one, while the context lasts."""
+        with Members(self.folder, self.stack) as members:
+            for service in CONSUMERS:
+                members.restart(service)
+            yield members
+
+    def rebuild(self) -> None:
+        """Ask the segmenter for a rebuild of every partition."""
+        self.api.admin.post(f"{self.stack.segmenter_url}/v1/rebuild", json={}).raise_for_status()
+
+    def flush_state(self) -> None:
+        """Empty the segmenter's Redis."""
+        with redis.Redis.from_url(self.state.url) as client:
+            client.flushall()
+
+    def poison(self) -> None:
+        """Append a record that is none to each topic that a service reads. The messenger passes over what has no
+        number; the others are set aside."""
+        asyncio.run(self._poison())
+        self.poisoned += len(INPUTS) - 1
+
+    async def _poison(self) -> None:
+        log = await connect_log(self.log.url, rollback_horizon_ms=600_000)
+        for number, topic in enumerate(INPUTS):
+            await log.append(topic, number % PARTITIONS, [NewRecord(b"poison", b"{\xff")])
+        await log.close()
+
+    def recovered(self, patience: float) -> float:
+        """Wait until every service is ready and what is posted reaches membership within two seconds; the moment
+        it was so first.
+        Raises AssertionError when it does not come to that within `patience` seconds."""
+        deadline = time.monotonic() + patience
+        while True:
+            shoppers = self.shop(self._new_probes())
+            self.answered += shoppers.finish()
+            with contextlib.suppress(AssertionError):
+                wait_until(self._all_probed, STEADY_SECONDS)
+                return time.time()
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not recovered within {patience:.0f} s\n{self.stack.said()[-3000:]}")
+
+    def settled(self, patience: float) -> Findings:
+        """Recount until nothing differs, for at most `patience` seconds; what differs at last."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                findings = self._recounted()
+            except httpx.HTTPError as error:  # a service that died again
+                findings = Findings([f"a service does not answer: {error!r}"])
+            if not findings or time.monotonic() > deadline:
+                return findings
+            time.sleep(0.25)
+
+    def _recounted(self) -> Findings:
+        evidence = self._witness.look(self.stack.segmenter_url, self.stack.messenger_url, SEGMENTS)
+        findings = recount(self.answered, evidence)
+        findings.compare("dead letters", self.poisoned, dead_letters(evidence).total())
+        return findings
+
+    def _new_probes(self) -> list[Event]:
+        first, self._probes = self._probes, self._probes + PROBES
+        users = [f"probe-{number}" for number in range(first, first + PROBES)]
+        return [Event(user, f"{user}:probe", PROBE, 0.0) for user in users]
+
+    def _all_probed(self) -> bool:
+        try:
+            for service in SERVICES:
+                self.api.admin.get(f"{self.stack.url(service)}/readyz").raise_for_status()
+            return bool(self.api.get("segmenter", "/v1/segments/probed")["size"] >= self._probes)
+        except httpx.HTTPError:  # down, or its engine is
+            return False

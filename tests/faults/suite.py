@@ -1,0 +1,58 @@
+"""A row of the fault suite: orders stream in, something breaks, and the recount must find everything once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.faults.orders import Event, shopping
+from tests.faults.platform import Platform
+from tests.faults.published import Findings
+
+PATIENCE_SECONDS = 60.0
+KILLED_SECONDS = 15.0
+"""A killed process must have recovered by then."""
+
+Fault = Callable[[Platform], float]
+"""Does its harm while orders stream in; returns the moment at which the fault was over (seconds since 1970)."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """`seconds`: over how long the orders come. `limit`: recovery in seconds that is demanded. `events` makes the
+    orders from a name for their customers, how many events, and the seconds."""
+
+    name: str
+    fault: Fault
+    seconds: float = 3.0
+    limit: float = PATIENCE_SECONDS
+    events: Callable[[str, int, float], Sequence[Event]] = shopping
+
+
+@dataclass(frozen=True)
+class Result:
+    row: str
+    answered: int
+    retries: int
+    findings: Findings
+    recovery: float
+
+    def __str__(self) -> str:
+        lost, doubled = len(self.findings.lost), len(self.findings.doubled)
+        counts = f"{self.answered} answered ({self.retries} retries), {lost} lost, {doubled} doubled"
+        details = f"\n{self.findings}" if self.findings else ""
+        return f"{self.row}: {counts}, recovered after {self.recovery:.1f} s{details}"
+
+
+def run(platform: Platform, row: Row, events: int, *, patience: float = PATIENCE_SECONDS) -> Result:
+    """Stream at least `events` events while the row's fault happens, then recount everything that was ever
+    answered on this platform. Raises AssertionError when it does not recover in time."""
+    before = len(platform.answered)
+    shoppers = platform.shop(row.events(platform.new_name(), events, row.seconds))
+    try:
+        over = row.fault(platform)
+        recovered = platform.recovered(row.limit)
+    finally:
+        platform.answered += shoppers.finish()
+    findings = platform.settled(patience)
+    platform.disarm_all()
+    answered = len(platform.answered) - before
+    return Result(row.name, answered, shoppers.retries, findings, max(0.0, recovered - over))
