@@ -24,6 +24,7 @@ SESSION_SECONDS = 8.0
 HEARTBEATS_PER_SESSION = 16
 POLL_MS = 500
 COMMIT_SECONDS = 1.0
+LAST_COMMIT_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 # a member that hears nothing for so many sessions is stuck (aio-libs/aiokafka#703, #1154): it joins anew
 DEAF_SESSIONS = 4
@@ -120,7 +121,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
             if committing is not None:
                 committing.cancel()
                 await asyncio.gather(committing, return_exceptions=True)
-                await self._commit(consumer)
+                await self._commit(consumer, LAST_COMMIT_SECONDS)
             self._consumer = None
             await stopped(consumer, consumer._client)
 
@@ -137,9 +138,9 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commit_forever(self, consumer: AIOKafkaConsumer) -> None:
         while True:
             await asyncio.sleep(COMMIT_SECONDS)
-            await self._commit(consumer)
+            await self._commit(consumer, self._session)
 
-    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+    async def _commit(self, consumer: AIOKafkaConsumer, patience: float) -> None:
         ours = consumer.assignment()
         news = {
             where: offset
@@ -149,7 +150,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         if not news:
             return
         try:
-            async with asyncio.timeout(self._session):
+            async with asyncio.timeout(patience):
                 await consumer.commit(news)
             self._committed.update(news)
         except (KafkaError, TimeoutError) as error:
@@ -157,10 +158,16 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
             log.info("commit_failed", group=self._group, reason=str(error) or type(error).__name__)
 
     def _hear(self) -> None:
+        lapsed = self.assigned() != self._ours
         self._heard_at = time.monotonic()
+        if lapsed:
+            self._tell()  # nobody has missed us: the partitions are ours again
 
     def _set(self, partitions: frozenset[int]) -> None:
         self._ours = partitions
+        self._tell()
+
+    def _tell(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

@@ -31,6 +31,7 @@ class Offsets:
         if self._next is None:
             wanted: set[TopicPartition] = set()
             self._next = wanted, asyncio.create_task(self._look(wanted), name="log-offsets")
+            self._next[1].add_done_callback(lambda look: look.cancelled() or look.exception())
         wanted, look = self._next
         wanted.add(where)
         return (await asyncio.shield(look))[where]
@@ -42,9 +43,9 @@ class Offsets:
             return
         async with deadline(self._address, self._timeout):
             consumer = await self._consumer.get()
-            if not _exists(consumer, where):
-                # the metadata of all topics: naming one creates it where brokers are set to
-                await consumer._client.force_metadata_update()
+            # the metadata of all topics: naming one creates it where brokers are set to
+            if not _exists(consumer, where) and not await consumer._client.force_metadata_update():
+                raise LogUnavailable(f"Kafka at {self._address} does not tell which topics there are")
         if not _exists(consumer, where):
             raise UnknownTopic(f"there is no {where.topic}/{where.partition}; run `headrace topics create`")
 

@@ -84,6 +84,8 @@ class Reader:
         pump, self._pump = self._pump, None
         if pump is not None:
             pump.cancel()
+        for feed in self._feeds.values():
+            feed.fail(LogUnavailable("this log is closed"))
         # closing the consumer ends a `getmany` at once
         await asyncio.gather(self._consumer.close(), *([pump] if pump else []), return_exceptions=True)
         await asyncio.gather(*self._looks, return_exceptions=True)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from headrace.log.port import LogUnavailable
+
 T = TypeVar("T")
 
 
@@ -16,6 +18,7 @@ class Shared(Generic[T]):
         self._value: T | None = None
         self._starting: asyncio.Task[T] | None = None
         self._discarding: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     @property
     def value(self) -> T | None:
@@ -23,9 +26,11 @@ class Shared(Generic[T]):
         return self._value
 
     async def get(self) -> T:
-        """The one in use, or a new one. Raises what `make` raises."""
+        """The one in use, or a new one. Raises what `make` raises, LogUnavailable once closed."""
         if self._value is not None:
             return self._value
+        if self._closed:
+            raise LogUnavailable("this log is closed")
         if self._starting is None:
             self._starting = asyncio.create_task(self._start(), name="log-client")
             self._starting.add_done_callback(self._started)
@@ -40,7 +45,8 @@ class Shared(Generic[T]):
             task.add_done_callback(self._discarding.discard)
 
     async def close(self) -> None:
-        """Close what is open. A later `get` would open one anew."""
+        """Close what is open; nothing is opened any more."""
+        self._closed = True
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait([self._starting])

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from headrace.log.kafka.shared import Shared
+from headrace.log.port import LogUnavailable
 
 
 class Clients:
@@ -73,6 +74,16 @@ async def test_a_dropped_one_is_closed_and_replaced() -> None:
     assert shared.value == 2
     await shared.close()
     assert clients.closed == [1, 2]
+
+
+async def test_nothing_is_opened_after_the_end() -> None:
+    clients = Clients()
+    clients.ready.set()
+    shared = Shared(clients.open, clients.close)
+    await shared.close()
+    with pytest.raises(LogUnavailable, match="closed"):
+        await shared.get()
+    assert clients.opened == 0
 
 
 async def test_closing_ends_a_start_under_way() -> None:
