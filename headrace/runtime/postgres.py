@@ -1,5 +1,7 @@
 """The asyncpg pool every service uses: time-outs everywhere, since a dead socket wedges a pool for ever."""
 
+from collections.abc import Mapping
+
 import asyncpg
 
 from headrace.contracts.errors import HeadraceError
@@ -9,9 +11,11 @@ class StoreUnavailable(HeadraceError):
     """Postgres did not answer. Check HEADRACE_DATABASE_URL and that the server runs."""
 
 
-async def connect_pool(url: str, *, schema: str, max_size: int = 8) -> "asyncpg.Pool[asyncpg.Record]":
-    """A pool whose connections look up names in `schema`. Raises StoreUnavailable with the address, not the
-    password."""
+async def connect_pool(
+    url: str, *, schema: str, max_size: int = 8, settings: Mapping[str, str] | None = None
+) -> "asyncpg.Pool[asyncpg.Record]":
+    """A pool whose connections look up names in `schema`; `settings` are further ones of the server's for them.
+    Raises StoreUnavailable with the address, not the password."""
     try:
         return await asyncpg.create_pool(
             url,
@@ -28,6 +32,7 @@ async def connect_pool(url: str, *, schema: str, max_size: int = 8) -> "asyncpg.
                 "idle_in_transaction_session_timeout": "60000",
                 "timezone": "UTC",
                 "jit": "off",
+                **(settings or {}),
             },
         )
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:

@@ -1,6 +1,6 @@
 """One transaction per batch: fence, deduplicate, resolve, write, number (DESIGN §4.1, §4.2).
 
-Locks are taken in one order everywhere: input position, message ids, identifiers, profiles, counters, each
+Locks are taken in one order everywhere: input position, message ids, profiles, identifiers, counters, each
 ascending. The number of statements does not depend on the size of the batch.
 """
 
@@ -14,7 +14,8 @@ from headrace.contracts.instant import Millis
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.partitions import PartitionHalted
 from services.profiles import people_sql
-from services.profiles.fold import Arrival, Draft, InputClock, fold
+from services.profiles.arrays import number_array, text_array
+from services.profiles.fold import Arrival, Draft, InputClock, fold, in_need, locate
 from services.profiles.intake import Incoming
 from services.profiles.sequence import assign, partitions_of
 from services.profiles.store import Connection, lock_counters, write_rows
@@ -28,7 +29,8 @@ _POSITION = """
 """
 _CLAIM_MESSAGES = """
     INSERT INTO seen (source, message_id, body_hash)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS new (source, message_id, body_hash)
+    SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::bigint[])
+        AS new (source, message_id, body_hash)
     ORDER BY source, message_id
     ON CONFLICT DO NOTHING RETURNING source, message_id
 """
@@ -91,14 +93,17 @@ class Committed:
 async def commit_batch(pool: asyncpg.Pool, batch: Batch, partitions: int) -> Committed:
     """Apply `batch` and everything that follows from it, or nothing. Never cancel it half-way.
 
-    Raises Fenced, PartitionHalted or asyncpg's errors.
+    Raises Fenced, Overtaken, PartitionHalted or asyncpg's errors.
     """
     async with pool.acquire() as connection, connection.transaction():
         clocks = await _clocks(connection, batch)
         fresh, conflicts = await _claim_messages(connection, batch)
-        people = await people_sql.lock_people(connection, [incoming for _, incoming in fresh])
-        drafts = fold([Arrival(incoming, clocks[index]) for index, incoming in fresh], people)
-        await people_sql.write_people(connection, people)
+        incoming = [one for _, one in fresh]
+        people = await people_sql.lock_people(connection, incoming)
+        located = locate([Arrival(one, clocks[index]) for index, one in fresh], people)
+        await people_sql.load_documents(connection, in_need(located))
+        drafts = fold(located)
+        await people_sql.write_people(connection, people, incoming)
         touched = await _write_drafts(connection, batch, drafts, partitions)
         time = clocks[-1].time
         await connection.execute(_MOVE, batch.topic, batch.q, batch.next_offset, time)
@@ -140,15 +145,14 @@ async def _claim_messages(connection: Connection, batch: Batch) -> tuple[list[tu
     if not first:
         return [], 0
     sources, message_ids = zip(*first, strict=True)
-    hashes = [incoming.body_hash for _, incoming in first.values()]
-    claimed = {tuple(row) for row in await connection.fetch(_CLAIM_MESSAGES, sources, message_ids, hashes)}
+    hashes = number_array([incoming.body_hash for _, incoming in first.values()])
+    rows = await connection.fetch(_CLAIM_MESSAGES, text_array(sources), text_array(message_ids), hashes)
+    if len(rows) == len(batch.incoming):
+        return list(batch.incoming), 0
+    claimed = {tuple(row) for row in rows}
     fresh = [arrival for key, arrival in first.items() if key in claimed]
-    dropped = [
-        incoming
-        for index, incoming in batch.incoming
-        if incoming.key not in claimed or first[incoming.key][0] != index
-    ]
-    return fresh, await _count_conflicts(connection, dropped) if dropped else 0
+    dropped = [one for index, one in batch.incoming if one.key not in claimed or first[one.key][0] != index]
+    return fresh, await _count_conflicts(connection, dropped)
 
 
 async def _count_conflicts(connection: Connection, dropped: Iterable[Incoming]) -> int:

@@ -15,9 +15,6 @@ from services.profiles.store import Connection, lock_counters, write_rows
 
 # Arrays, since the planner reads whole tables for `id = $1 OR id IN (SELECT …)`.
 _EVERYBODY = "ANY(ARRAY(SELECT $1::text UNION ALL SELECT profile_id FROM alias WHERE root = $1))"
-_IDENTIFIERS = f"""
-    SELECT type, value FROM identifier WHERE profile_id = {_EVERYBODY} ORDER BY type, value FOR UPDATE
-"""  # noqa: S608
 _FORGET_IDENTIFIERS = f"DELETE FROM identifier WHERE profile_id = {_EVERYBODY}"  # noqa: S608
 _FORGET_PROFILES = f"""
     UPDATE profile SET erased = true, user_id = NULL, traits = '{{}}', trait_times = '{{}}', consents = '{{}}',
@@ -39,7 +36,6 @@ async def erase(pool: asyncpg.Pool, profile_id: str, partitions: int) -> bool:
 
 async def _erase(connection: Connection, root: str, partitions: int) -> bool | None:
     """None when the profile was merged away meanwhile: look again. Locks in `batch.py`'s order."""
-    await connection.execute(_IDENTIFIERS, root)
     found = await connection.fetchrow("SELECT merged_into, erased FROM profile WHERE id = $1 FOR UPDATE", root)
     if found is None or found["erased"]:
         return False

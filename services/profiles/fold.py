@@ -1,10 +1,12 @@
 """Applies a batch to the people it concerns and drafts the timeline rows (pure).
 
-A draft is a row without its numbers: those are given under the counters' locks (`sequence.py`).
+Two passes, since most events need no more of a profile than who it is: `locate` tells whose each event is, `fold`
+writes traits and consents; meanwhile the documents of `in_need` are loaded. A draft is a row without its numbers:
+those are given under the counters' locks (`sequence.py`).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,12 +17,11 @@ from headrace.contracts.profile_event import ConsentStatus, EventRow
 from services.profiles.consent import apply_consent
 from services.profiles.identity import People
 from services.profiles.intake import Incoming
-from services.profiles.profile import Profile
+from services.profiles.profile import Documents, Profile
 from services.profiles.traits import apply_traits
 
 
-@dataclass(frozen=True, slots=True)
-class InputClock:
+class InputClock(msgspec.Struct, frozen=True):
     """Where its input partition stood. `time`: the running maximum of log times, this record's included.
     `processed`: the same before this record, up to where everything was applied."""
 
@@ -28,15 +29,13 @@ class InputClock:
     processed: Millis
 
 
-@dataclass(frozen=True, slots=True)
-class EventDraft:
+class EventDraft(msgspec.Struct, frozen=True):
     clock: InputClock
     traceparent: str | None
     row: EventRow
 
 
-@dataclass(frozen=True, slots=True)
-class MergeDraft:
+class MergeDraft(msgspec.Struct, frozen=True):
     """Becomes a tombstone on the loser's partition and a merge row on the winner's."""
 
     clock: InputClock
@@ -53,62 +52,87 @@ class MergeDraft:
 Draft = EventDraft | MergeDraft
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """A record of the batch that was not seen before, and its input's clock at it."""
 
     incoming: Incoming
     clock: InputClock
 
 
-def fold(arrivals: Iterable[Arrival], people: People) -> list[Draft]:
-    """Apply in order. An outcome for somebody who is gone (erased) leaves no row."""
-    drafts: list[Draft] = []
+class Located(msgspec.Struct, frozen=True):
+    """Whose a record is. `losers` merged into `profile` because of it; `user_id` is the profile's after it."""
+
+    arrival: Arrival
+    profile: Profile
+    losers: Sequence[Profile]
+    user_id: str | None
+
+
+def locate(arrivals: Iterable[Arrival], people: People) -> list[Located]:
+    """Find, create or connect the people, in order. An outcome for somebody who is gone (erased) is left out."""
+    located = []
     for arrival in arrivals:
-        if arrival.incoming.addressed_to is not None:
-            drafts.extend(_fold_outcome(arrival, people))
-        else:
-            drafts.extend(_fold_event(arrival, people))
+        incoming = arrival.incoming
+        if incoming.addressed_to is not None:
+            profile = people.profile(incoming.addressed_to)
+            if profile is not None:
+                located.append(Located(arrival, profile, (), profile.user_id))
+            continue
+        profile, losers = people.resolve(incoming.identifiers, partial(profile_id, *incoming.key), incoming.ts)
+        profile.saw(incoming.ts, incoming.time_zone)
+        located.append(Located(arrival, profile, losers, profile.user_id))
+    return located
+
+
+def in_need(located: Iterable[Located]) -> Collection[Profile]:
+    """The profiles whose documents `fold` reads or writes."""
+    found: dict[str, Profile] = {}
+    for one in located:
+        incoming = one.arrival.incoming
+        if one.losers or incoming.traits or incoming.consents:
+            found[one.profile.id] = one.profile
+            found.update((loser.id, loser) for loser in one.losers)
+    return found.values()
+
+
+def fold(located: Iterable[Located]) -> list[Draft]:
+    """Apply in order."""
+    drafts: list[Draft] = []
+    for one in located:
+        drafts.extend(_merge_draft(one, loser) for loser in one.losers)
+        drafts.append(_event_draft(one))
     return drafts
 
 
-def _fold_event(arrival: Arrival, people: People) -> list[Draft]:
-    incoming, drafts = arrival.incoming, list[Draft]()
-    resolution = people.resolve(incoming.identifiers, lambda: profile_id(*incoming.key), incoming.ts)
-    profile = resolution.profile
-    for loser in resolution.losers:
-        traits, consents = profile.absorb(loser)
-        source, message_id = incoming.key
-        drafts.append(
-            MergeDraft(
-                clock=arrival.clock,
-                traceparent=incoming.traceparent,
-                winner=profile.id,
-                loser=loser.id,
-                source=source,
-                message_id=message_id,
-                traits=traits,
-                consents=consents,
-                user_id=profile.user_id,
-            )
-        )
-    profile.saw(incoming.ts, incoming.time_zone)
-    drafts.append(_event_draft(arrival, profile))
-    return drafts
-
-
-def _fold_outcome(arrival: Arrival, people: People) -> list[Draft]:
-    profile = people.profile(arrival.incoming.addressed_to or "")
-    return [] if profile is None else [_event_draft(arrival, profile)]
-
-
-def _event_draft(arrival: Arrival, profile: Profile) -> EventDraft:
-    incoming = arrival.incoming
-    row = msgspec.structs.replace(
-        incoming.row,
-        profile_id=profile.id,
-        traits=apply_traits(profile.traits, profile.trait_times, incoming.traits, incoming.stamp),
-        consents=apply_consent(profile.consents, incoming.consents, incoming.ts),
-        user_id=profile.user_id,
+def _merge_draft(one: Located, loser: Profile) -> MergeDraft:
+    traits, consents = _documents(one.profile).absorb(_documents(loser))
+    source, message_id = one.arrival.incoming.key
+    return MergeDraft(
+        clock=one.arrival.clock,
+        traceparent=one.arrival.incoming.traceparent,
+        winner=one.profile.id,
+        loser=loser.id,
+        source=source,
+        message_id=message_id,
+        traits=traits,
+        consents=consents,
+        user_id=one.user_id,
     )
-    return EventDraft(arrival.clock, incoming.traceparent, row)
+
+
+def _event_draft(one: Located) -> EventDraft:
+    incoming = one.arrival.incoming
+    row = msgspec.structs.replace(incoming.row, profile_id=one.profile.id, user_id=one.user_id)
+    if incoming.traits or incoming.consents:
+        documents = _documents(one.profile)
+        row = msgspec.structs.replace(
+            row,
+            traits=apply_traits(documents.traits, documents.trait_times, incoming.traits, incoming.stamp),
+            consents=apply_consent(documents.consents, incoming.consents, incoming.ts),
+        )
+    return EventDraft(one.arrival.clock, incoming.traceparent, row)
+
+
+def _documents(profile: Profile) -> Documents:
+    assert profile.documents is not None, "in_need told to load them"
+    return profile.documents

@@ -6,7 +6,7 @@ where they are. Otherwise everything that an event names belongs to one profile;
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from headrace.contracts.identifiers import USER_ID
 from headrace.contracts.instant import Millis
@@ -17,17 +17,21 @@ Identifier = tuple[str, str]
 """(type, normalised value)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """The event belongs to `profile`; `losers` merge into it, in this order."""
+class Resolution(NamedTuple):
+    """The event belongs to `profile`; `losers` were merged into it, in this order."""
 
     profile: Profile
     losers: Sequence[Profile]
 
 
+def strongest_first(identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:
+    """In the order in which they decide whose an event is."""
+    return tuple(sorted(identifiers, key=_strength))
+
+
 class People:
     """The profiles and identifiers that a batch touches. `owners` has every identifier of the batch, with the
-    id of its live profile, or None when nobody has it; `aliases` leads from merged ids to live profiles."""
+    id of its profile, or None when nobody has it; `aliases` leads from merged ids to live profiles."""
 
     def __init__(
         self,
@@ -35,11 +39,9 @@ class People:
         profiles: Iterable[Profile],
         aliases: Mapping[str, str] | None = None,
     ) -> None:
-        self._owners = dict(owners)
+        self.owners = dict(owners)
         self._aliases = aliases or {}
         self._profiles = {profile.id: profile for profile in profiles}
-        self.attached: dict[Identifier, str] = {}
-        """Identifiers that got an owner, with the profile's id at that moment (it may have merged since)."""
         self.merged: list[tuple[str, str]] = []
         """(loser, winner) in order."""
 
@@ -53,26 +55,29 @@ class People:
     def profiles(self) -> Iterable[Profile]:
         return self._profiles.values()
 
-    def resolve(self, identifiers: Iterable[Identifier], new_id: Callable[[], str], ts: Millis) -> Resolution:
-        """Find, create (as `new_id`) or connect the profile of an event that counts at `ts`. The losers are
-        marked as the caller absorbs them; until then they are still live."""
-        ordered = sorted(identifiers, key=lambda found: (priority(found[0]), found[1]))
-        matched = self._match(ordered)
+    def resolve(self, identifiers: Sequence[Identifier], new_id: Callable[[], str], ts: Millis) -> Resolution:
+        """Find, create (as `new_id`) or connect the profile of an event that counts at `ts`. `identifiers`:
+        the strongest first. New ones belong to the profile from now on."""
+        matched = self._match(identifiers)
         if not matched:
             matched = [self._create(new_id(), ts)]
-        winner, *losers = sorted(matched, key=_seniority)
-        for found in ordered:
-            if self._owners[found] is None:
-                self._attach(found, winner)
-        self.merged.extend((loser.id, winner.id) for loser in losers)
+        winner, *losers = sorted(matched, key=_seniority) if len(matched) > 1 else matched
+        for found in identifiers:
+            if self.owners[found] is None:
+                self.owners[found] = winner.id
+                if found[0] == USER_ID:
+                    winner.user_id = found[1]
+        for loser in losers:
+            winner.absorb(loser)
+            self.merged.append((loser.id, winner.id))
         return Resolution(winner, losers)
 
-    def _match(self, ordered: Sequence[Identifier]) -> list[Profile]:
+    def _match(self, identifiers: Sequence[Identifier]) -> list[Profile]:
         """The profiles of the identifiers, strongest first, without those of another known customer."""
-        user_id = next((value for kind, value in ordered if kind == USER_ID), None)
+        user_id = next((value for kind, value in identifiers if kind == USER_ID), None)
         matched: list[Profile] = []
-        for found in ordered:
-            owner = self._owners[found]
+        for found in identifiers:
+            owner = self.owners[found]
             profile = self.profile(owner) if owner is not None else None
             if profile is None or profile in matched:
                 continue
@@ -88,11 +93,9 @@ class People:
         self._profiles[new_id] = profile
         return profile
 
-    def _attach(self, found: Identifier, profile: Profile) -> None:
-        self._owners[found] = profile.id
-        self.attached[found] = profile.id
-        if found[0] == USER_ID:
-            profile.user_id = found[1]
+
+def _strength(found: Identifier) -> tuple[int, str, str]:
+    return *priority(found[0]), found[1]
 
 
 def _seniority(profile: Profile) -> tuple[bool, Millis, str]:

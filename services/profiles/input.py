@@ -16,6 +16,7 @@ from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.tasks import finish
 from services.profiles.batch import Batch, Committed, Fenced, commit_batch
 from services.profiles.intake import Incoming, Reader, Unreadable
+from services.profiles.people_sql import Overtaken
 from services.profiles.store import SERVICE, next_offset
 
 log = structlog.get_logger()
@@ -25,7 +26,7 @@ READ_WAIT_MS = 2_000
 COMMIT_ATTEMPTS = 5
 RETRY_SECONDS = 0.02
 
-_CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_CONFLICTS = (Overtaken, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _POISON = (
     asyncpg.DataError,
     asyncpg.ProgramLimitExceededError,

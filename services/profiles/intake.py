@@ -1,7 +1,6 @@
 """Reads one input record into what the fold needs. Raises `Unreadable` for what is none (→ dead letter)."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any
 
@@ -15,7 +14,7 @@ from headrace.contracts.instant import Millis, parse_instant
 from headrace.contracts.profile_event import ConsentStatus, EventRow, ExternalIdentifier
 from headrace.log.port import Record
 from services.profiles.consent import declared, is_declaration
-from services.profiles.identity import Identifier
+from services.profiles.identity import Identifier, strongest_first
 from services.profiles.normalise import identifier, identifier_type
 from services.profiles.traits import Stamp
 
@@ -31,31 +30,26 @@ class Unreadable(HeadraceError):
         super().__init__(detail)
 
 
-@dataclass(slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     """One input record, ready for the fold.
 
-    `row` is its timeline row without profile, changed traits and numbers; `row.ts` is the sender's timestamp.
-    `ts` is min(timestamp, log time): the instant that decides between writers, whatever the processing order.
-    An event is addressed by its `identifiers`, a message outcome by `addressed_to`, a profile id.
+    `key` is what it is deduplicated by: source and message id. `row` is its timeline row without profile,
+    changed traits and numbers; `row.ts` is the sender's timestamp. `ts` is min(timestamp, log time): the instant
+    that decides between writers, whatever the processing order. An event is addressed by its `identifiers`,
+    strongest first, a message outcome by `addressed_to`, a profile id.
     """
 
+    key: tuple[str, str]
     row: EventRow
     ts: Millis
     body_hash: int
-    log_time: Millis
     traceparent: str | None
     stamp: Stamp
     identifiers: tuple[Identifier, ...] = ()
     addressed_to: str | None = None
-    traits: dict[str, Any] = field(default_factory=dict)
-    consents: dict[str, ConsentStatus] = field(default_factory=dict)
+    traits: dict[str, Any] = {}
+    consents: dict[str, ConsentStatus] = {}
     time_zone: str | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What it is deduplicated by."""
-        return self.row.source, self.row.message_id
 
 
 Reader = Callable[[Record], Incoming]
@@ -83,19 +77,19 @@ def event_reader(region: str | None) -> Reader:
         event = _decode(record)
         context = _read_context(event.context)
         traits = _traits(event, context)
-        identifiers = tuple(dict.fromkeys(_identifiers(event, context, traits, region)))
+        identifiers = _identifiers(event, context, traits, region)
         if not identifiers:
             raise Unreadable("no_identifier", "no identifier is left after normalisation: send a real id")
         timestamp = _instant(event.timestamp)
         ts = min(timestamp, record.time)
         return Incoming(
+            key=(event.source, event.message_id),
             row=_row(event, timestamp, identifiers),
             ts=ts,
             body_hash=_fingerprint(event),
-            log_time=record.time,
             traceparent=carried_trace(record.headers),
             stamp=[ts, record.time, record.partition, record.offset],
-            identifiers=identifiers,
+            identifiers=strongest_first(identifiers) if len(identifiers) > 1 else tuple(identifiers),
             traits=traits if event.type == "identify" else {},
             consents=_consents(event),
             time_zone=context.timezone if isinstance(context.timezone, str) else None,
@@ -153,24 +147,30 @@ def _traits(event: Event, context: _Context) -> dict[str, Any]:
 
 def _identifiers(
     event: Event, context: _Context, traits: dict[str, Any], region: str | None
-) -> Iterator[Identifier]:
-    candidates: list[tuple[str, object]] = [
-        (USER_ID, event.user_id),
-        (ANONYMOUS_ID, event.anonymous_id),
-        (ANONYMOUS_ID, event.previous_id if event.type == "alias" else None),
-        (EMAIL, traits.get("email")),
-        (PHONE, traits.get("phone")),
-        *_external_ids(context.external_ids),
-        *_device(context.device),
-    ]
+) -> Collection[Identifier]:
+    found: dict[Identifier, None] = {}
     has_user = False
-    for kind, value in candidates:
+    for kind, value in _candidates(event, context, traits):
         # one event is about one customer: a further user id among the external ids names somebody else
         if value is None or (kind == USER_ID and has_user):
             continue
         if (canonical := identifier(kind, value, region)) is not None:
             has_user = has_user or kind == USER_ID
-            yield kind, canonical
+            found[kind, canonical] = None
+    return found
+
+
+def _candidates(event: Event, context: _Context, traits: dict[str, Any]) -> list[tuple[str, object]]:
+    candidates: list[tuple[str, object]] = [(USER_ID, event.user_id), (ANONYMOUS_ID, event.anonymous_id)]
+    if event.type == "alias":
+        candidates.append((ANONYMOUS_ID, event.previous_id))
+    if traits:
+        candidates += (EMAIL, traits.get("email")), (PHONE, traits.get("phone"))
+    if context.external_ids is not None:
+        candidates.extend(_external_ids(context.external_ids))
+    if context.device is not None:
+        candidates.extend(_device(context.device))
+    return candidates
 
 
 def _external_ids(entries: object) -> Iterator[tuple[str, object]]:
@@ -196,7 +196,7 @@ def _consents(event: Event) -> dict[str, ConsentStatus]:
     return declared(str(event.event), _read_object(event.properties))
 
 
-def _row(event: Event, timestamp: Millis, identifiers: tuple[Identifier, ...]) -> EventRow:
+def _row(event: Event, timestamp: Millis, identifiers: Iterable[Identifier]) -> EventRow:
     return EventRow(
         seq=0,
         epoch=0,
@@ -212,13 +212,15 @@ def _row(event: Event, timestamp: Millis, identifiers: tuple[Identifier, ...]) -
         properties=event.properties,
         context=event.context,
         anonymous_id=event.anonymous_id,
-        external_ids=tuple(ExternalIdentifier(k, v) for k, v in identifiers if k not in _NAMED),
+        external_ids=tuple([ExternalIdentifier(k, v) for k, v in identifiers if k not in _NAMED]),
         imported=event.imported,
         received_at=_instant(event.received_at),
     )
 
 
 def _fingerprint(event: Event) -> int:
-    names = (event.type, event.event, event.name, event.user_id, event.anonymous_id, event.previous_id)
-    text = "\x1f".join(part or "" for part in names)
+    text = (
+        f"{event.type}\x1f{event.event or ''}\x1f{event.name or ''}\x1f"
+        f"{event.user_id or ''}\x1f{event.anonymous_id or ''}\x1f{event.previous_id or ''}"
+    )
     return fingerprint(text.encode("utf-8", "surrogatepass"), event.properties, event.traits)

@@ -13,12 +13,11 @@ from headrace.runtime.entry import run_service
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
-from headrace.runtime.postgres import connect_pool
 from headrace.runtime.republish import republish_router
 from services.profiles.api import build_api
 from services.profiles.reads import Profiles
 from services.profiles.settings import Settings, read_settings
-from services.profiles.store import MIGRATIONS, SCHEMA, SERVICE, initialise
+from services.profiles.store import MIGRATIONS, SCHEMA, SERVICE, connect, initialise
 from services.profiles.worker import Worker, input_topics
 
 log = structlog.get_logger()
@@ -37,12 +36,12 @@ async def run(settings: Settings) -> int:
     topics = input_topics(settings)
     metrics = Metrics(SERVICE)
     event_log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
-    pool = await connect_pool(settings.database_url, schema=SCHEMA, max_size=POOL_SIZE)
+    pool = await connect(settings.database_url, max_size=POOL_SIZE)
     engine = async_engine(settings.database_url, schema=SCHEMA)
     try:
         await ensure_topics(event_log, prefix=common.topic_prefix, partitions=common.partitions)
         await initialise(pool, topics, common.partitions)
-        member = await event_log.join(PROFILES_GROUP, topics, common.partitions)
+        member = await event_log.join(common.group(PROFILES_GROUP), topics, common.partitions)
         worker = Worker(settings, event_log, pool, member, metrics)
 
         async def database() -> None:

@@ -8,7 +8,7 @@ import asyncpg
 
 from headrace.contracts.ids import content_id
 from services.profiles.fold import InputClock, MergeDraft
-from services.profiles.people_sql import lock_profiles, write_people
+from services.profiles.people_sql import Overtaken, load_documents, lock_profiles, write_people
 from services.profiles.sequence import assign, partitions_of
 from services.profiles.store import Connection, lock_counters, write_rows
 
@@ -29,7 +29,7 @@ async def merge(pool: asyncpg.Pool, loser: str, winner: str, partitions: int) ->
     """Merge profile `loser` into `winner`; merged ids stand for what they went into. Two known customers are
     never merged."""
     while True:
-        with suppress(asyncpg.DeadlockDetectedError):
+        with suppress(asyncpg.DeadlockDetectedError, Overtaken):
             async with pool.acquire() as connection, connection.transaction():
                 return await _merge(connection, (loser, winner), partitions)
 
@@ -43,7 +43,9 @@ async def _merge(connection: Connection, ids: Sequence[str], partitions: int) ->
         return Merge.DONE
     if loser.user_id is not None and winner.user_id is not None:
         return Merge.TWO_CUSTOMERS
-    traits, consents = winner.absorb(loser)
+    winner.absorb(loser)
+    of_winner, of_loser = await load_documents(connection, (winner, loser))
+    traits, consents = of_winner.absorb(of_loser)
     people.merged.append((loser.id, winner.id))
     await write_people(connection, people)
     draft = MergeDraft(

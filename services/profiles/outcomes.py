@@ -35,10 +35,10 @@ def read_outcome(record: Record) -> Incoming:
         raise Unreadable("undecodable", f"not an outcome of cdp.messages.v1: {error}") from error
     ts = min(outcome.at, record.time)
     return Incoming(
+        key=(SOURCE, outcome.message_id),
         row=_row(outcome, outcome.at),
         ts=ts,
         body_hash=fingerprint(outcome.id.encode(), outcome.outcome.encode()),
-        log_time=record.time,
         traceparent=carried_trace(record.headers),
         stamp=[ts, record.time, record.partition, record.offset],
         addressed_to=outcome.profile_id,

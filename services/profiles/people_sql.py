@@ -1,51 +1,71 @@
-"""Loads and writes the people of a batch: identifiers, profiles, aliases, inside `batch.py`'s transaction."""
+"""Loads and writes the people of a batch: identifiers, profiles, aliases, inside `batch.py`'s transaction.
 
-from collections.abc import Iterable, Mapping, Sequence
+Identifiers are read without locking them: a profile's lock covers those that lead to it. New ones are written when
+their owner is known, and the write tells whether somebody else was first.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import asyncpg
 import msgspec
 
+from headrace.contracts.errors import HeadraceError
 from headrace.contracts.instant import Millis
+from services.profiles.arrays import nullable_text_array, number_array, text_array
 from services.profiles.identity import Identifier, People
 from services.profiles.intake import Incoming
-from services.profiles.profile import Profile
-from services.profiles.store import Connection
+from services.profiles.profile import Documents, Profile
+from services.profiles.store import Connection, rows_written
 
-_CLAIM_IDENTIFIERS = """
-    INSERT INTO identifier (type, value, first_seen, last_seen, source)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[])
-        AS new (type, value, first_seen, last_seen, source)
+MAX_LOOKS = 10
+
+# OFFSET 0 keeps the order of the joins: a plan made while the table was small would go through it for each of us.
+_OWNERS = """
+    SELECT wanted.n, owner.profile_id, coalesce(alias.root, owner.profile_id) AS root
+    FROM unnest($1::text::text[], $2::text::text[]) WITH ORDINALITY AS wanted (type, value, n)
+    CROSS JOIN LATERAL (
+        SELECT profile_id FROM identifier WHERE (type, value) = (wanted.type, wanted.value) OFFSET 0
+    ) AS owner
+    LEFT JOIN alias ON alias.profile_id = owner.profile_id
+"""
+_ROOTS = "SELECT profile_id, root FROM alias WHERE profile_id = ANY($1::text::text[])"
+_LOCK_PROFILES = """
+    SELECT id, first_seen, last_seen, user_id, time_zone, time_zone_at, merged_into, erased
+    FROM profile WHERE id = ANY($1::text::text[]) ORDER BY id FOR UPDATE
+"""
+_DOCUMENTS = """
+    SELECT id, traits, trait_times, consents, computed, tags FROM profile WHERE id = ANY($1::text::text[])
+"""
+# Upserts of rows that mostly exist: they go by the index whatever the planner believes of the table's size.
+_WRITE_PROFILES = """
+    INSERT INTO profile (id, first_seen, last_seen, user_id, time_zone, time_zone_at)
+    SELECT * FROM unnest($1::text::text[], $2::text::bigint[], $3::text::bigint[], $4::text::text[],
+                         $5::text::text[], $6::text::bigint[])
+    ON CONFLICT (id) DO UPDATE SET
+        first_seen = excluded.first_seen, last_seen = excluded.last_seen, user_id = excluded.user_id,
+        time_zone = excluded.time_zone, time_zone_at = excluded.time_zone_at
+"""
+_WRITE_WITH_DOCUMENTS = """
+    INSERT INTO profile (id, first_seen, last_seen, user_id, time_zone, time_zone_at, merged_into,
+                         traits, trait_times, consents, computed, tags)
+    SELECT * FROM unnest($1::text::text[], $2::text::bigint[], $3::text::bigint[], $4::text::text[],
+                         $5::text::text[], $6::text::bigint[], $7::text::text[], $8::text::jsonb[],
+                         $9::text::jsonb[], $10::text::jsonb[], $11::text::jsonb[], $12::text::jsonb[])
+    ON CONFLICT (id) DO UPDATE SET
+        first_seen = excluded.first_seen, last_seen = excluded.last_seen, user_id = excluded.user_id,
+        time_zone = excluded.time_zone, time_zone_at = excluded.time_zone_at, merged_into = excluded.merged_into,
+        traits = excluded.traits, trait_times = excluded.trait_times, consents = excluded.consents,
+        computed = excluded.computed, tags = excluded.tags
+"""
+_WRITE_IDENTIFIERS = """
+    INSERT INTO identifier (type, value, profile_id, first_seen, last_seen, source)
+    SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::bigint[],
+                         $5::text::bigint[], $6::text::text[]) AS new (type, value)
     ORDER BY type, value
     ON CONFLICT (type, value) DO UPDATE SET
         first_seen = least(identifier.first_seen, excluded.first_seen),
         last_seen = greatest(identifier.last_seen, excluded.last_seen)
-    RETURNING type, value, profile_id
-"""
-_ROOTS = "SELECT profile_id, root FROM alias WHERE profile_id = ANY($1::text[])"
-_LOCK_PROFILES = """
-    SELECT id, user_id, traits, trait_times, consents, computed, tags, time_zone, time_zone_at,
-           first_seen, last_seen, merged_into, erased
-    FROM profile WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
-"""
-_WRITE_PROFILES = """
-    INSERT INTO profile (id, user_id, traits, trait_times, consents, computed, tags, time_zone, time_zone_at,
-                         first_seen, last_seen, merged_into)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::jsonb[], $5::jsonb[], $6::jsonb[], $7::jsonb[],
-                         $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[])
-    ON CONFLICT (id) DO UPDATE SET
-        user_id = excluded.user_id, traits = excluded.traits, trait_times = excluded.trait_times,
-        consents = excluded.consents, computed = excluded.computed, tags = excluded.tags,
-        time_zone = excluded.time_zone, time_zone_at = excluded.time_zone_at,
-        first_seen = excluded.first_seen, last_seen = excluded.last_seen, merged_into = excluded.merged_into
-"""
-# An upsert of rows that exist (we claimed them): it goes by the index, where the plan of a joined update, cached
-# while the table was small, would scan a table that has grown.
-_ATTACH = """
-    INSERT INTO identifier (type, value, profile_id, first_seen, last_seen, source)
-    SELECT type, value, profile_id, 0, 0, ''
-    FROM unnest($1::text[], $2::text[], $3::text[]) AS new (type, value, profile_id)
-    ON CONFLICT (type, value) DO UPDATE SET profile_id = excluded.profile_id
+    WHERE identifier.profile_id = excluded.profile_id
 """
 _COMPRESS = """
     UPDATE alias SET root = (
@@ -58,43 +78,53 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
+class Overtaken(HeadraceError):
+    """Another transaction took an identifier, or moved a profile, between our reading and our writing. Nothing is
+    written: apply again."""
+
+
 async def lock_people(connection: Connection, incoming: Sequence[Incoming]) -> People:
-    """Claim the identifiers and lock the live profiles that the records are about. Whoever wants one of them
-    waits until our transaction ends."""
-    owners = await _claim_identifiers(connection, incoming)
-    wanted = {owner for owner in owners.values() if owner is not None}
-    wanted |= {one.addressed_to for one in incoming if one.addressed_to is not None}
-    return await lock_profiles(connection, wanted, owners)
+    """Lock the live profiles that the records are about: whoever wants one of them waits until our transaction
+    ends. Raises Overtaken."""
+    names = list({found: None for one in incoming for found in one.identifiers})
+    addressed = {one.addressed_to for one in incoming if one.addressed_to is not None}
+    for _ in range(MAX_LOOKS):
+        owners, roots = await _owners(connection, names)
+        roots |= await _roots(connection, addressed - roots.keys())
+        profiles = await _lock(connection, roots.values())
+        # merged or erased while we waited for it: its identifiers lead elsewhere now
+        if profiles is not None and all(roots[owner] in profiles for owner in owners.values() if owner):
+            return People(owners, profiles.values(), roots)
+    raise Overtaken("the profiles were merged and erased faster than they could be locked")
 
 
-async def lock_profiles(
-    connection: Connection, wanted: Iterable[str], owners: Mapping[Identifier, str | None] | None = None
-) -> People:
-    """Lock the live profiles behind ids, ascending. An id whose profile is erased or was never there leads
-    nowhere. Looks again when others merged one of them while we waited for it."""
+async def lock_profiles(connection: Connection, wanted: Iterable[str]) -> People:
+    """Lock the live profiles behind ids. An id whose profile is erased or was never there leads nowhere. Raises
+    Overtaken."""
     ids = set(wanted)
-    while ids:
-        roots = {one: one for one in ids}
-        roots |= {row["profile_id"]: row["root"] for row in await connection.fetch(_ROOTS, list(ids))}
-        rows = await connection.fetch(_LOCK_PROFILES, sorted(set(roots.values())))
-        if any(row["merged_into"] is not None for row in rows):
-            continue
-        profiles = {row["id"]: _profile(row) for row in rows if not row["erased"]}
-        aliases = {one: root for one, root in roots.items() if root in profiles}
-        live = {found: aliases.get(owner) if owner else None for found, owner in (owners or {}).items()}
-        return People(live, profiles.values(), aliases)
-    return People(owners or {}, ())
+    for _ in range(MAX_LOOKS):
+        roots = await _roots(connection, ids)
+        profiles = await _lock(connection, roots.values())
+        if profiles is not None:
+            return People({}, profiles.values(), roots)
+    raise Overtaken("the profiles were merged faster than they could be locked")
 
 
-async def write_people(connection: Connection, people: People) -> None:
-    """Write back every profile of the batch, new owners of identifiers, and merges."""
-    # the merged ones first: they give their user id up before another profile takes it
-    profiles = sorted(people.profiles(), key=lambda profile: profile.merged_into is None)
-    if profiles:
-        await connection.execute(_WRITE_PROFILES, *map(list, zip(*map(_columns, profiles), strict=True)))
-    if people.attached:
-        types, values = zip(*people.attached, strict=True)
-        await connection.execute(_ATTACH, types, values, list(people.attached.values()))
+async def load_documents(connection: Connection, profiles: Collection[Profile]) -> list[Documents]:
+    """Give the profiles, which are locked or new, their documents; return those, in order."""
+    if not profiles:
+        return []
+    stored = await connection.fetch(_DOCUMENTS, text_array([profile.id for profile in profiles]))
+    found = {row[0]: Documents(*map(_decode, row[1:])) for row in stored}
+    for profile in profiles:
+        profile.documents = found.setdefault(profile.id, Documents())
+    return [found[profile.id] for profile in profiles]
+
+
+async def write_people(connection: Connection, people: People, incoming: Sequence[Incoming] = ()) -> None:
+    """Write back every profile of the batch, what `incoming` says of identifiers, and merges. Raises Overtaken."""
+    await _write_identifiers(connection, people.owners, incoming)
+    await _write_profiles(connection, people.profiles())
     if people.merged:
         losers = [loser for loser, _ in people.merged]
         winners = [live.id for loser in losers if (live := people.profile(loser)) is not None]
@@ -102,48 +132,114 @@ async def write_people(connection: Connection, people: People) -> None:
         await connection.execute(_MERGE, losers, winners)
 
 
-async def _claim_identifiers(connection: Connection, incoming: Sequence[Incoming]) -> dict[Identifier, str | None]:
+async def _owners(
+    connection: Connection, names: Sequence[Identifier]
+) -> tuple[dict[Identifier, str | None], dict[str, str]]:
+    """Who has the identifiers, as stored, and which profile each of those ids stands for."""
+    owners: dict[Identifier, str | None] = dict.fromkeys(names)
+    roots: dict[str, str] = {}
+    if names:
+        types, values = zip(*names, strict=True)
+        for n, owner, root in await connection.fetch(_OWNERS, text_array(types), text_array(values)):
+            owners[names[n - 1]] = owner
+            roots[owner] = root
+    return owners, roots
+
+
+async def _roots(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
+    roots = {one: one for one in ids}
+    if roots:
+        roots |= {
+            row["profile_id"]: row["root"] for row in await connection.fetch(_ROOTS, text_array(list(roots)))
+        }
+    return roots
+
+
+async def _lock(connection: Connection, ids: Iterable[str]) -> dict[str, Profile] | None:
+    """The live ones of the profiles, locked in ascending order; None when one was merged away meanwhile."""
+    wanted = sorted(set(ids))
+    profiles: dict[str, Profile] = {}
+    for row in await connection.fetch(_LOCK_PROFILES, text_array(wanted)) if wanted else ():
+        *columns, merged_into, erased = row
+        if merged_into is not None:
+            return None
+        if not erased:
+            profiles[columns[0]] = Profile(*columns)
+    return profiles
+
+
+async def _write_identifiers(
+    connection: Connection, owners: Mapping[Identifier, str | None], incoming: Iterable[Incoming]
+) -> None:
+    seen = _sightings(incoming)
+    if not seen:
+        return
+    types, values = zip(*seen, strict=True)
+    firsts, lasts, sources = zip(*seen.values(), strict=True)
+    status = await connection.execute(
+        _WRITE_IDENTIFIERS,
+        text_array(types),
+        text_array(values),
+        nullable_text_array([owners[found] for found in seen]),
+        number_array(firsts),
+        number_array(lasts),
+        text_array(sources),
+    )
+    if rows_written(status) != len(seen):
+        raise Overtaken("another transaction was first to see one of the identifiers")
+
+
+def _sightings(incoming: Iterable[Incoming]) -> dict[Identifier, tuple[Millis, Millis, str]]:
+    """When each identifier was first and last seen, and by which source first."""
     seen: dict[Identifier, tuple[Millis, Millis, str]] = {}
     for one in incoming:
         for found in one.identifiers:
-            first, last, source = seen.get(found, (one.ts, one.ts, one.row.source))
-            seen[found] = (min(first, one.ts), max(last, one.ts), source)
-    if not seen:
-        return {}
-    types, values = zip(*seen, strict=True)
-    firsts, lasts, sources = zip(*seen.values(), strict=True)
-    rows = await connection.fetch(_CLAIM_IDENTIFIERS, types, values, firsts, lasts, sources)
-    return {(row["type"], row["value"]): row["profile_id"] for row in rows}
+            if (before := seen.get(found)) is None:
+                seen[found] = one.ts, one.ts, one.key[0]
+            else:
+                seen[found] = min(before[0], one.ts), max(before[1], one.ts), before[2]
+    return seen
 
 
-def _profile(row: asyncpg.Record) -> Profile:
-    return Profile(
-        id=row["id"],
-        user_id=row["user_id"],
-        traits=_decode(row["traits"]),
-        trait_times=_decode(row["trait_times"]),
-        consents=_decode(row["consents"]),
-        computed=_decode(row["computed"]),
-        tags=_decode(row["tags"]),
-        time_zone=row["time_zone"],
-        time_zone_at=row["time_zone_at"],
-        first_seen=row["first_seen"],
-        last_seen=row["last_seen"],
-    )
+async def _write_profiles(connection: Connection, profiles: Iterable[Profile]) -> None:
+    plain: list[Profile] = []
+    loaded: list[tuple[Profile, Documents]] = []
+    for profile in profiles:
+        if profile.documents is None:
+            plain.append(profile)
+        else:
+            loaded.append((profile, profile.documents))
+    if plain:
+        await connection.execute(_WRITE_PROFILES, *_columns(plain))
+    if loaded:
+        # the merged ones first: they give their user id up before another profile takes it
+        loaded.sort(key=lambda one: one[0].merged_into is None)
+        found = [profile for profile, _ in loaded]
+        merged_into = nullable_text_array([profile.merged_into for profile in found])
+        documents = _document_columns([documents for _, documents in loaded])
+        await connection.execute(_WRITE_WITH_DOCUMENTS, *_columns(found), merged_into, *documents)
 
 
-def _columns(profile: Profile) -> tuple[Any, ...]:
+def _columns(profiles: Sequence[Profile]) -> tuple[str, ...]:
     return (
-        profile.id,
-        profile.user_id,
-        _encode(profile.traits).decode(),
-        _encode(profile.trait_times).decode(),
-        _encode(profile.consents).decode(),
-        _encode(profile.computed).decode(),
-        _encode(profile.tags).decode(),
-        profile.time_zone,
-        profile.time_zone_at,
-        profile.first_seen,
-        profile.last_seen,
-        profile.merged_into,
+        text_array([profile.id for profile in profiles]),
+        number_array([profile.first_seen for profile in profiles]),
+        number_array([profile.last_seen for profile in profiles]),
+        nullable_text_array([profile.user_id for profile in profiles]),
+        nullable_text_array([profile.time_zone for profile in profiles]),
+        number_array([profile.time_zone_at for profile in profiles]),
     )
+
+
+def _document_columns(documents: Sequence[Documents]) -> tuple[str, ...]:
+    return (
+        _json_array([one.traits for one in documents]),
+        _json_array([one.trait_times for one in documents]),
+        _json_array([one.consents for one in documents]),
+        _json_array([one.computed for one in documents]),
+        _json_array([one.tags for one in documents]),
+    )
+
+
+def _json_array(values: Sequence[Any]) -> str:
+    return text_array([_encode(value).decode() for value in values])

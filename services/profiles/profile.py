@@ -10,42 +10,57 @@ from services.profiles.traits import Stamp, merge_traits
 
 
 @dataclass(slots=True, eq=False)
-class Profile:
-    """`trait_times` holds the stamp of every trait ever written, `time_zone` the last seen [time, IANA name]."""
+class Documents:
+    """What few events change, and is loaded only for those. `trait_times` holds the stamp of every trait ever
+    written."""
 
-    id: str
-    first_seen: Millis
-    last_seen: Millis
-    user_id: str | None = None
     traits: dict[str, Any] = field(default_factory=dict)
     trait_times: dict[str, Stamp] = field(default_factory=dict)
     consents: dict[str, Consent] = field(default_factory=dict)
     computed: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
+
+    def absorb(self, loser: "Documents") -> tuple[dict[str, Any], dict[str, ConsentStatus]]:
+        """Take over a merged profile's; return the traits and consents that changed here."""
+        self.computed = {**loser.computed, **self.computed}
+        self.tags = sorted({*self.tags, *loser.tags})
+        return (
+            merge_traits(self.traits, self.trait_times, loser.traits, loser.trait_times),
+            merge_consent(self.consents, loser.consents),
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Profile:
+    """Who it is, and when it was seen; `time_zone` is the last seen IANA name. `documents` is None unless the
+    batch needs them."""
+
+    id: str
+    first_seen: Millis
+    last_seen: Millis
+    user_id: str | None = None
     time_zone: str | None = None
     time_zone_at: Millis = 0
     merged_into: str | None = None
+    documents: Documents | None = None
 
     def saw(self, ts: Millis, time_zone: str | None) -> None:
         """The customer did something at `ts`."""
-        self.first_seen = min(self.first_seen, ts)
-        self.last_seen = max(self.last_seen, ts)
+        if ts < self.first_seen:
+            self.first_seen = ts
+        if ts > self.last_seen:
+            self.last_seen = ts
         if time_zone is not None:
             self._take_time_zone(ts, time_zone)
 
-    def absorb(self, loser: "Profile") -> tuple[dict[str, Any], dict[str, ConsentStatus]]:
-        """Take over everything of a merged profile; return the traits and consents that changed here."""
-        traits = merge_traits(self.traits, self.trait_times, loser.traits, loser.trait_times)
-        consents = merge_consent(self.consents, loser.consents)
-        self.first_seen = min(self.first_seen, loser.first_seen)
-        self.last_seen = max(self.last_seen, loser.last_seen)
+    def absorb(self, loser: "Profile") -> None:
+        """Take over everything of a merged profile but its documents."""
+        self.saw(loser.first_seen, None)
+        self.saw(loser.last_seen, None)
         self.user_id, loser.user_id = self.user_id or loser.user_id, None
-        self.computed = {**loser.computed, **self.computed}
-        self.tags = sorted({*self.tags, *loser.tags})
         if loser.time_zone is not None:
             self._take_time_zone(loser.time_zone_at, loser.time_zone)
         loser.merged_into = self.id
-        return traits, consents
 
     def _take_time_zone(self, at: Millis, name: str) -> None:
         if self.time_zone is None or (at, name) > (self.time_zone_at, self.time_zone):

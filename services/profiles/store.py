@@ -12,6 +12,7 @@ from headrace.contracts.profile_event import ControlRequest, ControlRow, encode_
 from headrace.contracts.topics import partition_of
 from headrace.log.port import NewRecord
 from headrace.runtime.partitions import PartitionHalted
+from headrace.runtime.postgres import connect_pool
 from headrace.runtime.publisher import OutboxRecord, Published
 from services.profiles.sequence import Counter, TimelineRow, control_row
 
@@ -33,8 +34,23 @@ UPDATE_COUNTERS = """
 """
 
 
+PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""Every statement looks up what it names. A plan that was made while a table was small and is kept would read all
+of it when it has grown."""
+
+
 class WrongDeployment(HeadraceError):
     """The database belongs to a deployment with another number of partitions or another partitioner."""
+
+
+async def connect(database_url: str, *, max_size: int = 8) -> "asyncpg.Pool[asyncpg.Record]":
+    """The pool of the worker and of what writes beside it. Raises StoreUnavailable."""
+    return await connect_pool(database_url, schema=SCHEMA, max_size=max_size, settings=PLANS)
+
+
+def rows_written(status: str) -> int:
+    """How many rows an INSERT or UPDATE wrote, from what the server says at its end (`INSERT 0 5`)."""
+    return int(status.rsplit(" ", 1)[1])
 
 
 async def initialise(pool: asyncpg.Pool, topics: Sequence[str], partitions: int) -> None:

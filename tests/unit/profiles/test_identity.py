@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.profiles.identity import Identifier, People
+from services.profiles.identity import Identifier, People, strongest_first
 from services.profiles.profile import Profile
 
 USERS = [("user_id", f"u{n}") for n in range(3)]
@@ -32,19 +32,19 @@ class Town:
 
     def apply(self, event: list[Identifier]) -> None:
         number = next(self._numbers)
-        resolution = self.people.resolve(event, lambda: f"p{number:04}", number)
-        for loser in resolution.losers:
-            resolution.profile.absorb(loser)
+        resolution = self.people.resolve(strongest_first(event), lambda: f"p{number:04}", number)
         self.of.append(resolution.profile)
 
     def owner(self, found: Identifier) -> Profile:
-        profile = self.people.profile(self.people.attached[found])
+        owner = self.people.owners[found]
+        assert owner is not None
+        profile = self.people.profile(owner)
         assert profile is not None
         return profile
 
     def groups(self) -> set[frozenset[Identifier]]:
         groups: dict[str, set[Identifier]] = {}
-        for found in self.people.attached:
+        for found in self.people.owners:
             groups.setdefault(self.owner(found).id, set()).add(found)
         return {frozenset(group) for group in groups.values()}
 
@@ -61,7 +61,7 @@ def test_no_profile_ever_has_two_user_ids(events: Events) -> None:
 @given(EVENTS)
 def test_every_identifier_has_exactly_one_owner_and_every_event_a_live_profile(events: Events) -> None:
     town = Town(events)
-    assert set(town.people.attached) == {found for event in events for found in event}
+    assert all(town.owner(found).merged_into is None for event in events for found in event)
     assert all(town.people.profile(profile.id) is not None for profile in town.of)
 
 

@@ -1,6 +1,9 @@
 """One spelling per identifier; what is none links nobody."""
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.profiles.normalise import MAX_BYTES, identifier, identifier_type, priority
 
@@ -58,3 +61,18 @@ def test_what_cannot_name_a_type(kind: object) -> None:
 def test_priority_is_user_email_phone_others_by_name_anonymous() -> None:
     kinds = ["anonymous_id", "pos_id", "phone", "card", "email", "user_id"]
     assert sorted(kinds, key=priority) == ["user_id", "email", "phone", "card", "pos_id", "anonymous_id"]
+
+
+ADDRESS_PARTS = st.sampled_from(
+    ["a", "B", "9", ".", "-", "_", "+", "@", "xn--", "x" * 30, ".test", ".local", ".com", ".c1"]
+)
+
+
+@given(st.lists(ADDRESS_PARTS, max_size=8).map("".join) | st.emails())
+def test_an_email_is_what_the_validator_accepts(text: str) -> None:
+    try:
+        valid = validate_email(text, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        assert identifier("email", text) is None
+    else:
+        assert identifier("email", text) == f"{valid.local_part}@{valid.ascii_domain}".lower()
