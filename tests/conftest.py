@@ -1,23 +1,36 @@
-"""Fixtures every test may use: the embedded engines, once a session, and clean databases in them."""
+"""Fixtures every test may use: servers once a session, and a clean place on them for each test.
 
-import itertools
-from collections.abc import AsyncIterator, Iterator
-from urllib.parse import urlsplit, urlunsplit
+The servers are the embedded ones, or those that the environment names (`make test-kafka`, see tests/servers).
+"""
 
-import asyncpg
+import os
+from collections.abc import Iterator
+
 import pytest
 import redis
 
-from tests import engines
+from tests import deployment, engines
+from tests.servers import DATABASE_URL, LOG_URL, REDIS_URL
 
-_numbers = itertools.count(1)
+MARKERS = {
+    "embedded": "about the embedded engines themselves: in `make test` only",
+    "kafka": "about Kafka itself: in `make test-kafka` only",
+    "full": "takes long: in `make test-kafka` only",
+}
 
 
-@pytest.fixture(scope="session")
-def valkey_url() -> Iterator[str]:
-    """URL of the session's Valkey as the segment state has it."""
-    with engines.valkey() as engine:
-        yield engine.url
+def pytest_configure(config: pytest.Config) -> None:
+    for name, what in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {what}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what belongs to the other make target. pytest tells how many."""
+    elsewhere = {"embedded"} if os.environ.get(LOG_URL) else {"kafka", "full"}
+    left_out = [item for item in items if elsewhere & {marker.name for marker in item.iter_markers()}]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.fixture(scope="session")
@@ -28,39 +41,57 @@ def log_valkey_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def log_server_url(request: pytest.FixtureRequest) -> str:
+    """URL of the session's event log, which tests share: each uses topics of its own."""
+    url: str = os.environ.get(LOG_URL) or request.getfixturevalue("log_valkey_url")
+    return url
+
+
+@pytest.fixture(scope="session")
+def redis_server_url() -> Iterator[str]:
+    """URL of the session's server for the segment state."""
+    if given := os.environ.get(REDIS_URL):
+        yield given
+    else:
+        with engines.valkey() as engine:
+            yield engine.url
+
+
+@pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL of the session's Postgres server, as its superuser."""
-    with engines.postgres() as engine:
-        yield engine.url
+    if given := os.environ.get(DATABASE_URL):
+        yield given
+    else:
+        with engines.postgres() as engine:
+            yield engine.url
 
 
 @pytest.fixture
-async def database_url(postgres_url: str) -> AsyncIterator[str]:
+def database_url(postgres_url: str) -> Iterator[str]:
     """URL of a fresh, empty database; it is dropped after the test."""
-    name = f"test_{next(_numbers)}"
-    connection = await asyncpg.connect(postgres_url)
-    try:
-        await connection.execute(f"CREATE DATABASE {name}")
-        yield urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await connection.close()
+    with deployment.database(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture
-def redis_url(valkey_url: str) -> str:
-    """URL of an empty Valkey for the segment state."""
-    return _flushed(valkey_url)
+def redis_url(redis_server_url: str) -> Iterator[str]:
+    """URL of an empty database for the segment state."""
+    with deployment.redis_database(redis_server_url) as url:
+        yield url
 
 
 @pytest.fixture
-def log_url(log_valkey_url: str) -> str:
-    """URL of an empty Valkey for the event log."""
-    return _flushed(log_valkey_url)
+def topic_prefix() -> str:
+    """What stands before the topics' names, and keeps the test's apart from others'."""
+    return deployment.topic_prefix()
 
 
-def _flushed(url: str) -> str:
-    with redis.Redis.from_url(url) as client:
-        client.flushall()
-        client.script_flush()
-    return url
+@pytest.fixture
+def log_url(log_server_url: str) -> str:
+    """URL of the event log; where it is Redis, it is emptied."""
+    if log_server_url.startswith("redis"):
+        with redis.Redis.from_url(log_server_url) as client:
+            client.flushall()
+            client.script_flush()
+    return log_server_url

@@ -1,8 +1,10 @@
 """Engines for tests: the embedded ones, on free ports with data in a temporary folder that is removed."""
 
 import contextlib
+import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -73,12 +75,62 @@ def valkey(fsync: Literal["always", "everysec"] = "everysec", *, folder: Path | 
         yield engine
 
 
+class OwnValkey:
+    """A Valkey, as the event log has it, that a test may kill, stop for a while and start again on its data."""
+
+    def __init__(self, folder: Path, memory_mb: int = 0) -> None:
+        self.folder = folder
+        self._valkey = Valkey("log", folder / "log", free_port(), secrets.token_urlsafe(16), "always", memory_mb)
+        self._program = self._valkey.prepare(folder)
+        self._running = contextlib.ExitStack()
+
+    @property
+    def url(self) -> str:
+        return self._valkey.url
+
+    def start(self) -> None:
+        """Start it on the data it has; return when it serves."""
+        self._program = self._valkey.prepare(self.folder)
+        self._running.enter_context(running(self._program, self._valkey.answers))
+
+    def stop(self) -> None:
+        self._running.close()
+
+    def kill(self) -> None:
+        """kill -9; returns when the process is gone."""
+        self._signal(signal.SIGKILL)
+        self.stop()
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        os.kill(int(self._program.pid_file.read_text()), number)
+
+
 @contextlib.contextmanager
-def postgres() -> Iterator[Postgres]:
-    """A running Postgres with the settings of tests."""
+def own_valkey(*, memory_mb: int = 0) -> Iterator[OwnValkey]:
+    """A running one, its data in a temporary folder. When that takes `memory_mb` it refuses more (0: no limit)."""
+    with data_folder() as folder:
+        engine = OwnValkey(folder, memory_mb)
+        engine.start()
+        try:
+            yield engine
+        finally:
+            engine.stop()
+
+
+@contextlib.contextmanager
+def postgres(server: Path | None = None) -> Iterator[Postgres]:
+    """A running Postgres with the settings of tests. `server` is the program, by default the embedded one."""
     with data_folder() as path:
         account = unprivileged_account()
-        placement = place(path / "postgres", path.name, postgres_server(), account)
+        placement = place(path / "postgres", path.name, server or postgres_server(), account)
         engine = Postgres(placement, free_port(), secrets.token_urlsafe(16), account, FAST)
         initialize(engine, path)
         with running(engine.prepare(path), engine.answers):

@@ -14,12 +14,12 @@ from tests.conformance.log_durability import DurabilityTests
 from tests.conformance.log_engine import LogEngine, opened
 from tests.conformance.log_groups import GroupTests
 from tests.conformance.log_records import RecordTests
-from tests.conformance.log_trimming import TrimmingTests
 from tests.conformance.log_waiting import WaitingTests
 
 
-class LogSuite(RecordTests, WaitingTests, GroupTests, DurabilityTests, TrimmingTests):
-    """`settles` and `unrenewed` are the adapter's figures: see GroupTests."""
+class LogSuite(RecordTests, WaitingTests, GroupTests, DurabilityTests):
+    """`settles`, `unrenewed` and `handover` are the adapter's figures: see GroupTests. How old records go is the
+    engine's own: TrimmingTests and FullLogTests are for one that keeps what consumers still need."""
 
     @pytest.fixture
     async def log(self, engine: LogEngine) -> AsyncIterator[Log]:

@@ -1,4 +1,4 @@
-"""The log's suite: what is trimmed, and what never is."""
+"""The suite of logs that trim what every consumer has passed (the embedded one)."""
 
 import pytest
 

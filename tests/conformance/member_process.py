@@ -1,4 +1,4 @@
-"""A member of a group in a process of its own, for tests that kill or pause it.
+"""A member of a group in a process of its own, for tests that kill or pause it. It tells each change.
 
 python -m tests.conformance.member_process URL GROUP TOPIC PARTITIONS
 """
@@ -15,7 +15,7 @@ async def main(url: str, group: str, topic: str, partitions: int) -> None:
     known: frozenset[int] = frozenset()
     while True:
         known = await member.changed(known)
-        print(len(known), flush=True)
+        print(*sorted(known), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,10 @@
 
 import asyncio
 import contextlib
-import os
-import secrets
-import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 from redis import Redis
 
-from headrace.local.ports import free_port
-from headrace.local.valkey import Valkey
 from headrace.log.port import Log
 from headrace.log.redis_streams import RedisStreamsLog
 from tests import engines
@@ -66,44 +60,27 @@ class RedisEngine:
 class OwnRedisEngine(RedisEngine):
     """A server of one test's own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._valkey = Valkey("log", folder / "log", free_port(), secrets.token_urlsafe(16), "always")
-        self._running = contextlib.ExitStack()
-        super().__init__(self._valkey.url)
+    def __init__(self, valkey: engines.OwnValkey) -> None:
+        super().__init__(valkey.url)
+        self.folder = valkey.folder
+        self._valkey = valkey
 
     async def start(self) -> None:
         # in a thread: clients must see their connections break meanwhile
-        await asyncio.to_thread(self.run)
-
-    def run(self) -> None:
-        self._program = self._valkey.prepare(self.folder)
-        self._running.enter_context(engines.running(self._program, self._valkey.answers))
+        await asyncio.to_thread(self._valkey.start)
 
     async def kill(self) -> None:
-        self._signal(signal.SIGKILL)
-        await asyncio.to_thread(self.stop)
+        await asyncio.to_thread(self._valkey.kill)
 
     def pause(self) -> None:
-        self._signal(signal.SIGSTOP)
+        self._valkey.pause()
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def stop(self) -> None:
-        self._running.close()
-
-    def _signal(self, number: signal.Signals) -> None:
-        os.kill(int(self._program.pid_file.read_text()), number)
+        self._valkey.resume()
 
 
 @contextlib.contextmanager
 def own_redis() -> Iterator[OwnRedisEngine]:
     """A running server on a free port, its data in a temporary folder."""
-    with engines.data_folder() as folder:
-        engine = OwnRedisEngine(folder)
-        engine.run()
-        try:
-            yield engine
-        finally:
-            engine.stop()
+    with engines.own_valkey() as valkey:
+        yield OwnRedisEngine(valkey)

@@ -6,12 +6,17 @@ import pytest
 
 from headrace.log.port import Log
 from tests.conformance.log_engine import LogEngine
+from tests.conformance.log_full import FullLogTests
 from tests.conformance.log_suite import LogSuite
+from tests.conformance.log_trimming import TrimmingTests
 from tests.conformance.redis_engine import LEASE_SECONDS, OwnRedisEngine, RedisEngine, own_redis
 
 
-class TestRedisStreams(LogSuite):
+@pytest.mark.embedded
+class TestRedisStreams(LogSuite, TrimmingTests, FullLogTests):
     settles = 1.0
+    handover = 1.0
+    shares = False
     unrenewed = 1.5 * LEASE_SECONDS
 
     @pytest.fixture

@@ -1,26 +1,25 @@
-"""The ingest service as a process of its own, on a real log that a test may stop, freeze or fill."""
+"""The ingest service as a process of its own, on a real log that a test may kill or freeze."""
 
 import contextlib
 import os
-import secrets
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import httpx
 import msgspec
-import redis
 
 from headrace.contracts.event import Event
 from headrace.contracts.topics import EVENTS
 from headrace.local.ports import free_port
-from headrace.local.valkey import Valkey
-from headrace.log.redis_streams.log import RedisStreamsLog
+from headrace.log.connect import connect_log
 from tests import engines
 from tests.e2e.wait import wait_until
+from tests.kafka import cluster
+from tests.servers import LOG_URL
 
 WRITE_KEY = "test-write-key"
 PARTITIONS = 4
@@ -55,35 +54,34 @@ def is_ready(url: str) -> bool:
     return False
 
 
-@dataclass
-class LogServer:
-    """A Valkey on one port and folder, which can go and come back with its data."""
+class LogServer(Protocol):
+    """A log on one port and folder, which can go and come back with its data."""
 
-    engine: Valkey
-    folder: Path
+    @property
+    def url(self) -> str: ...
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        with engines.running(self.engine.prepare(self.folder), self.engine.answers):
-            yield
+    def start(self) -> None: ...
 
-    def pid(self) -> int:
-        with redis.Redis.from_url(self.engine.url) as client:
-            info: dict[str, int] = client.info("server")
-            return info["process_id"]
+    def kill(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
 
 
 @contextlib.contextmanager
-def log_server(memory_mb: int = 0) -> Iterator[LogServer]:
-    with engines.data_folder() as folder:
-        password = secrets.token_urlsafe(16)
-        engine = Valkey("valkey", folder / "valkey", free_port(), password, "always", memory_mb)
-        yield LogServer(engine, folder)
+def log_server() -> Iterator[LogServer]:
+    """A running log of a test's own, of the kind that the other tests use."""
+    server: AbstractContextManager[LogServer] = (
+        cluster.single() if os.environ.get(LOG_URL) else engines.own_valkey()
+    )
+    with server as running:
+        yield running
 
 
 async def collected(log_url: str, prefix: str = "") -> list[Event]:
     """Every event in the log."""
-    log = await RedisStreamsLog.connect(log_url, rollback_horizon_ms=600_000, housekeeping_seconds=None)
+    log = await connect_log(log_url, rollback_horizon_ms=600_000)
     topic = prefix + EVENTS.name
     events: list[Event] = []
     try:

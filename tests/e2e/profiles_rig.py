@@ -15,20 +15,19 @@ from headrace.contracts.event import Event, event_key
 from headrace.contracts.instant import format_instant
 from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import ProfileEvent, Tick, decode_profile_event
+from headrace.log.connect import connect_log
 from headrace.log.port import Log, Member, NewRecord, Record
-from headrace.log.redis_streams import RedisStreamsLog
 from headrace.log.topics import ensure_topics
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.migrations import migrate
 from headrace.runtime.partitions import PartitionRunner
-from headrace.runtime.postgres import connect_pool
 from headrace.runtime.settings import CommonSettings
 from services.profiles.settings import Settings
-from services.profiles.store import MIGRATIONS, SCHEMA, initialise
+from services.profiles.store import MIGRATIONS, SCHEMA, connect, initialise
 from services.profiles.worker import Worker, input_topics
 
 PARTITIONS = 2
-DAY = 86_400_000
+HOUR, DAY = 3_600_000, 86_400_000
 T0 = 1_790_000_000_000 - 300 * DAY
 _numbers = itertools.count(1)
 
@@ -82,7 +81,7 @@ class Rig:
     ) -> AsyncIterator[Worker]:
         """A worker with a pool of its own, as another process would have; it owns all partitions or `owns`."""
         metrics = metrics or Metrics("profiles")
-        pool = await connect_pool(self.settings.database_url, schema=SCHEMA)
+        pool = await connect(self.settings.database_url)
         member: Member = Owner(self.partitions if owns is None else owns)
         worker = Worker(self.settings, log or self.log, pool, member, metrics)
         running = [
@@ -160,16 +159,18 @@ class Rig:
 
 
 @asynccontextmanager
-async def profiles_rig(database_url: str, log_url: str, partitions: int = PARTITIONS) -> AsyncIterator[Rig]:
+async def profiles_rig(
+    database_url: str, log_url: str, partitions: int = PARTITIONS, *, topic_prefix: str = ""
+) -> AsyncIterator[Rig]:
     """A migrated database and an empty log with the deployment's topics."""
     settings = Settings(
         common=CommonSettings(
             log_url=log_url,
             partitions=partitions,
-            topic_prefix="",
+            topic_prefix=topic_prefix,
             host="127.0.0.1",
             admin_token="admin",
-            rollback_horizon_ms=0,
+            rollback_horizon_ms=HOUR,
             log_json=True,
         ),
         database_url=database_url,
@@ -178,10 +179,10 @@ async def profiles_rig(database_url: str, log_url: str, partitions: int = PARTIT
         tick_ms=250,
     )
     await migrate(database_url, schema=SCHEMA, scripts=MIGRATIONS)
-    log = await RedisStreamsLog.connect(log_url, rollback_horizon_ms=0, housekeeping_seconds=None)
-    pool = await connect_pool(database_url, schema=SCHEMA)
+    log = await connect_log(log_url, rollback_horizon_ms=HOUR)
+    pool = await connect(database_url)
     try:
-        await ensure_topics(log, prefix="", partitions=partitions)
+        await ensure_topics(log, prefix=topic_prefix, partitions=partitions)
         await initialise(pool, input_topics(settings), partitions)
         yield Rig(settings, log, pool)
     finally:

@@ -17,8 +17,8 @@ from headrace.contracts.headers import store_output
 from headrace.contracts.profile_event import ControlRequest, ControlRow, EventRow, ProfileRow, Tick
 from headrace.contracts.segment import parse_segment
 from headrace.contracts.topics import PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
+from headrace.log.connect import connect_log
 from headrace.log.port import Log, LogUnavailable, NewRecord, Record
-from headrace.log.redis_streams import RedisStreamsLog
 from headrace.log.topics import ensure_topics
 from headrace.runtime.migrations import migrate
 from headrace.runtime.postgres import connect_pool
@@ -29,6 +29,7 @@ from services.segmenter.redis_client import Client, connect
 from services.segmenter.settings import Settings
 
 PARTITIONS = 2
+HOUR = 3_600_000
 T0 = 1_790_000_000_000
 ADMIN = {"Authorization": "Bearer admin"}
 _PROFILES = Path(__file__).parents[2] / "services" / "profiles" / "migrations"
@@ -151,9 +152,7 @@ class Rig:
     async def segmenter(self) -> AsyncIterator["Running"]:
         """A segmenter with clients of its own, as another process would have."""
         pool = await connect_pool(self.settings.database_url, schema=SCHEMA)
-        log = await RedisStreamsLog.connect(
-            self.settings.common.log_url, rollback_horizon_ms=0, housekeeping_seconds=None
-        )
+        log = await connect_log(self.settings.common.log_url, rollback_horizon_ms=HOUR)
         reader, writer = connect(self.settings.redis_url), connect(self.settings.redis_url, retries=0)
         transport = self.profiles or httpx.MockTransport(self._profiles)
         profiles = httpx.AsyncClient(transport=transport, base_url="http://profiles", headers=ADMIN)
@@ -203,16 +202,18 @@ class Running:
 
 
 @asynccontextmanager
-async def segmenter_rig(database_url: str, redis_url: str, log_url: str) -> AsyncIterator[Rig]:
+async def segmenter_rig(
+    database_url: str, redis_url: str, log_url: str, *, topic_prefix: str = ""
+) -> AsyncIterator[Rig]:
     """Migrated schemas, an empty Redis, an empty log with the deployment's topics."""
     settings = Settings(
         common=CommonSettings(
             log_url=log_url,
             partitions=PARTITIONS,
-            topic_prefix="",
+            topic_prefix=topic_prefix,
             host="127.0.0.1",
             admin_token="admin",
-            rollback_horizon_ms=0,
+            rollback_horizon_ms=HOUR,
             log_json=True,
         ),
         database_url=database_url,
@@ -222,11 +223,11 @@ async def segmenter_rig(database_url: str, redis_url: str, log_url: str) -> Asyn
     )
     await migrate(database_url, schema="profiles", scripts=_PROFILES)
     await migrate(database_url, schema=SCHEMA, scripts=MIGRATIONS)
-    log = await RedisStreamsLog.connect(log_url, rollback_horizon_ms=0, housekeeping_seconds=None)
+    log = await connect_log(log_url, rollback_horizon_ms=HOUR)
     pool = await connect_pool(database_url, schema=SCHEMA)
     redis = connect(redis_url)
     try:
-        await ensure_topics(log, prefix="", partitions=PARTITIONS)
+        await ensure_topics(log, prefix=topic_prefix, partitions=PARTITIONS)
         yield Rig(settings, log, pool, redis)
     finally:
         await redis.aclose()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from headrace.contracts.topics import Topic
 from headrace.local.ports import free_port
+from tests import deployment
 from tests.e2e.wait import wait_until
 
 UP = (sys.executable, "-m", "headrace.cli.main", "up")
@@ -27,8 +30,9 @@ _STOP_SECONDS = 60.0
 
 
 class Stack:
-    """Runs while the context lasts. `env` has what it was started with; `output` is the file that has all it
-    said. With `data_dir` it uses that folder and leaves it; else a temporary one, removed at the end."""
+    """Runs while the context lasts, on the servers that the environment names, else on embedded ones (see
+    tests/servers). `env` has what it was started with; `output` is the file that has all it said. With `data_dir`
+    it uses that folder and leaves it; else a temporary one, removed at the end."""
 
     def __init__(
         self,
@@ -46,12 +50,14 @@ class Stack:
         self.write_key = "test-write-key"
         self.admin_token = "test-admin-token"
         self.ports = {name: free_port(*_PORTS) for name in SERVICES}
+        self._place = contextlib.ExitStack()
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
             "HEADRACE_DATA_DIR": str(self.data_dir),
             "HEADRACE_WRITE_KEY": self.write_key,
             "HEADRACE_ADMIN_TOKEN": self.admin_token,
             **{f"HEADRACE_{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
+            **self._place.enter_context(deployment.on_given_servers()),
             **(env or {}),
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -114,6 +120,7 @@ class Stack:
 
     def remove(self) -> None:
         """Remove the temporary data."""
+        self._place.close()
         self.output.unlink(missing_ok=True)
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
@@ -143,6 +150,17 @@ class Stack:
         wait_until(lambda: self.said().count(back) > self._returns.get(name, 0), timeout, what=back)
         self._returns[name] = self.said().count(back)
         return self.pids()[name]
+
+    def setting(self, name: str) -> str:
+        """An environment variable as `up` gave it to its services."""
+        environment = Path(f"/proc/{self.pids()['ingest']}/environ").read_text()
+        found = re.search(rf"(?:^|\0){name}=([^\0]+)", environment)
+        assert found is not None, f"{name} is not set"
+        return found[1]
+
+    def topic(self, topic: Topic) -> str:
+        """The topic's full name."""
+        return self.env.get("HEADRACE_TOPIC_PREFIX", "") + topic.name
 
     def url(self, service: str) -> str:
         return f"http://127.0.0.1:{self.ports[service]}"

@@ -1,8 +1,6 @@
 """Ingest on the real embedded log: an unmodified SDK, and a log that dies, freezes and fills up."""
 
 import asyncio
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,18 +9,20 @@ import httpx
 import pytest
 from segment.analytics.client import Client
 
+from tests import engines
+from tests.deployment import topic_prefix
 from tests.e2e.ingest_rig import WRITE_KEY, collected, is_ready, log_server, running_ingest
 from tests.e2e.wait import wait_until
 
 AUTH = (WRITE_KEY, "")
-PREFIX = "ingest-sdk."
+PREFIX = topic_prefix()
 
 
 @pytest.fixture(scope="module")
-def shared(log_valkey_url: str) -> Iterator[tuple[str, str]]:
+def shared(log_server_url: str) -> Iterator[tuple[str, str]]:
     """URL of an ingest service and of its log."""
-    with running_ingest(log_valkey_url, HEADRACE_TOPIC_PREFIX=PREFIX) as url:
-        yield url, log_valkey_url
+    with running_ingest(log_server_url, HEADRACE_TOPIC_PREFIX=PREFIX) as url:
+        yield url, log_server_url
 
 
 @pytest.mark.parametrize("gzip", [False, True])
@@ -73,22 +73,22 @@ def test_an_acknowledged_event_survives_the_death_of_the_log() -> None:
                     assert response.headers["retry-after"].isdigit()
                     refused.append(response.status_code)
 
-    with log_server() as server, server.running(), running_ingest(server.engine.url) as url:
+    with log_server() as server, running_ingest(server.url) as url:
         senders = [threading.Thread(target=send, args=(url, number)) for number in range(4)]
         for sender in senders:
             sender.start()
         try:
             wait_until(lambda: len(acknowledged) > 100, 30, what="100 events to be acknowledged")
-            os.kill(server.pid(), signal.SIGKILL)
+            server.kill()
             wait_until(lambda: len(refused) > 10, 30, what="ingest to refuse")
-            with server.running():
-                wait_until(lambda: is_ready(url), 30, what="ingest to be ready again")
-                before = len(acknowledged)
-                wait_until(lambda: len(acknowledged) > before, 30, what="ingest to accept again")
-                stop.set()
-                for sender in senders:
-                    sender.join()
-                landed = {event.message_id for event in asyncio.run(collected(server.engine.url))}
+            server.start()
+            wait_until(lambda: is_ready(url), 30, what="ingest to be ready again")
+            before = len(acknowledged)
+            wait_until(lambda: len(acknowledged) > before, 30, what="ingest to accept again")
+            stop.set()
+            for sender in senders:
+                sender.join()
+            landed = {event.message_id for event in asyncio.run(collected(server.url))}
         finally:
             stop.set()
     assert set(refused) == {503}
@@ -97,15 +97,14 @@ def test_an_acknowledged_event_survives_the_death_of_the_log() -> None:
 
 def test_a_frozen_log_is_answered_with_503_in_time() -> None:
     patience = {"HEADRACE_INGEST_ACK_TIMEOUT": "500ms"}
-    with log_server() as server, server.running(), running_ingest(server.engine.url, **patience) as url:
-        pid = server.pid()
-        os.kill(pid, signal.SIGSTOP)
+    with log_server() as server, running_ingest(server.url, **patience) as url:
+        server.pause()
         try:
             started = time.monotonic()
             response = httpx.post(f"{url}/v1/track", json={"userId": "u1", "event": "E"}, auth=AUTH, timeout=30)
             took = time.monotonic() - started
         finally:
-            os.kill(pid, signal.SIGCONT)
+            server.resume()
         assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         assert 0.4 < took < 3
         wait_until(lambda: is_ready(url), 30, what="ingest to be ready again")
@@ -113,8 +112,9 @@ def test_a_frozen_log_is_answered_with_503_in_time() -> None:
         assert response.status_code == 200
 
 
+@pytest.mark.embedded
 def test_a_full_log_is_answered_with_503() -> None:
-    with log_server(memory_mb=16) as server, server.running(), running_ingest(server.engine.url) as url:
+    with engines.own_valkey(memory_mb=16) as server, running_ingest(server.url) as url:
         event = {"type": "track", "userId": "u1", "event": "E", "properties": {"x": "y" * 8_000}}
         accepted = 0
         with httpx.Client(base_url=url, auth=AUTH, timeout=30) as client:
@@ -124,4 +124,4 @@ def test_a_full_log_is_answered_with_503() -> None:
                     break
                 accepted += 50
         assert (response.status_code, response.headers["retry-after"]) == (503, "5")
-        assert len(asyncio.run(collected(server.engine.url))) == accepted > 0
+        assert len(asyncio.run(collected(server.url))) == accepted > 0

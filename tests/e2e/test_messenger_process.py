@@ -32,10 +32,12 @@ KILLS = 3
 
 
 @pytest.fixture
-async def engines(database_url: str, log_url: str, tmp_path: Path) -> AsyncIterator[tuple[Rig, dict[str, str]]]:
+async def engines(
+    database_url: str, log_url: str, topic_prefix: str, tmp_path: Path
+) -> AsyncIterator[tuple[Rig, dict[str, str]]]:
     """Engines with a live campaign, and the environment of a messenger on them."""
     await prepare_database(database_url)
-    async with open_rig(database_url, log_url, tmp_path) as rig:
+    async with open_rig(database_url, log_url, tmp_path, topic_prefix=topic_prefix) as rig:
         rig.clock = ManualClock(time.time_ns() // 1_000_000)
         await rig.define(SMS, CAMPAIGN)
         for number in range(CUSTOMERS):
@@ -45,6 +47,7 @@ async def engines(database_url: str, log_url: str, tmp_path: Path) -> AsyncItera
             {
                 **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
                 "HEADRACE_LOG_URL": log_url,
+                "HEADRACE_TOPIC_PREFIX": topic_prefix,
                 "HEADRACE_DATABASE_URL": database_url,
                 "HEADRACE_DATA_DIR": str(tmp_path),
                 "HEADRACE_ADMIN_TOKEN": TOKEN,

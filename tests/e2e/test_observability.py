@@ -1,10 +1,8 @@
 """What the platform tells of itself: metrics that move, one trace into the dead letters, logs without people."""
 
 import asyncio
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -134,12 +132,12 @@ async def bad_records(stack: Stack) -> None:
         user_id="w1",
         traits=msgspec.Raw(nul),
     )
-    log = await connect_log(environment(stack, "HEADRACE_LOG_URL"), rollback_horizon_ms=600_000)
+    log = await connect_log(stack.setting("HEADRACE_LOG_URL"), rollback_horizon_ms=600_000)
     try:
         for topic in (EVENTS, MESSAGES):
-            await log.append(topic.name, 0, [garbage])
-        await log.append(EVENTS.name, 0, [NewRecord(b"w1", msgspec.json.encode(poison), (trace,))])
-        change = await last_change(log)
+            await log.append(stack.topic(topic), 0, [garbage])
+        await log.append(stack.topic(EVENTS), 0, [NewRecord(b"w1", msgspec.json.encode(poison), (trace,))])
+        change = await last_change(log, stack.topic(SEGMENT_CHANGES))
         # what nobody sent before is a hole; the last of them is no change, yet well numbered
         numbers = numbered(change, int(header(change.headers, SEQ) or 0) + 1)
         await log.append(change.topic, change.partition, [replace(garbage, headers=(*numbers, trace))])
@@ -149,11 +147,11 @@ async def bad_records(stack: Stack) -> None:
         await log.close()
 
 
-async def last_change(log: Log) -> Record:
+async def last_change(log: Log, topic: str) -> Record:
     """The newest change of a partition that has any; both customers' changes were acted upon before."""
     for partition in range(PARTITIONS):
-        if end := (await log.bounds(SEGMENT_CHANGES.name, partition)).end:
-            return (await log.read(SEGMENT_CHANGES.name, partition, end - 1))[0]
+        if end := (await log.bounds(topic, partition)).end:
+            return (await log.read(topic, partition, end - 1))[0]
     raise AssertionError("no segment change was published")
 
 
@@ -165,18 +163,11 @@ def numbered(record: Record, seq: int) -> tuple[tuple[str, bytes], ...]:
 
 async def another_process(stack: Stack) -> None:
     """Somebody moves the positions of the inputs: the next commits are fenced, and what is read again is known."""
-    connection = await asyncpg.connect(environment(stack, "HEADRACE_DATABASE_URL"))
+    connection = await asyncpg.connect(stack.setting("HEADRACE_DATABASE_URL"))
     try:
         await connection.execute("UPDATE profiles.input SET next_offset = next_offset - 1 WHERE next_offset > 1")
     finally:
         await connection.close()
-
-
-def environment(stack: Stack, name: str) -> str:
-    """A setting as `up` gave it to the profile service."""
-    found = re.search(rf"{name}=([^\0]+)", Path(f"/proc/{stack.pids()['profiles']}/environ").read_text())
-    assert found is not None
-    return found[1]
 
 
 def test_ingest_counts_what_it_took_and_what_it_refused(watched: Watched) -> None:
@@ -193,7 +184,7 @@ def test_profiles_tell_retries_dead_letters_fenced_commits_and_lag(watched: Watc
     for user in range(8):
         watched.api.post("/v1/track", {"userId": f"f{user}", "event": "Anything"})
     watched.reaches(1, "profiles", "fenced_commits_total", store="profiles")
-    assert watched.value("profiles", "records_processed_total", topic=EVENTS.name) >= 7
+    assert watched.value("profiles", "records_processed_total", topic=watched.stack.topic(EVENTS)) >= 7
     for q in range(PARTITIONS):
         watched.sinks(0, "profiles", "lag_records", partition=q)
         assert 0 <= watched.value("profiles", "oldest_unprocessed_age_seconds", partition=q) < 60
@@ -205,30 +196,31 @@ def test_segmenter_tells_transitions_and_how_long_they_took(watched: Watched) ->
     assert watched.value("segmenter", "event_to_membership_seconds_count") == 2
     assert 0 < watched.value("segmenter", "event_to_membership_seconds_sum") < 20
     for q in range(PARTITIONS):
-        watched.sinks(20, "segmenter", "lag_records", topic=PROFILE_EVENTS.name, partition=q)
+        watched.sinks(20, "segmenter", "lag_records", topic=watched.stack.topic(PROFILE_EVENTS), partition=q)
 
 
 def test_messenger_tells_messages_dead_letters_and_a_gap(watched: Watched) -> None:
     for status, number in (("pending", 2), ("claimed", 1), ("accepted", 1), ("skipped", 1)):
         assert watched.value("messenger", "messages_total", campaign="watched", status=status) == number
     watched.reaches(1, "messenger", "dead_letters_total", reason="undecodable")
-    watched.reaches(1, "messenger", "sequence_gaps_total", topic=SEGMENT_CHANGES.name)
+    watched.reaches(1, "messenger", "sequence_gaps_total", topic=watched.stack.topic(SEGMENT_CHANGES))
     watched.reaches(1, "messenger", "partition_halted")
-    watched.reaches(1, "messenger", "lag_records", topic=SEGMENT_CHANGES.name)
-    watched.reaches(1, "messenger", "oldest_unprocessed_age_seconds", topic=SEGMENT_CHANGES.name)
+    watched.reaches(1, "messenger", "lag_records", topic=watched.stack.topic(SEGMENT_CHANGES))
+    watched.reaches(1, "messenger", "oldest_unprocessed_age_seconds", topic=watched.stack.topic(SEGMENT_CHANGES))
 
 
 def test_dead_letters_carry_the_trace_of_what_they_stand_for(watched: Watched) -> None:
     async def letters() -> Sequence[Record]:
-        log = await connect_log(environment(watched.stack, "HEADRACE_LOG_URL"), rollback_horizon_ms=600_000)
+        topic = watched.stack.topic(DEAD_LETTERS)
+        log = await connect_log(watched.stack.setting("HEADRACE_LOG_URL"), rollback_horizon_ms=600_000)
         try:
-            return [one for q in range(PARTITIONS) for one in await log.read(DEAD_LETTERS.name, q, 0)]
+            return [one for q in range(PARTITIONS) for one in await log.read(topic, q, 0)]
         finally:
             await log.close()
 
     found = asyncio.run(letters())
     origins = {msgspec.json.decode(one.value or b"", type=dict[str, Any])["origin_topic"] for one in found}
-    assert origins == {"http", EVENTS.name, MESSAGES.name, SEGMENT_CHANGES.name}
+    assert origins == {"http", *map(watched.stack.topic, (EVENTS, MESSAGES, SEGMENT_CHANGES))}
     assert all(TRACE.encode() in (header(one.headers, TRACEPARENT) or b"") for one in found)
 
 

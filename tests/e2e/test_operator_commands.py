@@ -52,9 +52,10 @@ def dead_letters(ingest_url: str, *arguments: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-def test_a_dead_letter_becomes_an_event_once_the_limit_is_raised(log_url: str) -> None:
+def test_a_dead_letter_becomes_an_event_once_the_limit_is_raised(log_url: str, topic_prefix: str) -> None:
+    prefix = {"HEADRACE_TOPIC_PREFIX": topic_prefix}
     large = order("letter-1", properties={"note": "x" * 4_000})
-    with running_ingest(log_url, HEADRACE_INGEST_MAX_EVENT_BYTES="2000") as url:
+    with running_ingest(log_url, **prefix, HEADRACE_INGEST_MAX_EVENT_BYTES="2000") as url:
         batch = {"batch": [large, order("letter-2", timestamp="never")]}
         answer = httpx.post(f"{url}/v1/batch", json=batch, auth=(WRITE_KEY, ""))
         assert (answer.status_code, answer.json()["accepted"]) == (200, 0)
@@ -64,12 +65,12 @@ def test_a_dead_letter_becomes_an_event_once_the_limit_is_raised(log_url: str) -
         code, lines = dead_letters(url, "replay", letter["id"])
         assert (code, lines[-1]) == (1, "0 replayed, 1 refused again")
 
-    with running_ingest(log_url) as url:
+    with running_ingest(log_url, **prefix) as url:
         assert dead_letters(url, "replay", letter["id"]) == (0, ["1 replayed, 0 refused again"])
         code, lines = dead_letters(url, "replay", "--all")
         assert (code, lines[-1]) == (1, "1 replayed, 1 refused again")
         assert " refused: invalid_timestamp: " in lines[0]
-    events = asyncio.run(collected(log_url))
+    events = asyncio.run(collected(log_url, topic_prefix))
     assert [event.message_id for event in events] == ["order-letter-1"] * 2
     assert msgspec.json.encode(events[0]) == msgspec.json.encode(events[1])
 

@@ -31,8 +31,8 @@ ROUTES = [
 
 
 @pytest.fixture
-async def rig(database_url: str, log_url: str) -> AsyncIterator[Rig]:
-    async with profiles_rig(database_url, log_url) as rig:
+async def rig(database_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
+    async with profiles_rig(database_url, log_url, topic_prefix=topic_prefix) as rig:
         yield rig
 
 

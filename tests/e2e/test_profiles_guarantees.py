@@ -22,6 +22,7 @@ from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.publisher import Relay
 from services.profiles.batch import Batch, Fenced, commit_batch
 from services.profiles.intake import event_reader
+from services.profiles.people_sql import Overtaken
 from services.profiles.store import TimelineOutbox, WrongDeployment, initialise
 from services.profiles.ticker import Active, Ticker
 from services.profiles.worker import input_topics
@@ -31,8 +32,8 @@ SEEDS = (1, 2)
 
 
 @pytest.fixture
-async def rig(database_url: str, log_url: str) -> AsyncIterator[Rig]:
-    async with profiles_rig(database_url, log_url) as rig:
+async def rig(database_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
+    async with profiles_rig(database_url, log_url, topic_prefix=topic_prefix) as rig:
         yield rig
 
 
@@ -99,12 +100,12 @@ async def test_a_second_commit_from_the_same_position_is_fenced(rig: Rig) -> Non
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_workers_that_all_believe_to_own_everything_agree(
-    database_url: str, log_url: str, seed: int
+    database_url: str, log_url: str, topic_prefix: str, seed: int
 ) -> None:
     """Zombies: four workers on the same eight partitions and the same people, with merges all along."""
     chance = random.Random(seed)
     events = [_random_event(chance, n) for n in range(300)]
-    async with profiles_rig(database_url, log_url, partitions=8) as rig:
+    async with profiles_rig(database_url, log_url, partitions=8, topic_prefix=topic_prefix) as rig:
         for one in events:
             await rig.send(one, q=chance.randrange(8))
         async with AsyncExitStack() as stack:
@@ -117,12 +118,12 @@ async def test_workers_that_all_believe_to_own_everything_agree(
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_concurrent_transactions_on_the_same_people_leave_what_one_after_another_would(
-    database_url: str, log_url: str, seed: int
+    database_url: str, log_url: str, topic_prefix: str, seed: int
 ) -> None:
     """Eight processes, a partition each, small batches: the people are locked, not the partitions."""
     chance = random.Random(seed)
     events = [_random_event(chance, n) for n in range(400)]
-    async with profiles_rig(database_url, log_url, partitions=8) as rig:
+    async with profiles_rig(database_url, log_url, partitions=8, topic_prefix=topic_prefix) as rig:
         for one in events:
             await rig.send(one, q=chance.randrange(8))
         await asyncio.gather(*(_commit_in_pieces(rig, q, random.Random(seed + q)) for q in rig.partitions))
@@ -271,7 +272,7 @@ async def _commit_in_pieces(rig: Rig, q: int, chance: random.Random) -> None:
         piece, later = rest.split(chance.randint(1, 4))
         try:
             await commit_batch(rig.pool, piece, len(rig.partitions))
-        except asyncpg.DeadlockDetectedError:
+        except (asyncpg.DeadlockDetectedError, Overtaken):
             continue
         rest = later
 

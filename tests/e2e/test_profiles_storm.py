@@ -29,8 +29,8 @@ EVENTS = 400
 
 
 @pytest.fixture
-async def rig(database_url: str, log_url: str) -> AsyncIterator[Rig]:
-    async with profiles_rig(database_url, log_url, PARTITIONS) as rig:
+async def rig(database_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
+    async with profiles_rig(database_url, log_url, PARTITIONS, topic_prefix=topic_prefix) as rig:
         yield rig
 
 

@@ -16,8 +16,8 @@ from tests.e2e.profiles_rig import DAY, T0, Rig, dense, event, profiles_rig, rec
 
 
 @pytest.fixture
-async def rig(database_url: str, log_url: str) -> AsyncIterator[Rig]:
-    async with profiles_rig(database_url, log_url) as rig:
+async def rig(database_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
+    async with profiles_rig(database_url, log_url, topic_prefix=topic_prefix) as rig:
         yield rig
 
 

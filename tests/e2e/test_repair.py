@@ -42,7 +42,7 @@ class LossyLog:
 
     def _is_lost(self, topic: str, partition: int, record: NewRecord) -> bool:
         seq = int(header(record.headers, SEQ) or 0)
-        if topic != PROFILE_EVENTS.name or (partition, seq) != self.lost:
+        if not topic.endswith(PROFILE_EVENTS.name) or (partition, seq) != self.lost:
             return False
         if header(record.headers, "ce_type") == b"io.headrace.profile.tick.v1":
             return False
@@ -69,14 +69,14 @@ class Both:
 
 
 @pytest.fixture
-async def rig(database_url: str, redis_url: str, log_url: str) -> AsyncIterator[Rig]:
-    async with segmenter_rig(database_url, redis_url, log_url) as rig:
+async def rig(database_url: str, redis_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
+    async with segmenter_rig(database_url, redis_url, log_url, topic_prefix=topic_prefix) as rig:
         yield rig
 
 
 @pytest.fixture
-async def people(database_url: str, log_url: str) -> AsyncIterator[ProfilesRig]:
-    async with profiles_rig(database_url, log_url, PARTITIONS) as people:
+async def people(database_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[ProfilesRig]:
+    async with profiles_rig(database_url, log_url, PARTITIONS, topic_prefix=topic_prefix) as people:
         yield people
 
 

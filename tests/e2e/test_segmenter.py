@@ -20,8 +20,8 @@ RECENT = {"event": {"name": "Order Completed", "within": "10s"}}
 
 
 @pytest.fixture
-async def rig(database_url: str, redis_url: str, log_url: str) -> AsyncIterator[Rig]:
-    async with segmenter_rig(database_url, redis_url, log_url) as rig:
+async def rig(database_url: str, redis_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
+    async with segmenter_rig(database_url, redis_url, log_url, topic_prefix=topic_prefix) as rig:
         yield rig
 
 
@@ -192,7 +192,7 @@ async def test_an_emptied_redis_is_rebuilt_and_nothing_is_said_twice(rig: Rig) -
             await rig.event(f"p{number}")
         await eventually(lambda: _published(rig, 20))
     before = [(record.partition, record.value, record.headers) for record in await rig.change_records()]
-    await rig.redis.flushall()
+    await rig.redis.flushdb()
     async with rig.segmenter() as running:
         await eventually(lambda: _is(running, "p9", {"two-orders", "recent"}))
         await rig.event("p100")
@@ -258,7 +258,7 @@ async def test_an_unreadable_record_is_set_aside_and_the_partition_goes_on(rig: 
     raw = b'{"kind":"event","seq":'.ljust(length)
     async with rig.segmenter() as running:
         await rig.live(running.api, "two-orders", TWO_ORDERS)
-        await rig.log.append(PROFILE_EVENTS.name, rig.q("p1"), [NewRecord(b"p1", raw)])
+        await rig.log.append(rig.topic(PROFILE_EVENTS.name), rig.q("p1"), [NewRecord(b"p1", raw)])
         await rig.event("p1")
         await rig.event("p1")
         await eventually(lambda: _is(running, "p1", {"two-orders"}))

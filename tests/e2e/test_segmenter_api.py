@@ -12,8 +12,8 @@ NUL = "a%00b"
 
 
 @pytest.fixture
-async def rig(database_url: str, redis_url: str, log_url: str) -> AsyncIterator[Rig]:
-    async with segmenter_rig(database_url, redis_url, log_url) as rig:
+async def rig(database_url: str, redis_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
+    async with segmenter_rig(database_url, redis_url, log_url, topic_prefix=topic_prefix) as rig:
         yield rig
 
 

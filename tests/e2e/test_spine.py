@@ -1,10 +1,8 @@
 """The main job: an event that a shop's server posts becomes an SMS, exactly once."""
 
 import asyncio
-import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,8 +126,8 @@ async def test_one_trace_leads_from_the_request_to_the_message(api: Api, sdk: Cl
     profile = api.profile("user_id", "spine-eve")
     assert profile is not None
     wait_until(lambda: _event(api, profile["id"], "SMS Sent"), what="the outcome on the timeline")
-    names = [topic.name for topic in (EVENTS, PROFILE_EVENTS, SEGMENT_CHANGES, MESSAGES)]
-    assert await _topics_of_trace(_log_url(stack), names, trace) == set(names)
+    names = [stack.topic(topic) for topic in (EVENTS, PROFILE_EVENTS, SEGMENT_CHANGES, MESSAGES)]
+    assert await _topics_of_trace(stack.setting("HEADRACE_LOG_URL"), names, trace) == set(names)
 
 
 def _event(api: Api, profile_id: str, name: str) -> Any:
@@ -138,14 +136,6 @@ def _event(api: Api, profile_id: str, name: str) -> Any:
 
 def _orders(api: Api, profile_id: str) -> int:
     return sum(item.get("event") == "Order Completed" for item in api.timeline(profile_id))
-
-
-def _log_url(stack: Stack) -> str:
-    """The address of the embedded log, as the services were told it."""
-    environment = Path(f"/proc/{stack.pids()['ingest']}/environ").read_text()
-    match = re.search(r"HEADRACE_LOG_URL=([^\0]+)", environment)
-    assert match is not None
-    return match[1]
 
 
 async def _topics_of_trace(url: str, topics: list[str], trace: str) -> set[str]:

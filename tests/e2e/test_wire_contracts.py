@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,16 +59,7 @@ def played(stack: Stack) -> Stack:
 
 
 def records_of(stack: Stack, topic: Topic) -> list[Record]:
-    return asyncio.run(_read_all(log_url(stack), topic.name))
-
-
-def log_url(stack: Stack) -> str:
-    """The embedded log's address: its engine shows its port, the data folder keeps its password."""
-    password = json.loads((stack.data_dir / "deployment.json").read_bytes())["engine_password"]
-    config = (stack.data_dir / "log/valkey.conf").read_text(encoding="utf-8")
-    port = re.search(r"^port (\d+)$", config, re.MULTILINE)
-    assert port is not None
-    return f"redis://:{password}@127.0.0.1:{port[1]}"
+    return asyncio.run(_read_all(stack.setting("HEADRACE_LOG_URL"), stack.topic(topic)))
 
 
 async def _read_all(url: str, topic: str) -> list[Record]:

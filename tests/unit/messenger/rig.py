@@ -95,11 +95,12 @@ class Rig:
     data_dir: Path
     clock: ManualClock = field(default_factory=ManualClock)
     provider: Provider = field(default_factory=ScriptedProvider)
+    topic_prefix: str = ""
     _seqs: dict[tuple[str, int], "itertools.count[int]"] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
-        common = CommonSettings("redis://", PARTITIONS, "", "127.0.0.1", TOKEN, 600_000, True)
+        common = CommonSettings("redis://", PARTITIONS, self.topic_prefix, "127.0.0.1", TOKEN, 600_000, True)
         return Settings(common, "", self.data_dir, 8083, "http://shop.test", None, None, 4, None)
 
     async def assemble(self) -> Messenger:
@@ -152,7 +153,7 @@ class Rig:
         number = next(self._seqs.setdefault((topic, partition), itertools.count(1))) if seq is None else seq
         headers = store_output(source="test", epoch=epoch, seq=number, position="")
         headers += cloud_event(kind="test", event_id="x", source="test", traceparent=TRACE)
-        await self.log.append(topic, partition, [NewRecord(b"k", value, headers)])
+        await self.log.append(self.topic_prefix + topic, partition, [NewRecord(b"k", value, headers)])
 
     async def publish_row(self, row: MergeRow | ErasureRow) -> None:
         partition = partition_of(row.profile_id, PARTITIONS)
@@ -162,7 +163,8 @@ class Rig:
         value = msgspec.json.encode(Tick(seq=0, epoch=1, low=START))
         headers = store_output(source="profiles", epoch=1, seq=0, position="0")
         headers += cloud_event(kind="profile.tick.v1", event_id="t", source="profiles")
-        await self.log.append(PROFILE_EVENTS.name, partition, [NewRecord(None, value, headers)])
+        topic = self.topic_prefix + PROFILE_EVENTS.name
+        await self.log.append(topic, partition, [NewRecord(None, value, headers)])
 
     async def messages(self) -> list[asyncpg.Record]:
         return list(await self.pool.fetch("SELECT * FROM message ORDER BY id"))
@@ -174,20 +176,19 @@ class Rig:
         """Outcomes on the log, checked for dense numbers."""
         found = []
         for partition in range(PARTITIONS):
-            records = await self.log.read(MESSAGES.name, partition, 0)
+            records = await self.log.read(self.topic_prefix + MESSAGES.name, partition, 0)
             seqs = [int(dict(record.headers)["headrace-seq"]) for record in records]
             assert seqs == list(range(1, len(seqs) + 1))
             found += [msgspec.json.decode(record.value or b"", type=MessageOutcome) for record in records]
         return found
 
     async def dead_letters(self, partition: int) -> int:
-        return (await self.log.bounds(DEAD_LETTERS.name, partition)).end
+        return (await self.log.bounds(self.topic_prefix + DEAD_LETTERS.name, partition)).end
 
     async def position(self, topic: str, partition: int) -> int:
         """The stored input position's seq."""
-        seq = await self.pool.fetchval(
-            "SELECT seq FROM input_position WHERE topic = $1 AND partition = $2", topic, partition
-        )
+        query = "SELECT seq FROM input_position WHERE topic = $1 AND partition = $2"
+        seq = await self.pool.fetchval(query, self.topic_prefix + topic, partition)
         return int(seq or 0)
 
 
@@ -255,12 +256,14 @@ async def empty_database(database_url: str) -> None:
 
 
 @asynccontextmanager
-async def open_rig(database_url: str, log_url: str, data_dir: Path) -> AsyncIterator[Rig]:
+async def open_rig(
+    database_url: str, log_url: str, data_dir: Path, *, topic_prefix: str = ""
+) -> AsyncIterator[Rig]:
     pool = await connect_pool(database_url, schema=SCHEMA, max_size=10)
     log = await connect_log(log_url, rollback_horizon_ms=600_000)
     try:
-        await ensure_topics(log, prefix="", partitions=PARTITIONS)
-        yield Rig(pool, log, data_dir)
+        await ensure_topics(log, prefix=topic_prefix, partitions=PARTITIONS)
+        yield Rig(pool, log, data_dir, topic_prefix=topic_prefix)
     finally:
         await log.close()
         await pool.close()
