@@ -1,6 +1,6 @@
 """One transaction per batch: fence, deduplicate, resolve, write, number (DESIGN §4.1, §4.2).
 
-Locks are taken in one order everywhere: input position, message ids, profiles, identifiers, counters, each
+Locks are taken in one order everywhere: input position, message ids, new identifiers, profiles, counters, each
 ascending. The number of statements does not depend on the size of the batch.
 """
 
@@ -16,6 +16,7 @@ from headrace.runtime.partitions import PartitionHalted
 from services.profiles import people_sql
 from services.profiles.arrays import number_array, text_array
 from services.profiles.fold import Arrival, Draft, InputClock, fold, in_need, locate
+from services.profiles.identifiers_sql import sightings_of
 from services.profiles.intake import Incoming
 from services.profiles.sequence import assign, partitions_of
 from services.profiles.store import Connection, lock_counters, write_rows
@@ -99,11 +100,12 @@ async def commit_batch(pool: asyncpg.Pool, batch: Batch, partitions: int) -> Com
         clocks = await _clocks(connection, batch)
         fresh, conflicts = await _claim_messages(connection, batch)
         incoming = [one for _, one in fresh]
-        people = await people_sql.lock_people(connection, incoming)
+        seen = sightings_of(incoming)
+        people = await people_sql.lock_people(connection, incoming, seen)
         located = locate([Arrival(one, clocks[index]) for index, one in fresh], people)
         await people_sql.load_documents(connection, in_need(located))
         drafts = fold(located)
-        await people_sql.write_people(connection, people, incoming)
+        await people_sql.write_people(connection, people, seen)
         touched = await _write_drafts(connection, batch, drafts, partitions)
         time = clocks[-1].time
         await connection.execute(_MOVE, batch.topic, batch.q, batch.next_offset, time)

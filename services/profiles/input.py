@@ -15,8 +15,8 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.tasks import finish
 from services.profiles.batch import Batch, Committed, Fenced, commit_batch
+from services.profiles.identifiers_sql import Overtaken
 from services.profiles.intake import Incoming, Reader, Unreadable
-from services.profiles.people_sql import Overtaken
 from services.profiles.store import SERVICE, next_offset
 
 log = structlog.get_logger()

@@ -8,7 +8,8 @@ import asyncpg
 
 from headrace.contracts.ids import content_id
 from services.profiles.fold import InputClock, MergeDraft
-from services.profiles.people_sql import Overtaken, load_documents, lock_profiles, write_people
+from services.profiles.identifiers_sql import Overtaken
+from services.profiles.people_sql import load_documents, lock_profiles, write_people
 from services.profiles.sequence import assign, partitions_of
 from services.profiles.store import Connection, lock_counters, write_rows
 

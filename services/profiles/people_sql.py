@@ -1,33 +1,26 @@
-"""Loads and writes the people of a batch: identifiers, profiles, aliases, inside `batch.py`'s transaction.
+"""Loads and writes the people of a batch: profiles, their documents, aliases, inside `batch.py`'s transaction."""
 
-Identifiers are read without locking them: a profile's lock covers those that lead to it. New ones are written when
-their owner is known, and the write tells whether somebody else was first.
-"""
-
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-from headrace.contracts.errors import HeadraceError
-from headrace.contracts.instant import Millis
 from services.profiles.arrays import nullable_text_array, number_array, text_array
+from services.profiles.identifiers_sql import (
+    Overtaken,
+    Sightings,
+    assign_owners,
+    claim,
+    find_owners,
+    write_sightings,
+)
 from services.profiles.identity import Identifier, People
 from services.profiles.intake import Incoming
 from services.profiles.profile import Documents, Profile
-from services.profiles.store import Connection, rows_written
+from services.profiles.store import Connection
 
 MAX_LOOKS = 10
 
-# OFFSET 0 keeps the order of the joins: a plan made while the table was small would go through it for each of us.
-_OWNERS = """
-    SELECT wanted.n, owner.profile_id, coalesce(alias.root, owner.profile_id) AS root
-    FROM unnest($1::text::text[], $2::text::text[]) WITH ORDINALITY AS wanted (type, value, n)
-    CROSS JOIN LATERAL (
-        SELECT profile_id FROM identifier WHERE (type, value) = (wanted.type, wanted.value) OFFSET 0
-    ) AS owner
-    LEFT JOIN alias ON alias.profile_id = owner.profile_id
-"""
 _ROOTS = "SELECT profile_id, root FROM alias WHERE profile_id = ANY($1::text::text[])"
 _LOCK_PROFILES = """
     SELECT id, first_seen, last_seen, user_id, time_zone, time_zone_at, merged_into, erased
@@ -57,16 +50,6 @@ _WRITE_WITH_DOCUMENTS = """
         traits = excluded.traits, trait_times = excluded.trait_times, consents = excluded.consents,
         computed = excluded.computed, tags = excluded.tags
 """
-_WRITE_IDENTIFIERS = """
-    INSERT INTO identifier (type, value, profile_id, first_seen, last_seen, source)
-    SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::bigint[],
-                         $5::text::bigint[], $6::text::text[]) AS new (type, value)
-    ORDER BY type, value
-    ON CONFLICT (type, value) DO UPDATE SET
-        first_seen = least(identifier.first_seen, excluded.first_seen),
-        last_seen = greatest(identifier.last_seen, excluded.last_seen)
-    WHERE identifier.profile_id = excluded.profile_id
-"""
 _COMPRESS = """
     UPDATE alias SET root = (
         SELECT new.root FROM unnest($1::text[], $2::text[]) AS new (old, root) WHERE new.old = alias.root)
@@ -78,24 +61,29 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-class Overtaken(HeadraceError):
-    """Another transaction took an identifier, or moved a profile, between our reading and our writing. Nothing is
-    written: apply again."""
-
-
-async def lock_people(connection: Connection, incoming: Sequence[Incoming]) -> People:
-    """Lock the live profiles that the records are about: whoever wants one of them waits until our transaction
-    ends. Raises Overtaken."""
-    names = list({found: None for one in incoming for found in one.identifiers})
+async def lock_people(connection: Connection, incoming: Sequence[Incoming], seen: Sightings) -> People:
+    """Claim the new identifiers, and lock the live profiles that the records are about: whoever wants one of them
+    waits until our transaction ends. Raises Overtaken."""
+    owners, roots = await find_owners(connection, seen)
+    claimed: dict[Identifier, str] = {}
+    if None in owners.values():
+        claimed = await claim(connection, incoming, owners, seen)
+        others, more = await find_owners(
+            connection, [one for one in owners if not owners[one] and one not in claimed]
+        )
+        owners, roots = owners | others, roots | more
     addressed = {one.addressed_to for one in incoming if one.addressed_to is not None}
     for _ in range(MAX_LOOKS):
-        owners, roots = await _owners(connection, names)
+        if any(owner is None and one not in claimed for one, owner in owners.items()):
+            raise Overtaken("an identifier's owner was erased")
         roots |= await _roots(connection, addressed - roots.keys())
         profiles = await _lock(connection, roots.values())
-        # merged or erased while we waited for it: its identifiers lead elsewhere now
         if profiles is not None and all(roots[owner] in profiles for owner in owners.values() if owner):
-            return People(owners, profiles.values(), roots)
-    raise Overtaken("the profiles were merged and erased faster than they could be locked")
+            return People(owners, profiles.values(), roots, claimed)
+        # merged or erased while we waited for it: its identifiers lead elsewhere now
+        stored, roots = await find_owners(connection, [one for one in owners if one not in claimed])
+        owners |= stored
+    raise Overtaken("the profiles were merged faster than they could be locked")
 
 
 async def lock_profiles(connection: Connection, wanted: Iterable[str]) -> People:
@@ -121,29 +109,19 @@ async def load_documents(connection: Connection, profiles: Collection[Profile]) 
     return [found[profile.id] for profile in profiles]
 
 
-async def write_people(connection: Connection, people: People, incoming: Sequence[Incoming] = ()) -> None:
-    """Write back every profile of the batch, what `incoming` says of identifiers, and merges. Raises Overtaken."""
-    await _write_identifiers(connection, people.owners, incoming)
+async def write_people(connection: Connection, people: People, seen: Sightings | None = None) -> None:
+    """Write back every profile of the batch, what it says of identifiers, and merges. Raises Overtaken."""
+    if seen:
+        given = {found: owner for found, owner in people.owners.items() if owner is not None}
+        claimed = people.claimed
+        await write_sightings(connection, {one: given[one] for one in given if one not in claimed}, seen)
+        await assign_owners(connection, {one: given[one] for one in claimed if given[one] != claimed[one]}, seen)
     await _write_profiles(connection, people.profiles())
     if people.merged:
         losers = [loser for loser, _ in people.merged]
         winners = [live.id for loser in losers if (live := people.profile(loser)) is not None]
         await connection.execute(_COMPRESS, losers, winners)
         await connection.execute(_MERGE, losers, winners)
-
-
-async def _owners(
-    connection: Connection, names: Sequence[Identifier]
-) -> tuple[dict[Identifier, str | None], dict[str, str]]:
-    """Who has the identifiers, as stored, and which profile each of those ids stands for."""
-    owners: dict[Identifier, str | None] = dict.fromkeys(names)
-    roots: dict[str, str] = {}
-    if names:
-        types, values = zip(*names, strict=True)
-        for n, owner, root in await connection.fetch(_OWNERS, text_array(types), text_array(values)):
-            owners[names[n - 1]] = owner
-            roots[owner] = root
-    return owners, roots
 
 
 async def _roots(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
@@ -166,39 +144,6 @@ async def _lock(connection: Connection, ids: Iterable[str]) -> dict[str, Profile
         if not erased:
             profiles[columns[0]] = Profile(*columns)
     return profiles
-
-
-async def _write_identifiers(
-    connection: Connection, owners: Mapping[Identifier, str | None], incoming: Iterable[Incoming]
-) -> None:
-    seen = _sightings(incoming)
-    if not seen:
-        return
-    types, values = zip(*seen, strict=True)
-    firsts, lasts, sources = zip(*seen.values(), strict=True)
-    status = await connection.execute(
-        _WRITE_IDENTIFIERS,
-        text_array(types),
-        text_array(values),
-        nullable_text_array([owners[found] for found in seen]),
-        number_array(firsts),
-        number_array(lasts),
-        text_array(sources),
-    )
-    if rows_written(status) != len(seen):
-        raise Overtaken("another transaction was first to see one of the identifiers")
-
-
-def _sightings(incoming: Iterable[Incoming]) -> dict[Identifier, tuple[Millis, Millis, str]]:
-    """When each identifier was first and last seen, and by which source first."""
-    seen: dict[Identifier, tuple[Millis, Millis, str]] = {}
-    for one in incoming:
-        for found in one.identifiers:
-            if (before := seen.get(found)) is None:
-                seen[found] = one.ts, one.ts, one.key[0]
-            else:
-                seen[found] = min(before[0], one.ts), max(before[1], one.ts), before[2]
-    return seen
 
 
 async def _write_profiles(connection: Connection, profiles: Iterable[Profile]) -> None:

@@ -24,10 +24,9 @@ from headrace.log.port import Bounds, Record
 from headrace.runtime.clock import now_ms
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.migrations import migrate
-from headrace.runtime.postgres import connect_pool
 from services.profiles.input import READ_RECORDS, Input
 from services.profiles.intake import event_reader
-from services.profiles.store import MIGRATIONS, SCHEMA, initialise
+from services.profiles.store import MIGRATIONS, SCHEMA, connect, initialise
 from tests import engines
 from tests.bench import cpu
 from tests.bench.report import Figure, Report, options, present
@@ -151,7 +150,7 @@ async def new_rows(pool: asyncpg.Pool) -> list[list[tuple[object, ...]]]:
 
 async def measure(url: str, events: int) -> Report:
     await migrate(url, schema=SCHEMA, scripts=MIGRATIONS)
-    pool = await connect_pool(url, schema=SCHEMA, max_size=12)
+    pool = await connect(url, max_size=12)
     try:
         await initialise(pool, [TOPIC], PARTITIONS)
         server = cpu.parent(await pool.fetchval("SELECT pg_backend_pid()"))
