@@ -29,8 +29,10 @@ class NewRecord:
 
     def size(self) -> int:
         """Bytes that count against the record limit: key, value, header names and values."""
-        headers = sum(len(name) + len(value) for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
+        size = len(self.key or b"") + len(self.value or b"")
+        for name, value in self.headers:
+            size += len(name) + len(value)
+        return size
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from headrace.contracts.topics import Topic
 from headrace.log.kafka.address import Address, parse_address
 from headrace.log.kafka.member import SESSION_SECONDS, KafkaMember
 from headrace.log.kafka.offsets import Offsets
-from headrace.log.kafka.producer import Producer, batch_bytes
+from headrace.log.kafka.producer import Producer
 from headrace.log.kafka.reader import Reader
 from headrace.log.kafka.topics import create_topics
 from headrace.log.port import (
@@ -30,6 +30,8 @@ from headrace.log.port import (
 )
 
 TIMEOUT_SECONDS = 5.0
+# the numbers and lengths that a batch has for each record, with a few headers
+RECORD_OVERHEAD = 128
 
 
 class KafkaLog:
@@ -86,16 +88,9 @@ class KafkaLog:
         if not records:
             return (await self._offsets.bounds(where)).end
         self._check_sizes(topic, records)
-        await self._offsets.require(where)
-        # what is on its way cannot be called back: a cancelled caller waits until its fate is known
-        landing = asyncio.create_task(self._producer.append(topic, partition, records))
-        try:
-            return await asyncio.shield(landing)
-        except asyncio.CancelledError:
-            await asyncio.wait([landing])
-            if not landing.cancelled():
-                landing.exception()  # seen: the caller gets the cancellation
-            raise
+        if where not in self._offsets.known:
+            await self._offsets.require(where)
+        return await self._producer.append(where, records)
 
     async def read(
         self, topic: str, partition: int, offset: int, *, max_records: int = 500, wait_ms: int = 0
@@ -130,12 +125,15 @@ class KafkaLog:
             raise LogUnavailable("this log is closed")
 
     def _check_sizes(self, topic: str, records: Sequence[NewRecord]) -> None:
+        whole = 0
         for record in records:
-            if record.size() > self._max_record_bytes:
+            size = record.size()
+            if size > self._max_record_bytes:
                 raise RecordTooLarge(
-                    f"a record for {topic} has {record.size()} bytes, the limit is {self._max_record_bytes}"
+                    f"a record for {topic} has {size} bytes, the limit is {self._max_record_bytes}"
                 )
-        if (size := batch_bytes(records)) > MAX_BATCH_BYTES:
+            whole += size + RECORD_OVERHEAD
+        if whole > MAX_BATCH_BYTES:
             raise RecordTooLarge(
-                f"a batch for {topic} has {size} bytes, the limit is {MAX_BATCH_BYTES}: append fewer at a time"
+                f"a batch for {topic} has {whole} bytes, the limit is {MAX_BATCH_BYTES}: append fewer at a time"
             )

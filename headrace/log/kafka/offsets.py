@@ -18,6 +18,8 @@ class Offsets:
         self._address = address
         self._timeout = timeout
         self._consumer = Shared(self._connect, lambda consumer: stopped(consumer, consumer._client))
+        self.known: set[TopicPartition] = set()
+        """Partitions that were seen to exist: a look-up for what is asked at every append."""
         self._next: tuple[set[TopicPartition], asyncio.Task[Mapping[TopicPartition, Bounds]]] | None = None
 
     async def connect(self) -> None:
@@ -38,8 +40,7 @@ class Offsets:
 
     async def require(self, where: TopicPartition) -> None:
         """Raises UnknownTopic unless the partition exists: asking the broker for it could create it."""
-        consumer = self._consumer.value
-        if consumer is not None and _exists(consumer, where):
+        if where in self.known:
             return
         async with deadline(self._address, self._timeout):
             consumer = await self._consumer.get()
@@ -48,6 +49,7 @@ class Offsets:
                 raise LogUnavailable(f"Kafka at {self._address} does not tell which topics there are")
         if not _exists(consumer, where):
             raise UnknownTopic(f"there is no {where.topic}/{where.partition}; run `headrace topics create`")
+        self.known.add(where)
 
     async def close(self) -> None:
         await self._consumer.close()
@@ -65,6 +67,7 @@ class Offsets:
         except LogUnavailable:
             if consumer is not None:  # one that failed may know wrong leaders for ever
                 self._consumer.drop(consumer)
+                self.known.clear()
             raise
         return {where: Bounds(begins[where], ends[where]) for where in wanted}
 

@@ -9,11 +9,13 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata
 
 from headrace.log.kafka.address import Address
 from headrace.log.kafka.clients import options, started, stopped, translated, unavailable
@@ -22,13 +24,12 @@ from headrace.log.port import MAX_BATCH_BYTES, LogUnavailable, NewRecord, Record
 
 log = structlog.get_logger()
 
-# a record's own numbers and lengths in a batch, each header's, and the batch's head, at most
-RECORD_OVERHEAD = 40
-HEADER_OVERHEAD = 10
 BATCH_ROOM = MAX_BATCH_BYTES * 5 // 4
 # sequence numbers of a partition run to 2^31, where aiokafka goes on with a negative one
 RECORDS_PER_PRODUCER = 1_000_000_000
 UNKNOWN_OFFSET = -1
+
+Sent: TypeAlias = "asyncio.Future[RecordMetadata]"
 
 
 class _Generation:
@@ -39,9 +40,8 @@ class _Generation:
         self.under_way = 0
         self.records = 0
         # one at a time waits for a partition's turn: aiokafka counts the others' waiting against each of them
-        self.entry: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.entry: defaultdict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.idle = asyncio.Event()
-        self.idle.set()
 
 
 class Producer:
@@ -50,25 +50,28 @@ class Producer:
     def __init__(self, address: Address, timeout: float) -> None:
         self._address = address
         self._timeout = timeout
+        self._clock = asyncio.get_running_loop().time
         self._generation = Shared(self._start, self._retire)
 
-    async def append(self, topic: str, partition: int, records: Sequence[NewRecord]) -> int:
-        """Append one batch; the first record's offset. Raises RecordTooLarge or LogUnavailable."""
-        deadline = asyncio.get_running_loop().time() + self._timeout
-        with translated(self._address):
-            async with asyncio.timeout_at(deadline):
-                generation = await self._current()
-        batch = _fill(generation.producer.create_batch(), topic, records)
+    async def append(self, where: TopicPartition, records: Sequence[NewRecord]) -> int:
+        """Append one batch; the first record's offset. A cancelled caller waits until the batch's fate is known.
+        Raises RecordTooLarge or LogUnavailable."""
+        deadline = self._clock() + self._timeout
+        generation = self._generation.value
+        if generation is None or generation.records > RECORDS_PER_PRODUCER:
+            generation = await self._another(generation, deadline)
+        batch = _fill(generation.producer.create_batch(), where.topic, records)
         generation.under_way += 1
         generation.records += len(records)
         generation.idle.clear()
         try:
-            return await self._send(generation, batch, topic, partition, deadline)
+            sent = await self._enter(generation, batch, where, deadline)
+            return await self._landed(generation, sent, where, deadline)
         except (KafkaError, TimeoutError) as error:
-            self._give_up(generation, str(error) or type(error).__name__)
+            self._give_up(generation, error)
             if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
                 raise RecordTooLarge(
-                    f"the broker refuses the size of a batch for {topic}: raise its limit"
+                    f"the broker refuses a batch for {where.topic}: raise max.message.bytes"
                 ) from error
             raise unavailable(self._address, error) from error
         finally:
@@ -79,22 +82,53 @@ class Producer:
     async def close(self) -> None:
         await self._generation.close()
 
-    async def _send(
-        self, generation: _Generation, batch: BatchBuilder, topic: str, partition: int, deadline: float
-    ) -> int:
-        async with asyncio.timeout_at(deadline):
-            async with generation.entry[topic, partition]:
-                sent = await generation.producer.send_batch(batch, topic, partition=partition)
-            metadata = await sent
-        if metadata.offset == UNKNOWN_OFFSET:
-            raise LogUnavailable(f"Kafka has a batch for {topic}/{partition} already and forgot where")
-        return int(metadata.offset)
+    async def _enter(
+        self, generation: _Generation, batch: BatchBuilder, where: TopicPartition, deadline: float
+    ) -> Sent:
+        """Hand the batch over when its partition's turn has come."""
+        entry = generation.entry[where]
+        if entry.locked():
+            async with asyncio.timeout_at(deadline):
+                await entry.acquire()
+        else:
+            await entry.acquire()
+        try:
+            sent: Sent = await generation.producer.send_batch(batch, where.topic, partition=where.partition)
+            return sent
+        finally:
+            entry.release()
 
-    async def _current(self) -> _Generation:
-        generation = self._generation.value
-        if generation is not None and generation.records > RECORDS_PER_PRODUCER:
-            self._give_up(generation, "used up")
-        return await self._generation.get()
+    async def _landed(
+        self,
+        generation: _Generation,
+        sent: "asyncio.Future[RecordMetadata]",
+        where: TopicPartition,
+        deadline: float,
+    ) -> int:
+        try:
+            await asyncio.wait([sent], timeout=deadline - self._clock())
+        except asyncio.CancelledError:
+            # what is on its way cannot be called back
+            await asyncio.wait([sent], timeout=max(0.0, deadline - self._clock()))
+            if not sent.done() or sent.exception():
+                self._give_up(generation, TimeoutError())
+            raise
+        finally:
+            if not sent.done():
+                sent.add_done_callback(lambda late: late.cancelled() or late.exception())
+        if not sent.done():
+            raise TimeoutError(f"no answer within {self._timeout} s")
+        offset = int(sent.result().offset)
+        if offset == UNKNOWN_OFFSET:
+            raise LogUnavailable(f"Kafka has a batch for {where.topic}/{where.partition} already and forgot where")
+        return offset
+
+    async def _another(self, generation: _Generation | None, deadline: float) -> _Generation:
+        if generation is not None:
+            self._give_up(generation, None)
+        with translated(self._address):
+            async with asyncio.timeout_at(deadline):
+                return await self._generation.get()
 
     async def _start(self) -> _Generation:
         settings = options(
@@ -108,20 +142,16 @@ class Producer:
         producer = AIOKafkaProducer(**settings)
         return _Generation(await started(producer, producer.client, self._address, self._timeout))
 
-    def _give_up(self, generation: _Generation, reason: str) -> None:
+    def _give_up(self, generation: _Generation, error: BaseException | None) -> None:
         if self._generation.value is generation:
-            log.info("log_producer_discarded", reason=reason)
+            log.info("log_producer_discarded", reason=repr(error) if error else "used up")
             self._generation.drop(generation)
 
     async def _retire(self, generation: _Generation) -> None:
         """Let the other batches of a failed producer end, then close it."""
-        await generation.idle.wait()
+        if generation.under_way:
+            await generation.idle.wait()
         await stopped(generation.producer, generation.producer.client)
-
-
-def batch_bytes(records: Sequence[NewRecord]) -> int:
-    """What the records take in a batch, at most."""
-    return sum(record.size() + RECORD_OVERHEAD + HEADER_OVERHEAD * len(record.headers) for record in records)
 
 
 def _fill(batch: BatchBuilder, topic: str, records: Sequence[NewRecord]) -> BatchBuilder:
