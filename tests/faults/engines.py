@@ -40,8 +40,14 @@ class Server:
         assert port is not None
         return port
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
-        """Return when it serves."""
+        """Return when it serves. Idempotent."""
+        if self.running:
+            return
         program = self._prepare()
         self._pid_file = program.pid_file
         with Path(f"{program.pid_file}.log").open("ab") as output:
@@ -65,7 +71,7 @@ class Server:
 
     def stop(self) -> None:
         """Idempotent."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.running:
             self._process.terminate()
             self._ended()
 

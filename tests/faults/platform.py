@@ -117,9 +117,16 @@ class Platform:
         what = f"failpoint {service}.{point} to fire"
         return wait_until(lambda: failpoints.fired_at(self.failpoints, service, point), 30, what=what)
 
-    def disarm_all(self) -> None:
+    def make_good(self) -> None:
+        """Take back what a row may have left, so that the next one begins with a whole platform."""
         for path in self.failpoints.iterdir():
             path.unlink(missing_ok=True)
+        for proxy in self.proxies.values():
+            proxy.heal()
+        for engine in self.engines.values():
+            engine.start()
+        with contextlib.suppress(ProcessLookupError):  # it is starting anew
+            self.resume(SERVICES)
 
     def signal(self, service: str, number: signal.Signals) -> None:
         """Send a signal to a supervised service."""

@@ -51,8 +51,8 @@ def run(platform: Platform, row: Row, events: int, *, patience: float = PATIENCE
         over = row.fault(platform)
         recovered = platform.recovered(row.limit)
     finally:
+        platform.make_good()
         platform.answered += shoppers.finish()
     findings = platform.settled(patience)
-    platform.disarm_all()
     answered = len(platform.answered) - before
     return Result(row.name, answered, shoppers.retries, findings, max(0.0, recovered - over))
