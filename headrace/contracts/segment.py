@@ -7,8 +7,10 @@
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -33,6 +35,7 @@ MAX_DURATION_MS = 100 * 366 * 86_400_000
 MAX_DIGITS = 15  # what a JSON number keeps in every reader
 MAX_TEXT = 1_000
 
+_canonical = msgspec.json.Encoder(order="deterministic")
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _SHORT_DURATION = re.compile(r"([1-9][0-9]{0,9})([smhdw])", re.ASCII)
 _ISO_DURATION = re.compile(
@@ -254,11 +257,18 @@ class EventTest(_Model):
         return self
 
 
-class Trait(_Model):
+class _Leaf(_Model):
+    @cached_property
+    def key(self) -> bytes:
+        """Canonical JSON: equal for conditions that ask the same."""
+        return _canonical.encode(self.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+class Trait(_Leaf):
     trait: TraitTest
 
 
-class EventCondition(_Model):
+class EventCondition(_Leaf):
     event: EventTest
 
 

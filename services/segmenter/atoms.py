@@ -1,186 +1,240 @@
-"""What is kept of a customer's events for one aggregate: a bounded summary of a multiset of
-(instant, source, messageId, value) that late events can enter and whose next change is known.
+"""The pieces that conditions share: (event names, filter, aggregate, path), each kept once per customer.
 
-An atom is shared by every condition with the same (event names, filter, aggregate, path). Its state does
-not depend on the order in which events arrive, only on which events and on `now`.
+An atom's state is a bounded summary of a multiset of (instant, source, messageId, value) that late events can
+enter and whose next change is known. It does not depend on the order in which events arrive, only on which
+events and on `now`.
 """
 
-from bisect import bisect_right, insort
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from functools import reduce
 from itertools import groupby
 
-import msgspec
-
-from services.segmenter.compare import Test
+from services.segmenter.compare import Mismatches, compiled, number_test, satisfied
+from services.segmenter.journal import ZERO, AtomState, Journal, Origin, hold
+from services.segmenter.ladder import Ladder, Number
 from services.segmenter.paths import EXACT, EventView, Steps, number
 
 MAX_ITEMS = 10_000
-ZERO = Decimal(0)
 
 Item = tuple[int, str, str, Decimal | None]  # ts, source, messageId, value (None where only counted)
-NumberTest = Callable[[Decimal | int], bool]
-
-
-class AtomState(msgspec.Struct, array_like=True):
-    """`seen` and `total` cover all events ever; `items` the newest that some window may still need,
-    ascending. `due`: when a condition on this atom next changes by itself (0 = never)."""
-
-    seen: int = 0
-    total: Decimal = ZERO
-    items: list[Item] = []
-    due: int = 0
-    approximate: bool = False
 
 
 class Filter:
     """One test of `where`: true when a value under the path satisfies it."""
 
-    __slots__ = ("_exists", "_steps", "_test")
+    __slots__ = ("_exists", "_test", "operand", "operator", "steps")
 
-    def __init__(self, steps: Steps, test: Test | None, exists: bool | None) -> None:
-        self._steps = steps
-        self._test = test
-        self._exists = exists
+    def __init__(self, steps: Steps, operator: str, operand: object) -> None:
+        self.steps = steps
+        self.operator = operator
+        self.operand = operand
+        self._test, self._exists = compiled(operator, operand)
 
-    def matches(self, view: EventView, mismatches: "Mismatches") -> bool:
-        return satisfied(view.values(self._steps), self._test, self._exists, mismatches)
-
-
-class Mismatches:
-    """How many comparisons met a value of another type."""
-
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
-def satisfied(values: Sequence[object], test: Test | None, exists: bool | None, mismatches: Mismatches) -> bool:
-    if test is None:
-        return bool(values) is exists
-    verdicts = [test(value) for value in values]
-    mismatches.count += verdicts.count(None)
-    return True in verdicts
+    def matches(self, view: EventView, mismatches: Mismatches) -> bool:
+        return satisfied(view.values(self.steps), self._test, self._exists, mismatches)
 
 
 class Atom:
-    """A compiled atom. `keep` is how many items any window needs, `window` the longest (None: keep all ages).
+    """A compiled atom. `keep` is how many items any window needs, `window` the longest (None: keep all ages);
+    `journal` names where its state lies.
 
     Count thresholds bound `keep`: the n newest events decide whether there are n, whatever arrives late.
     """
 
-    __slots__ = ("filters", "id", "keep", "names", "of", "window")
+    __slots__ = ("_ladders", "filters", "id", "journal", "keep", "names", "of", "window")
 
-    def __init__(self, key: str, names: Sequence[str], filters: Sequence[Filter], of: Steps | None) -> None:
+    def __init__(
+        self, key: str, journal: str, names: Sequence[str], filters: Sequence[Filter], of: Steps | None
+    ) -> None:
         self.id = key
+        self.journal = journal
         self.names = tuple(names)
         self.filters = tuple(filters)
         self.of = of
         self.keep = 0
         self.window: int | None = 0
+        self._ladders: dict[int | None, Ladder[Aggregate]] = {}
 
     def need(self, window: int | None, items: int) -> None:
         """A condition looks back `window` ms (None: for ever) at up to `items` items."""
         self.keep = max(self.keep, min(items, MAX_ITEMS + 1))
         self.window = None if window is None or self.window is None else max(self.window, window)
 
-    def match(self, view: EventView, mismatches: Mismatches) -> Decimal | int | None:
-        """What the event adds to the aggregate; None when it does not belong."""
-        if not all(condition.matches(view, mismatches) for condition in self.filters):
-            return None
-        if self.of is None:
-            return 1
+    def watch(self, aggregate: "Aggregate") -> None:
+        """Say from now on when this comparison, which is one of ours, flips."""
+        ladder = self._ladders.setdefault(aggregate.window, Ladder())
+        ladder.add(aggregate, aggregate.operator, aggregate.operand)
+
+    def amount(self, view: EventView, mismatches: Mismatches) -> Decimal | None:
+        """What an event that passes the filters adds to the sum; None when it has no number there."""
+        assert self.of is not None
         found = view.values(self.of)
         exact = [value for value in map(number, found) if value is not None]
         mismatches.count += len(found) - len(exact)
-        return _sum(exact) if exact else None
+        return total(exact) if exact else None
 
-    def add(self, state: AtomState, now: int, item: Item) -> None:
-        """Let an event in, however late."""
+    def admit(
+        self, journal: Journal, now: int, ts: int, origin: Origin, amount: Decimal | None
+    ) -> list["Aggregate"]:
+        """Let an event in, however late (`amount` None: counted); return the comparisons that flip."""
+        state = journal.opened(self.id)
+        seen = [
+            (window, ladder, self.measure(journal, state, window, now))
+            for window, ladder in self._ladders.items()
+            if window is None or ts > now - window
+        ]
         state.seen += 1
-        if item[3] is not None:
-            state.total = EXACT.add(state.total, item[3])
-        if self.keep and (self.window is None or item[0] > now - self.window):
-            insort(state.items, item, key=order)
-        self.prune(state, now)
+        if amount is not None:
+            state.total = EXACT.add(state.total, amount)
+        if self.keep and (self.window is None or ts > now - self.window):
+            hold(state, journal.place(ts, origin), amount)
+        cut = self.prune(journal, state, now)
+        flipped: list[Aggregate] = []
+        for window, ladder, before in seen:
+            if cut:
+                after = self.measure(journal, state, window, now)
+            else:
+                after = before + 1 if amount is None else EXACT.add(before, amount)
+            flipped += ladder.flipped(before, after)
+        return flipped
 
-    def prune(self, state: AtomState, now: int) -> None:
-        """Forget what no window can see any more."""
-        gone = 0
-        if self.window is not None and state.items and state.items[0][0] <= now - self.window:
-            gone = first_after(state.items, now - self.window)
-        surplus = len(state.items) - gone - self.keep
+    def measure(self, journal: Journal, state: AtomState, window: int | None, now: int) -> Number:
+        """The aggregate over the window that ends at `now`; a count is cut at what the atom keeps."""
+        if window is None:
+            return state.seen if self.of is None else state.total
+        start = bisect_left(state.held, journal.after(now - window))
+        return len(state.held) - start if self.of is None else total(state.values[start:])
+
+    def prune(self, journal: Journal, state: AtomState, now: int) -> bool:
+        """Forget what no window can see any more. True when there was more than is kept."""
+        held, gone = state.held, 0
+        if self.window is not None and held:
+            alive = journal.after(now - self.window)
+            if held[0] < alive:
+                gone = bisect_left(held, alive)
+        surplus = len(held) - gone - self.keep
         if surplus > 0:
             gone += surplus
             state.approximate = state.approximate or self.of is not None or self.keep > MAX_ITEMS
         if gone:
-            del state.items[:gone]
+            del held[:gone], state.values[: gone if state.values else 0]
+        return surplus > 0
 
+    def due(self, journal: Journal, now: int) -> int:
+        """When, after `now`, a comparison that is watched changes if nothing happens (0: never)."""
+        state = journal.state(self.id)
+        if state is None or not state.held:
+            return 0
+        dues = [
+            due
+            for window, ladder in self._ladders.items()
+            if window is not None and (due := self.first_flip(journal, state, window, ladder, now))
+        ]
+        return min(dues) if dues else 0
 
-def order(item: Item) -> tuple[int, str, str]:
-    """Items' order: by instant, then by what makes the event unique; never by arrival."""
-    return item[0], item[1], item[2]
+    def first_flip(
+        self, journal: Journal, state: AtomState, window: int, ladder: Ladder["Aggregate"], now: int
+    ) -> int:
+        """When, after `now`, a comparison of the ladder changes if nothing happens (0: never)."""
+        start = bisect_left(state.held, journal.after(now - window))
+        value: Number
+        leaving: Iterable[tuple[int, Number]]
+        if self.of is None:
+            value = count = len(state.held) - start
+            leaving = _counts(journal, state, ladder, count)
+        else:
+            value = amount = total(state.values[start:])
+            leaving = _sums(journal, state, start, amount)
+        for instant, left in leaving:
+            if ladder.flipped(value, left):
+                return instant + window
+        return 0
 
-
-def first_after(items: Sequence[Item], instant: int) -> int:
-    """Index of the first item later than `instant`."""
-    return bisect_right(items, instant, key=_instant)
+    def flips_at(self, journal: Journal, due: int) -> Iterator[tuple["Aggregate", Origin]]:
+        """The comparisons that change by themselves at exactly `due`, and the origin of the event whose leaving
+        decides (the last one, when several leave together)."""
+        state = journal.state(self.id)
+        if state is None:
+            return
+        for window, ladder in self._ladders.items():
+            if window is None:
+                continue
+            begin = bisect_left(state.held, journal.after(due - window - 1))
+            end = bisect_left(state.held, journal.after(due - window))
+            if begin == end:
+                continue
+            before, after = (self.measure(journal, state, window, at) for at in (due - 1, due))
+            _, source, message_id = journal.event(state.held[end - 1])
+            for aggregate in ladder.flipped(before, after):
+                yield aggregate, (source, message_id)
 
 
 class Aggregate:
-    """One comparison on an atom in one window: what an event condition is."""
+    """One comparison on an atom in one window: what an event condition is. `index` is its leaf's."""
 
-    __slots__ = ("_test", "atom", "index", "window")
+    __slots__ = ("_test", "atom", "index", "operand", "operator", "window")
 
-    def __init__(self, index: int, atom: Atom, window: int | None, test: NumberTest) -> None:
+    def __init__(self, index: int, atom: Atom, window: int | None, operator: str, operand: Number) -> None:
         self.index = index
         self.atom = atom
         self.window = window
-        self._test = test
+        self.operator = operator
+        self.operand = operand
+        self._test = number_test(operator, operand)
 
-    def value(self, state: AtomState | None, now: int) -> Decimal | int:
-        """The aggregate at `now`; a count is cut at what the atom keeps."""
-        if state is None:
+    def value(self, journal: Journal | None, now: int) -> Number:
+        """The aggregate at `now`."""
+        state = None if journal is None else journal.state(self.atom.id)
+        if journal is None or state is None:
             return 0
-        if self.window is None:
-            return state.seen if self.atom.of is None else state.total
-        start = first_after(state.items, now - self.window)
-        if self.atom.of is None:
-            return len(state.items) - start
-        return self._measure(state.items[start:])
+        return self.atom.measure(journal, state, self.window, now)
 
-    def truth(self, state: AtomState | None, now: int) -> bool:
-        return self._test(self.value(state, now))
+    def truth(self, journal: Journal | None, now: int) -> bool:
+        return self._test(self.value(journal, now))
 
-    def next_change(self, state: AtomState, now: int) -> tuple[int, Item] | None:
-        """When, after `now`, the truth changes if nothing happens, and the event whose leaving decides."""
-        if self.window is None or not state.items:
-            return None
-        start = first_after(state.items, now - self.window)
-        value = self._measure(state.items[start:])
-        truth = self._test(value)
-        for ts, leaving in _by_instant(state.items, start):
-            value = EXACT.subtract(Decimal(value), Decimal(self._measure(leaving)))
-            if self._test(value) != truth:
-                return ts + self.window, leaving[-1]
-        return None
+    def next_change(self, journal: Journal, now: int) -> int:
+        """When, after `now`, the truth changes if nothing happens (0: never)."""
+        state = journal.state(self.atom.id)
+        if self.window is None or state is None:
+            return 0
+        alone: Ladder[Aggregate] = Ladder()
+        alone.add(self, self.operator, self.operand)
+        return self.atom.first_flip(journal, state, self.window, alone, now)
 
-    def _measure(self, items: Sequence[Item]) -> Decimal | int:
-        return len(items) if self.atom.of is None else _sum(item[3] for item in items if item[3] is not None)
+    def items(self, journal: Journal, now: int) -> list[Item]:
+        """What the window holds at `now`, ascending."""
+        state = journal.state(self.atom.id)
+        if state is None:
+            return []
+        start = 0 if self.window is None else bisect_left(state.held, journal.after(now - self.window))
+        values = state.values[start:] if self.atom.of is not None else [None] * (len(state.held) - start)
+        return [(*journal.event(held), value) for held, value in zip(state.held[start:], values, strict=True)]
 
 
-def _instant(item: Item) -> int:
-    return item[0]
+def total(values: Iterable[Decimal]) -> Decimal:
+    """The exact sum."""
+    return reduce(EXACT.add, values, ZERO)
 
 
-def _by_instant(items: Sequence[Item], start: int) -> Iterator[tuple[int, list[Item]]]:
-    for ts, group in groupby(items[start:], key=_instant):
-        yield ts, list(group)
+def _counts(
+    journal: Journal, state: AtomState, ladder: Ladder[Aggregate], count: int
+) -> Iterator[tuple[int, int]]:
+    """(instant, how many are left once its events have gone), wherever a rung is passed on the way down."""
+    held = state.held
+    left = ladder.below(count)
+    while left is not None and left >= 0:
+        instant = journal.event(held[len(held) - left - 1])[0]
+        remaining = len(held) - bisect_left(held, journal.after(instant))
+        yield instant, remaining
+        left = ladder.below(remaining)
 
 
-def _sum(values: "Iterator[Decimal] | list[Decimal]") -> Decimal:
-    total = ZERO
-    for value in values:
-        total = EXACT.add(total, value)
-    return total
+def _sums(journal: Journal, state: AtomState, start: int, value: Decimal) -> Iterator[tuple[int, Decimal]]:
+    """(instant, the sum that is left once its events have gone), in the order in which they go."""
+    items = zip((journal.event(held)[0] for held in state.held[start:]), state.values[start:], strict=True)
+    for instant, leaving in groupby(items, key=lambda item: item[0]):
+        for _, amount in leaving:
+            value = EXACT.subtract(value, amount)
+        yield instant, value

@@ -1,19 +1,21 @@
 """A transition of membership, and the record that says so on `cdp.segment-changes`."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
-from headrace.contracts.headers import cloud_event, store_output
+from headrace.contracts.headers import Headers, cloud_event
 from headrace.contracts.instant import format_instant
 from headrace.contracts.segment_change import ChangeAction, ChangeProfile, ChangeReason, SegmentChange
-from headrace.log.port import NewRecord
 from services.segmenter.customer import Customer
 from services.segmenter.paths import decode_json
 
 SOURCE = "segmenter"
 
-_encoder = msgspec.json.Encoder()
+_FORMS = 16_384
+_GAP = b"\x00"  # stands in no JSON text
+_encode = msgspec.json.Encoder().encode
 
 
 class Position(NamedTuple):
@@ -87,63 +89,90 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_change(transition: Transition) -> bytes:
     """The record's value: the same bytes on every replay."""
-    entered = transition.action == "entered"
+    form = _form(
+        transition.segment_id,
+        transition.segment_name,
+        transition.version,
+        transition.action,
+        transition.reason,
+    )
+    user_id, anonymous_id, traits, external_ids = _described(transition.person)
+    filling = (
+        _encode(transition.message_id),
+        user_id,
+        anonymous_id,
+        _encode(format_instant(transition.at)),
+        _encode(transition.entry_id),
+        _encode(transition.cause_message_id),
+        _encode(transition.sequence),
+        traits,
+        external_ids,
+        _encode(transition.profile_id),
+    )
+    return form[0] + b"".join([part for pair in zip(filling, form[1:], strict=True) for part in pair])
+
+
+@lru_cache(maxsize=_FORMS)
+def _form(segment_id: str, name: str, version: int, action: ChangeAction, reason: ChangeReason) -> list[bytes]:
+    """What the changes of one segment have in common, in pieces: between them stands what differs. Cheaper than to
+    encode each change whole."""
+    gap: Any = msgspec.Raw(_GAP)
+    entered = action == "entered"
     change = SegmentChange(
         event="Audience Entered" if entered else "Audience Exited",
-        message_id=transition.message_id,
-        user_id=transition.person.user_id,
-        anonymous_id=transition.person.anonymous_id,
-        timestamp=format_instant(transition.at),
-        properties=_properties(transition, entered),
-        context=_context(transition),
-        profile=ChangeProfile(transition.profile_id),
-    )
-    return _encoder.encode(change)
-
-
-def _properties(transition: Transition, entered: bool) -> dict[str, Any]:
-    return {
-        "audience_key": transition.segment_id,
-        transition.segment_id: entered,
-        "segment_id": transition.segment_id,
-        "segment_name": transition.segment_name,
-        "segment_version": transition.version,
-        "action": transition.action,
-        "reason": transition.reason,
-        "entry_id": transition.entry_id,
-        "cause_message_id": transition.cause_message_id,
-        "sequence": transition.sequence,
-    }
-
-
-def _context(transition: Transition) -> dict[str, Any]:
-    who = transition.person
-    traits = {"email": who.email, "phone": who.phone}
-    return {
-        "personas": {
-            "computation_class": "audience",
-            "computation_id": transition.segment_id,
-            "computation_key": transition.segment_id,
-            "namespace": "default",
-            "space_id": "default",
+        message_id=gap,
+        user_id=gap,
+        anonymous_id=gap,
+        timestamp=gap,
+        properties={
+            "audience_key": segment_id,
+            segment_id: entered,
+            "segment_id": segment_id,
+            "segment_name": name,
+            "segment_version": version,
+            "action": action,
+            "reason": reason,
+            "entry_id": gap,
+            "cause_message_id": gap,
+            "sequence": gap,
         },
-        "traits": {name: value for name, value in traits.items() if value is not None},
-        "externalIds": [
-            {"id": value, "type": kind, "collection": "users", "encoding": "none"}
-            for kind, value in who.external_ids
-        ],
+        context={"personas": _personas(segment_id), "traits": gap, "externalIds": gap},
+        profile=ChangeProfile(gap),
+    )
+    return _encode(change).split(_GAP)
+
+
+def _personas(segment_id: str) -> dict[str, str]:
+    return {
+        "computation_class": "audience",
+        "computation_id": segment_id,
+        "computation_key": segment_id,
+        "namespace": "default",
+        "space_id": "default",
     }
 
 
-def change_record(transition: Transition, *, epoch: int, seq: int, traceparent: str | None) -> NewRecord:
-    """The finished record of a transition with its dense number."""
-    kind = f"segment.{transition.action}.v1"
-    headers = cloud_event(
-        kind=kind,
-        event_id=transition.message_id,
+@lru_cache(maxsize=1_024)  # one event may move a customer in many segments
+def _described(who: Person) -> tuple[bytes, bytes, bytes, bytes]:
+    """JSON of the user id, the anonymous id, the traits and the external ids."""
+    traits = {"email": who.email, "phone": who.phone}
+    external_ids = [
+        {"id": value, "type": kind, "collection": "users", "encoding": "none"} for kind, value in who.external_ids
+    ]
+    return (
+        _encode(who.user_id),
+        _encode(who.anonymous_id),
+        _encode({name: value for name, value in traits.items() if value is not None}),
+        _encode(external_ids),
+    )
+
+
+def change_headers(action: ChangeAction, *, message_id: str, profile_id: str, traceparent: str | None) -> Headers:
+    """The headers of a change, but for those of a store's output."""
+    return cloud_event(
+        kind=f"segment.{action}.v1",
+        event_id=message_id,
         source=SOURCE,
-        subject=transition.profile_id,
+        subject=profile_id,
         traceparent=traceparent,
     )
-    numbers = store_output(source=SOURCE, epoch=epoch, seq=seq, position=str(transition.position))
-    return NewRecord(transition.profile_id.encode(), encode_change(transition), (*headers, *numbers))

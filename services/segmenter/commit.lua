@@ -2,9 +2,9 @@
 -- sending of the same commit, or another process, changes nothing.
 --
 -- KEYS: mark, catalog, customers, deadlines, outbox, then the sets of members that change.
--- ARGV: expected mark ('' = none), new mark, new catalog ('' = as it is), then sections, each its length and
--- that many arguments: customers to HSET and HDEL, deadlines to ZADD and ZREM, outputs (id, record), and for
--- each set of members what to ZADD and ZREM.
+-- ARGV: expected mark ('' = none), new mark, new catalog ('' = as it is), and a MessagePack array of arrays:
+-- customers to HSET and HDEL, deadlines to ZADD and ZREM, outputs (id, record), and for each set of members what
+-- to ZADD and ZREM.
 -- Returns the stored mark: the new one when written, another when refused.
 local stored = redis.call('GET', KEYS[1]) or ''
 if stored ~= ARGV[1] then
@@ -20,30 +20,24 @@ for index, key in ipairs(KEYS) do
 end
 
 local LONGEST = 1000 -- arguments of one command; Lua's stack is small
-local at = 4
-local function section(apply)
-  local first, last = at + 1, at + tonumber(ARGV[at])
-  at = last + 1
-  for from = first, last, LONGEST do
-    apply(from, math.min(from + LONGEST - 1, last))
+local sections = cmsgpack.unpack(ARGV[4])
+local function call(command, key, arguments)
+  for from = 1, #arguments, LONGEST do
+    redis.call(command, key, unpack(arguments, from, math.min(from + LONGEST - 1, #arguments)))
   end
-end
-local function call(command, key)
-  section(function(from, to) redis.call(command, key, unpack(ARGV, from, to)) end)
 end
 
-call('HSET', KEYS[3])
-call('HDEL', KEYS[3])
-call('ZADD', KEYS[4])
-call('ZREM', KEYS[4])
-section(function(from, to)
-  for output = from, to, 2 do
-    redis.call('XADD', KEYS[5], ARGV[output], 'r', ARGV[output + 1])
-  end
-end)
+call('HSET', KEYS[3], sections[1])
+call('HDEL', KEYS[3], sections[2])
+call('ZADD', KEYS[4], sections[3])
+call('ZREM', KEYS[4], sections[4])
+local outputs = sections[5]
+for output = 1, #outputs, 2 do
+  redis.call('XADD', KEYS[5], outputs[output], 'r', outputs[output + 1])
+end
 for index = 6, #KEYS do
-  call('ZADD', KEYS[index])
-  call('ZREM', KEYS[index])
+  call('ZADD', KEYS[index], sections[2 * index - 6])
+  call('ZREM', KEYS[index], sections[2 * index - 5])
 end
 if ARGV[3] ~= '' then
   redis.call('SET', KEYS[2], ARGV[3])

@@ -10,7 +10,7 @@ from headrace.contracts.errors import HeadraceError
 from headrace.contracts.profile_event import ControlRow, ProfileEvent, ProfileRow
 from services.segmenter.catalog import Catalog
 from services.segmenter.change import Transition
-from services.segmenter.customer import Customer
+from services.segmenter.customer import FORMAT, Customer
 from services.segmenter.fold import Due
 from services.segmenter.history import History
 
@@ -40,6 +40,30 @@ class Watermark(msgspec.Struct, frozen=True, omit_defaults=True):
     ready: dict[str, int] = {}
     lookahead: int = 0
     silent_until: str = ""
+
+
+class _Format(msgspec.Struct):
+    format: int = 1
+
+
+_json = msgspec.json.Encoder(order="deterministic")
+_formats = msgspec.json.Decoder(_Format)
+_marks = msgspec.json.Decoder(Watermark)
+
+
+def encode_mark(mark: Watermark) -> bytes:
+    """As it is stored: with the format of the customers behind it. The same bytes for the same watermark, stores
+    compare them."""
+    body = _json.encode(mark)[1:]
+    return b'{"format":%d%s%s' % (FORMAT, b"" if body == b"}" else b",", body)
+
+
+def decode_mark(raw: bytes | None) -> Watermark | None:
+    """None when there is none, or when the customers behind it have another format: the partition must be
+    rebuilt."""
+    if raw is None or _formats.decode(raw).format != FORMAT:
+        return None
+    return _marks.decode(raw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Comparisons of one value with an operator and its operand. Another type is false, and said so."""
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -16,16 +16,36 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "lt": operator.lt,
     "lte": operator.le,
 }
+_KINDS: dict[type, str] = {bool: "boolean", int: "number", Decimal: "number", str: "string"}
 _TEXT: dict[str, Callable[[str, str], bool]] = {"starts_with": str.startswith, "ends_with": str.endswith}
+
+
+class Mismatches:
+    """How many comparisons met a value of another type."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+def compiled(operator: str, operand: Any) -> tuple[Test | None, bool | None]:
+    """A test as `satisfied` takes it: of values, or of their presence."""
+    return (None, operand) if operator == "exists" else (value_test(operator, operand), None)
+
+
+def satisfied(values: Sequence[object], test: Test | None, exists: bool | None, mismatches: Mismatches) -> bool:
+    """Whether at least one of the values passes the test; without a test, whether their presence is `exists`."""
+    if test is None:
+        return bool(values) is exists
+    verdicts = [test(value) for value in values]
+    mismatches.count += verdicts.count(None)
+    return True in verdicts
 
 
 def kind_of(value: Any) -> str:
     """boolean, number, string, or other (a list or an object)."""
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | Decimal):
-        return "number"
-    return "string" if isinstance(value, str) else "other"
+    return _KINDS.get(type(value), "other")
 
 
 def value_test(name: str, operand: Any) -> Test:

@@ -1,12 +1,19 @@
-"""What a partition keeps of one customer: one packed value, whatever the number of segments."""
+"""What a partition keeps of one customer: one packed value, decoded only as far as somebody looks."""
+
+from collections.abc import Mapping
 
 import msgspec
 
 from headrace.contracts.profile_event import EventRow, MergeRow
-from services.segmenter.atoms import AtomState
+from services.segmenter.journal import Journal
+
+FORMAT = 2
+"""Of the packed value. A store that holds another one is rebuilt (commit.py)."""
+
+NEVER_STORED = -1
 
 
-class Membership(msgspec.Struct, array_like=True, frozen=True):
+class Membership(msgspec.Struct, frozen=True):
     """Since when, under which version, by which entry and by which message the customer is in a segment."""
 
     version: int
@@ -15,48 +22,194 @@ class Membership(msgspec.Struct, array_like=True, frozen=True):
     cause_message_id: str | None = None
 
 
-class Customer(msgspec.Struct, array_like=True):
-    """`traits` holds JSON text per trait that some definition reads, plus e-mail and phone. `due` is the one
-    armed deadline (0 = none). `external_ids` is type → value, the last known. `left` are the segments in which
-    an entry of this customer has ended."""
-
-    user_id: str | None = None
-    anonymous_id: str | None = None
-    external_ids: dict[str, str] = {}
-    traits: dict[str, bytes] = {}
-    atoms: dict[str, AtomState] = {}
-    members: dict[str, Membership] = {}
-    due: int = 0
-    left: list[str] = []
-
-
+_Entered = tuple[int, str | None, dict[str, tuple[int, bytes]]]
+_Packed = tuple[
+    str | None,
+    str | None,
+    dict[str, str],
+    dict[str, bytes],
+    dict[str, int],
+    dict[str, msgspec.Raw],
+    msgspec.Raw,
+    msgspec.Raw,
+]
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Customer)
+_decoder: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(_Packed)
+_entered: msgspec.msgpack.Decoder[list[_Entered]] = msgspec.msgpack.Decoder(list[_Entered])
+_texts: msgspec.msgpack.Decoder[list[str]] = msgspec.msgpack.Decoder(list[str])
 _json = msgspec.json.Encoder(decimal_format="number")
+_NONE = msgspec.Raw(_encoder.encode([]))
 
 
-def pack(customer: Customer) -> bytes:
-    return _encoder.encode(customer)
+class Customer:
+    """`traits` holds JSON text per trait that some definition reads, plus e-mail and phone. `external_ids` is type
+    → value, the last known. `due` is the one armed deadline (0 = none), `stored_due` what the store has."""
+
+    __slots__ = (
+        "_dues",
+        "_journals",
+        "_left",
+        "_members",
+        "_packed_left",
+        "_packed_members",
+        "anonymous_id",
+        "due",
+        "external_ids",
+        "stored_due",
+        "traits",
+        "user_id",
+    )
+
+    def __init__(self, *, user_id: str | None = None) -> None:
+        self.user_id = user_id
+        self.anonymous_id: str | None = None
+        self.external_ids: dict[str, str] = {}
+        self.traits: dict[str, bytes] = {}
+        self.due = 0
+        self.stored_due = NEVER_STORED
+        self._dues: dict[str, int] = {}
+        self._journals: dict[str, Journal | msgspec.Raw] = {}
+        self._packed_members = self._packed_left = _NONE
+        self._members: dict[str, Membership] | None = None
+        self._left: list[str] | None = None
+
+    @property
+    def members(self) -> dict[str, Membership]:
+        """By segment id, what the customer is a member of. May be changed."""
+        if self._members is None:
+            self._members = _unpack_members(self._packed_members)
+        return self._members
+
+    @members.setter
+    def members(self, members: dict[str, Membership]) -> None:
+        self._members = members
+
+    @property
+    def left(self) -> list[str]:
+        """The segments in which an entry of this customer has ended. May be changed."""
+        if self._left is None:
+            self._left = _texts.decode(self._packed_left)
+        return self._left
+
+    @left.setter
+    def left(self, left: list[str]) -> None:
+        self._left = left
+
+    def journal(self, key: str) -> Journal | None:
+        journal = self._journals.get(key)
+        if isinstance(journal, msgspec.Raw):
+            journal = self._journals[key] = Journal.unpack(journal)
+        return journal
+
+    def opened(self, key: str) -> Journal:
+        """The journal, begun if there is none."""
+        journal = self.journal(key)
+        if journal is None:
+            journal = self._journals[key] = Journal()
+        return journal
+
+    def journal_keys(self) -> list[str]:
+        return list(self._journals)
+
+    def take_journals(self, other: "Customer") -> None:
+        """Have the other customer's journals, and no deadline until they are armed."""
+        self._journals = other._journals
+        self._dues = {}
+        self.due = 0
+
+    def forget(self, key: str) -> None:
+        """Forget a journal."""
+        self._journals.pop(key, None)
+        self.arm({key: 0})
+
+    def awake(self, instant: int) -> list[str]:
+        """The journals that are due at or before `instant`."""
+        return [key for key, due in self._dues.items() if due <= instant]
+
+    def arm(self, dues: Mapping[str, int]) -> bool:
+        """Set these journals' deadlines (0: none). True when the customer's own has another instant now."""
+        for key, due in dues.items():
+            if due:
+                self._dues[key] = due
+            else:
+                self._dues.pop(key, None)
+        before = self.due
+        self.due = min(self._dues.values()) if self._dues else 0
+        return self.due != before
+
+    def take_identity(self, row: EventRow | MergeRow) -> None:
+        """Remember the identifiers last seen."""
+        self.user_id = row.user_id or self.user_id
+        if isinstance(row, EventRow):
+            self.anonymous_id = row.anonymous_id or self.anonymous_id
+            for external in row.external_ids:
+                self.external_ids[external.type] = external.value
+
+    def take_traits(self, row: EventRow | MergeRow, wanted: frozenset[str]) -> None:
+        """Apply the traits that the row changed, as far as anybody reads them; null removes one."""
+        for name in wanted.intersection(row.traits):
+            value = row.traits[name]
+            if value is None:
+                self.traits.pop(name, None)
+            else:
+                self.traits[name] = _json.encode(value)
+
+    def pack(self) -> bytes:
+        journals = self._journals
+        if any(isinstance(journal, Journal) for journal in journals.values()):
+            journals = {
+                key: msgspec.Raw(journal.pack()) if isinstance(journal, Journal) else journal
+                for key, journal in journals.items()
+            }
+        return _encoder.encode(
+            (
+                self.user_id,
+                self.anonymous_id,
+                self.external_ids,
+                self.traits,
+                self._dues,
+                journals,
+                self._packed_members if self._members is None else _grouped(self._members),
+                self._packed_left if self._left is None else self._left,
+            )
+        )
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "Customer":
+        customer = cls()
+        (
+            customer.user_id,
+            customer.anonymous_id,
+            customer.external_ids,
+            customer.traits,
+            customer._dues,
+            journals,
+            customer._packed_members,
+            customer._packed_left,
+        ) = _decoder.decode(raw)
+        customer._journals.update(journals)
+        customer.due = customer.stored_due = min(customer._dues.values()) if customer._dues else 0
+        return customer
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Customer) and self.pack() == other.pack()
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
 
-def unpack(raw: bytes) -> Customer:
-    return _decoder.decode(raw)
+def _grouped(members: Mapping[str, Membership]) -> list[_Entered]:
+    """Memberships by the cause that they have in common: one event lets a customer enter many segments at once.
+    Entry ids (`ids.entry_id`) as bytes: half the size."""
+    groups: dict[tuple[int, str | None], dict[str, tuple[int, bytes]]] = {}
+    for segment_id, held in members.items():
+        group = groups.setdefault((held.entered_at, held.cause_message_id), {})
+        group[segment_id] = held.version, bytes.fromhex(held.entry_id[1:])
+    return [(entered_at, cause, group) for (entered_at, cause), group in groups.items()]
 
 
-def take_identity(customer: Customer, row: EventRow | MergeRow) -> None:
-    """Remember the identifiers last seen."""
-    customer.user_id = row.user_id or customer.user_id
-    if isinstance(row, EventRow):
-        customer.anonymous_id = row.anonymous_id or customer.anonymous_id
-        for external in row.external_ids:
-            customer.external_ids[external.type] = external.value
-
-
-def take_traits(customer: Customer, row: EventRow | MergeRow, wanted: frozenset[str]) -> None:
-    """Apply the traits that the row changed, as far as anybody reads them; null removes one."""
-    for name in wanted.intersection(row.traits):
-        value = row.traits[name]
-        if value is None:
-            customer.traits.pop(name, None)
-        else:
-            customer.traits[name] = _json.encode(value)
+def _unpack_members(raw: msgspec.Raw) -> dict[str, Membership]:
+    return {
+        segment_id: Membership(version, entered_at, "e" + entry.hex(), cause)
+        for entered_at, cause, group in _entered.decode(raw)
+        for segment_id, (version, entry) in group.items()
+    }

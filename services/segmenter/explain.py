@@ -5,10 +5,12 @@ from typing import Any
 from headrace.contracts.instant import format_instant
 from headrace.contracts.profile_event import EventRow, MergeRow
 from headrace.contracts.segment import All, AnyOf, Condition, EventCondition, Not, Trait
-from services.segmenter.atoms import Item, first_after
+from services.segmenter.atoms import Item
 from services.segmenter.customer import Customer
 from services.segmenter.history import History
-from services.segmenter.plan import EventLeaf, Plan, Segment, TraitLeaf
+from services.segmenter.journal import Journal
+from services.segmenter.leaves import EventLeaf, Segment, TraitLeaf
+from services.segmenter.plan import Plan
 
 SHOWN_EVENTS = 20
 MOST_CHANGES = 10_000
@@ -52,17 +54,16 @@ class Explanation:
         leaf = self._plan.leaf(node)
         assert isinstance(leaf, EventLeaf)
         aggregate = leaf.aggregate
-        state = self._customer.atoms.get(aggregate.atom.id)
-        items = [] if state is None else state.items
-        start = 0 if aggregate.window is None else first_after(items, self._now - aggregate.window)
-        change = None if state is None else aggregate.next_change(state, self._now)
+        journal = self._customer.journal(aggregate.atom.journal) or Journal()
+        state = journal.state(aggregate.atom.id)
+        change = aggregate.next_change(journal, self._now)
         return {
             "result": leaf.truth(self._customer, self._now),
             "event": node.event.model_dump(mode="json", by_alias=True, exclude_none=True),
-            "value": aggregate.value(state, self._now),
+            "value": aggregate.value(journal, self._now),
             "approximate": state is not None and state.approximate,
-            "events": [_item(item) for item in items[start:][-SHOWN_EVENTS:]],
-            "next_change_at": None if change is None else format_instant(change[0]),
+            "events": [_item(item) for item in aggregate.items(journal, self._now)[-SHOWN_EVENTS:]],
+            "next_change_at": format_instant(change) if change else None,
         }
 
     def _trait(self, node: Trait) -> dict[str, Any]:
@@ -82,11 +83,11 @@ class Explanation:
         instant, truth = self._now, segment.truth(self._customer, self._now)
         for _ in range(MOST_CHANGES):
             changes = [
-                change[0]
+                change
                 for leaf in segment.leaves
                 if isinstance(leaf, EventLeaf)
-                and (state := self._customer.atoms.get(leaf.aggregate.atom.id)) is not None
-                and (change := leaf.aggregate.next_change(state, instant)) is not None
+                and (journal := self._customer.journal(leaf.aggregate.atom.journal)) is not None
+                and (change := leaf.aggregate.next_change(journal, instant))
             ]
             if not changes:
                 return None

@@ -7,7 +7,6 @@ randomness, no dependence on where batches end: replaying the same rows gives th
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Protocol
 
 import msgspec
@@ -15,12 +14,13 @@ import msgspec
 from headrace.contracts import ids
 from headrace.contracts.profile_event import ControlRow, ErasureRow, EventRow, MergeRow, TombstoneRow
 from headrace.contracts.segment_change import ChangeAction, ChangeReason
-from services.segmenter.atoms import AtomState, Item
 from services.segmenter.catalog import Sweep
 from services.segmenter.change import Person, Position, Transition, person
-from services.segmenter.customer import Customer, Membership, take_identity, take_traits
-from services.segmenter.paths import EventView
-from services.segmenter.plan import EventLeaf, Plan, PlanLeaf, Segment
+from services.segmenter.customer import Customer, Membership
+from services.segmenter.journal import Origin
+from services.segmenter.leaves import Segment
+from services.segmenter.plan import Plan
+from services.segmenter.state import admit, rearm, wake
 
 Cause = tuple[str, ...]
 Due = tuple[int, str]
@@ -35,10 +35,10 @@ class Clock(msgspec.Struct):
 
 
 class Merged(msgspec.Struct, frozen=True):
-    """What the combined history of a merge says: the winner's state, who the loser was a member as, and (found
-    when asked for) by segment the entry that the combined history itself would have led to."""
+    """What the combined history of a merge says: a customer with its journals, who the loser was a member as, and
+    (found when asked for) by segment the entry that the combined history itself would have led to."""
 
-    atoms: dict[str, AtomState]
+    combined: Customer
     loser: Mapping[str, Membership]
     entries: Callable[[], Mapping[str, Transition]]
 
@@ -126,41 +126,40 @@ class Fold:
                     change.leave(sweep.segment_id, sweep.version.parse().name, sweep.version.number)
             if sweep.gone and sweep.segment_id in customer.left:
                 customer.left.remove(sweep.segment_id)
-            self._rearm_all(profile_id, customer)
+            self._rearm(profile_id, customer)
 
     def rearm(self, profile_ids: Iterable[str]) -> None:
         """Find these customers' deadlines again: the plan is another one."""
         for profile_id in profile_ids:
             customer = self.customers.get(profile_id)
             if customer is not None:
-                self._rearm_all(profile_id, customer)
+                self._rearm(profile_id, customer)
 
     def _event(self, row: EventRow) -> None:
-        plan, now = self.plan, self.clock.now
-        customer = self.customers.get(row.profile_id)
-        segments = {} if customer is not None else {s.id: s for s in plan.true_when_empty}
+        plan, customer = self.plan, self.customers.get(row.profile_id)
+        segments: dict[str, Segment] = {}
         if customer is None:
             customer = self._new(row.profile_id)
-        view = EventView(row)
-        touched = [
-            (atom, value)
-            for atom in plan.atoms_by_event.get(view.name or "", ())
-            if (value := atom.match(view, plan.mismatches)) is not None
+            segments.update(plan.true_when_empty)
+        due = customer.due
+        by_event = admit(plan, customer, row, self.clock.now)
+        by_trait = self._traits(row, customer) if row.traits else []
+        customer.take_identity(row)
+        for index in (*by_event, *by_trait):
+            segments.update((segment.id, segment) for segment in plan.segments_by_leaf[index])
+        if segments:
+            self._judge_event(row, customer, segments, set(by_event))
+        self._armed(row.profile_id, customer, due)
+
+    def _traits(self, row: EventRow, customer: Customer) -> list[int]:
+        """Apply the row's traits; return the leaves that flip."""
+        before = {name: customer.traits.get(name) for name in row.traits if name in self.plan.traits}
+        customer.take_traits(row, self.plan.kept_traits)
+        return [
+            leaf.index
+            for name, was in before.items()
+            for leaf in self.plan.traits[name].flipped(was, customer.traits.get(name), self.plan.mismatches)
         ]
-        leaves: list[PlanLeaf] = [leaf for atom, _ in touched for leaf in plan.leaves_by_atom.get(atom.id, ())]
-        leaves += [leaf for name in row.traits for leaf in plan.leaves_by_trait.get(name, ())]
-        before = [leaf.truth(customer, now) for leaf in leaves]
-        take_identity(customer, row)
-        take_traits(customer, row, plan.traits)
-        for atom, value in touched:
-            state = customer.atoms.setdefault(atom.id, AtomState())
-            exact = Decimal(value) if atom.of is not None else None
-            atom.add(state, now, (row.ts, row.source, row.message_id, exact))
-        flipped = [leaf for leaf, was in zip(leaves, before, strict=True) if leaf.truth(customer, now) != was]
-        for leaf in flipped:
-            segments.update((segment.id, segment) for segment in plan.segments_by_leaf[leaf.index])
-        self._judge_event(row, customer, segments, {leaf.index for leaf in flipped if isinstance(leaf, EventLeaf)})
-        self._rearm(row.profile_id, customer, [atom.id for atom, _ in touched])
 
     def _judge_event(
         self, row: EventRow, customer: Customer, segments: Mapping[str, Segment], by_event: set[int]
@@ -168,7 +167,7 @@ class Fold:
         at = max(self.clock.now, row.ts)
         cause = ids.event_cause(row.source, row.message_id)
         for _, segment in sorted(segments.items()):
-            decided = not row.traits or any(leaf.index in by_event for leaf in segment.leaves)
+            decided = not row.traits or not by_event.isdisjoint(segment.places)
             reason: ChangeReason = "import" if row.imported else "event" if decided else "trait"
             change = _Change(self, row.profile_id, customer, at, reason, cause, row.message_id, row.seq)
             change.judge(segment)
@@ -179,21 +178,16 @@ class Fold:
             return  # armed for another instant since
         self.clock.now = due
         self.step = 0
-        awake = [key for key, state in customer.atoms.items() if 0 < state.due <= due]
-        deciding: dict[str, tuple[int, Item]] = {}
-        for leaf in (leaf for key in awake for leaf in self.plan.leaves_by_atom.get(key, ())):
-            change = leaf.aggregate.next_change(customer.atoms[leaf.aggregate.atom.id], due - 1)
-            if change is None or change[0] != due:
-                continue
-            for segment in self.plan.segments_by_leaf[leaf.index]:
-                place = [part.index for part in segment.leaves].index(leaf.index)
-                deciding[segment.id] = min(deciding.get(segment.id, (place, change[1])), (place, change[1]))
-        for segment_id, (_, anchor) in sorted(deciding.items()):
-            cause = ids.timer_cause(anchor[1], anchor[2], due)
-            _Change(self, profile_id, customer, due, "time", cause, anchor[2], 0).judge(
-                self.plan.segments[segment_id]
-            )
-        self._rearm(profile_id, customer, awake)
+        deciding: dict[str, tuple[int, Origin]] = {}
+        for index, origin in wake(self.plan, customer, due):
+            for segment in self.plan.segments_by_leaf[index]:
+                place = segment.places[index]
+                deciding[segment.id] = min(deciding.get(segment.id, (place, origin)), (place, origin))
+        for segment_id, (_, (source, message_id)) in sorted(deciding.items()):
+            cause = ids.timer_cause(source, message_id, due)
+            change = _Change(self, profile_id, customer, due, "time", cause, message_id, 0)
+            change.judge(self.plan.segments[segment_id])
+        self._armed(profile_id, customer, due)
 
     def _drop(self, row: TombstoneRow | ErasureRow) -> None:
         customer = self.customers.pop(row.profile_id, None)
@@ -216,15 +210,15 @@ class Fold:
             raise RuntimeError("a merge needs the histories of both customers")
         merged = self._past.merged(row, self.plan, self.clock.now)
         customer = self.customers.get(row.profile_id) or self._new(row.profile_id)
-        take_identity(customer, row)
-        take_traits(customer, row, self.plan.traits)
-        customer.atoms = merged.atoms
+        customer.take_identity(row)
+        customer.take_traits(row, self.plan.kept_traits)
+        customer.take_journals(merged.combined)
         at = max(self.clock.now, row.time)
         cause = ids.event_cause(row.source, row.message_id)
         change = _Change(self, row.profile_id, customer, at, "merge", cause, row.message_id, row.seq)
         for segment in self._segments_of({**self.plan.segments, **self.plan.paused}):
             change.reconcile(segment, merged)
-        self._rearm_all(row.profile_id, customer)
+        self._rearm(row.profile_id, customer)
 
     def _segments_of(self, segment_ids: Iterable[str]) -> list[Segment]:
         known = {**self.plan.segments, **self.plan.paused}
@@ -235,26 +229,15 @@ class Fold:
         self.dropped.discard(profile_id)
         return customer
 
-    def _rearm_all(self, profile_id: str, customer: Customer) -> None:
-        customer.atoms = {key: state for key, state in customer.atoms.items() if key in self.plan.atoms}
-        self._rearm(profile_id, customer, list(customer.atoms))
+    def _rearm(self, profile_id: str, customer: Customer) -> None:
+        due = customer.due
+        rearm(self.plan, customer, self.clock.now)
+        self._armed(profile_id, customer, due)
 
-    def _rearm(self, profile_id: str, customer: Customer, touched: Sequence[str]) -> None:
-        """Find the customer's one deadline again after these atoms changed."""
+    def _armed(self, profile_id: str, customer: Customer, before: int) -> None:
+        """The customer has changed, and its deadline may no longer be what it was `before`."""
         self.changed.add(profile_id)
-        now = self.clock.now
-        for key in touched:
-            atom = self.plan.atoms.get(key)
-            if atom is None:
-                del customer.atoms[key]
-                continue
-            state = customer.atoms[key]
-            atom.prune(state, now)
-            leaves = self.plan.leaves_by_atom.get(key, ())
-            changes = [change[0] for leaf in leaves if (change := leaf.aggregate.next_change(state, now))]
-            state.due = min(changes, default=0)
-        customer.due = min((state.due for state in customer.atoms.values() if state.due), default=0)
-        if customer.due:
+        if customer.due and customer.due != before:
             heapq.heappush(self._timers, (customer.due, profile_id))
 
 

@@ -7,19 +7,17 @@ seq), as the live fold saw them.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
 
 import msgspec
 
 from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, ProfileRow, TombstoneRow
-from services.segmenter.atoms import AtomState
 from services.segmenter.catalog import Catalog, Sweep, Version
 from services.segmenter.change import Transition
-from services.segmenter.customer import Customer, Membership, take_identity, take_traits
+from services.segmenter.customer import Customer, Membership
 from services.segmenter.fold import Clock, Fold, Merged
-from services.segmenter.paths import EventView
 from services.segmenter.plan import Plan, compile_plan
+from services.segmenter.state import admit
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +108,13 @@ class History:
         return PartitionPast(self, partition)
 
     def state(self, plan: Plan, profile_id: str, before: int, now: int) -> Customer:
-        """The customer's atoms, traits and identifiers after its rows with seq < `before`; no memberships."""
-        customer = Customer(atoms=self.atoms(plan, self.combined(profile_id, before), now))
+        """The customer's journals, traits and identifiers after its rows with seq < `before`; no memberships, no
+        deadlines armed."""
+        customer = _journals(plan, self.combined(profile_id, before), now)
         for stored in self._own(profile_id, before):
             if isinstance(stored.row, EventRow | MergeRow):
-                take_identity(customer, stored.row)
-                take_traits(customer, stored.row, plan.traits)
+                customer.take_identity(stored.row)
+                customer.take_traits(stored.row, plan.kept_traits)
         return customer
 
     def setter(self, profile_id: str, trait: str, before: int) -> EventRow | MergeRow | None:
@@ -124,21 +123,6 @@ class History:
             if isinstance(stored.row, EventRow | MergeRow) and trait in stored.row.traits:
                 return stored.row
         return None
-
-    def atoms(self, plan: Plan, rows: Iterable[StoredRow], now: int) -> dict[str, AtomState]:
-        """The atoms' states of a multiset of events: what the fold holds after them."""
-        states: dict[str, AtomState] = {}
-        for row in (stored.row for stored in rows):
-            if not isinstance(row, EventRow):
-                continue
-            view = EventView(row)
-            for atom in plan.atoms_by_event.get(view.name or "", ()):
-                value = atom.match(view, plan.mismatches)
-                if value is not None:
-                    state = states.setdefault(atom.id, AtomState())
-                    exact = Decimal(value) if atom.of is not None else None
-                    atom.add(state, now, (row.ts, row.source, row.message_id, exact))
-        return states
 
     def combined(self, profile_id: str, before: int) -> list[StoredRow]:
         """The event rows of the customer and of everybody merged into it, in the fold's order."""
@@ -161,7 +145,7 @@ class History:
             members = together.customers.get(row.profile_id, Customer()).members
             return _entries(together.transitions, members)
 
-        return Merged(self.atoms(plan, rows, now), self._loser(row), entries)
+        return Merged(_journals(plan, rows, now), self._loser(row), entries)
 
     def _loser(self, row: MergeRow) -> Mapping[str, Membership]:
         """What the loser was a member of before its tombstone."""
@@ -223,6 +207,15 @@ class PartitionPast:
 
     def merged(self, row: MergeRow, plan: Plan, now: int) -> Merged:
         return self._history.merged(row, self._partition, plan, now)
+
+
+def _journals(plan: Plan, rows: Iterable[StoredRow], now: int) -> Customer:
+    """A customer with the journals of a multiset of events: what the fold holds after them."""
+    customer = Customer()
+    for stored in rows:
+        if isinstance(stored.row, EventRow):
+            admit(plan, customer, stored.row, now, armed=False)
+    return customer
 
 
 def _act(fold: Fold, act: Act, profile_id: str) -> None:

@@ -12,11 +12,10 @@ from headrace.contracts.errors import ApiError
 from headrace.contracts.topics import partition_of
 from services.segmenter import keys
 from services.segmenter.catalog import Catalog
-from services.segmenter.commit import Watermark
-from services.segmenter.customer import Customer, unpack
+from services.segmenter.commit import Watermark, decode_mark
+from services.segmenter.customer import Customer
 from services.segmenter.redis_client import Client
 
-_marks = msgspec.json.Decoder(Watermark)
 _catalogs = msgspec.json.Decoder(Catalog)
 
 
@@ -94,11 +93,14 @@ class Members:
             if profile_ids:
                 pipe.hmget(keys.customers(q), list(profile_ids))
             (mark, catalog), *packed = await pipe.execute()
-        if mark is None:
+        watermark = decode_mark(mark)
+        if watermark is None:
             return None
         blobs = packed[0] if packed else []
-        customers = {key: unpack(raw) for key, raw in zip(profile_ids, blobs, strict=True) if raw is not None}
-        return Snapshot(q, _marks.decode(mark), _catalogs.decode(catalog) if catalog else Catalog(), customers)
+        customers = {
+            key: Customer.unpack(raw) for key, raw in zip(profile_ids, blobs, strict=True) if raw is not None
+        }
+        return Snapshot(q, watermark, _catalogs.decode(catalog) if catalog else Catalog(), customers)
 
     async def _ids(self, q: int, segment_id: str, after: str, limit: int) -> list[str]:
         start = f"({after}" if after else "-"

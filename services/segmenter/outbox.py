@@ -9,10 +9,12 @@ from typing import cast
 import asyncpg
 import msgspec
 
+from headrace.contracts.headers import store_output
+from headrace.contracts.segment_change import ChangeAction
 from headrace.log.port import Log, NewRecord
 from headrace.runtime.publisher import OutboxRecord, Published, last_published
 from services.segmenter import keys
-from services.segmenter.change import change_record
+from services.segmenter.change import SOURCE, change_headers, encode_change
 from services.segmenter.commit import Output
 from services.segmenter.redis_client import Client
 
@@ -27,16 +29,24 @@ _MARK = """
 """
 _BEFORE = "SELECT position FROM published WHERE partition = $1 AND epoch < $2 ORDER BY epoch DESC LIMIT 1"
 
-_Packed = tuple[int, str, bytes, bytes, tuple[tuple[str, bytes], ...]]
+_Packed = tuple[str, str, ChangeAction, str, str | None, bytes]
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(_Packed)
 
 
-def pack_output(output: Output, epoch: int) -> bytes:
-    """An output as the commit stores it: number, position and the finished record."""
+def pack_output(output: Output) -> bytes:
+    """An output as the commit stores it: its value, and what the headers say besides epoch and number."""
     change = output.transition
-    record = change_record(change, epoch=epoch, seq=output.seq, traceparent=output.traceparent)
-    return _encoder.encode((output.seq, str(change.position), record.key, record.value, record.headers))
+    return _encoder.encode(
+        (
+            str(change.position),
+            change.profile_id,
+            change.action,
+            change.message_id,
+            output.traceparent,
+            encode_change(change),
+        )
+    )
 
 
 class ChangeOutbox:
@@ -50,7 +60,7 @@ class ChangeOutbox:
     async def pending(self, partition: int, after: int, limit: int) -> Sequence[OutboxRecord]:
         reply = self._redis.xrange(keys.outbox(partition, self._epoch), min=f"{after + 1}-0", max="+", count=limit)
         entries = cast(list[tuple[bytes, dict[bytes, bytes]]], await reply)
-        return [_record(fields[b"r"]) for _, fields in entries]
+        return [_record(self._epoch, number, fields[b"r"]) for number, fields in entries]
 
     async def published(self, partition: int) -> Published:
         return await self._publications.stored(partition, self._epoch)
@@ -94,6 +104,9 @@ class Publications:
         )
 
 
-def _record(raw: bytes) -> OutboxRecord:
-    seq, position, key, value, headers = _decoder.decode(raw)
-    return OutboxRecord(seq, position, NewRecord(key, value, headers))
+def _record(epoch: int, number: bytes, raw: bytes) -> OutboxRecord:
+    seq = int(number.partition(b"-")[0])
+    position, profile_id, action, message_id, trace, value = _decoder.decode(raw)
+    event = change_headers(action, message_id=message_id, profile_id=profile_id, traceparent=trace)
+    headers = event + store_output(source=SOURCE, epoch=epoch, seq=seq, position=position)
+    return OutboxRecord(seq, position, NewRecord(profile_id.encode(), value, headers))

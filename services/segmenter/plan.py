@@ -4,7 +4,9 @@ Identical (event names, filter, aggregate, path) pieces are one atom per custome
 them. Only published versions are evaluated; versions in preparation only have their atoms kept.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from binascii import b2a_base64
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -19,96 +21,49 @@ from headrace.contracts.segment import (
     Not,
     SegmentDefinition,
     Trait,
-    TraitTest,
-    ValueTest,
 )
-from services.segmenter.atoms import MAX_ITEMS, Aggregate, Atom, Filter, Mismatches, satisfied
-from services.segmenter.compare import Test, number_test, value_test
+from services.segmenter.atoms import MAX_ITEMS, Aggregate, Atom, Filter
+from services.segmenter.compare import Mismatches
 from services.segmenter.customer import Customer
-from services.segmenter.paths import decode_json, lookup, parse_path
+from services.segmenter.leaves import EventLeaf, Formula, PlanLeaf, Segment, TraitLeaf
+from services.segmenter.paths import parse_path
+from services.segmenter.touch_index import EventIndex, TraitIndex
 
 ALWAYS_KEPT = frozenset({"email", "phone"})  # every change of a segment carries them
+_KNOWN_SHAPES = 65_536
 _encoder = msgspec.json.Encoder(order="deterministic")
-
-
-class TraitLeaf:
-    """One comparison of a trait: what a trait condition is."""
-
-    __slots__ = ("_exists", "_mismatches", "_steps", "_test", "index", "root")
-
-    def __init__(self, index: int, test: TraitTest, mismatches: Mismatches) -> None:
-        self.index = index
-        self._steps = parse_path(test.name)
-        self.root = self._steps[0][0]
-        self._test, self._exists = _compile(test)
-        self._mismatches = mismatches
-
-    def values(self, customer: Customer) -> list[Any]:
-        raw = customer.traits.get(self.root)
-        return [] if raw is None else lookup({self.root: decode_json(raw)}, self._steps)
-
-    def truth(self, customer: Customer, now: int) -> bool:
-        return satisfied(self.values(customer), self._test, self._exists, self._mismatches)
-
-
-class EventLeaf:
-    """An aggregate of the customer's events compared in a window."""
-
-    __slots__ = ("aggregate", "index")
-
-    def __init__(self, index: int, aggregate: Aggregate) -> None:
-        self.index = index
-        self.aggregate = aggregate
-
-    def truth(self, customer: Customer, now: int) -> bool:
-        return self.aggregate.truth(customer.atoms.get(self.aggregate.atom.id), now)
-
-
-PlanLeaf = TraitLeaf | EventLeaf
-Formula = Callable[[Customer, int], bool]
-
-
-class Segment:
-    """A published version: `truth` of its whole tree, and its leaves in the order of the definition."""
-
-    __slots__ = ("definition", "id", "leaves", "name", "truth", "version")
-
-    def __init__(
-        self, definition: SegmentDefinition, version: int, truth: Formula, leaves: Sequence[PlanLeaf]
-    ) -> None:
-        self.definition = definition
-        self.id = definition.id
-        self.name = definition.name
-        self.version = version
-        self.truth = truth
-        self.leaves = tuple(leaves)
+_NOBODY = Customer()
 
 
 class Plan:
-    """What a fold evaluates. Built once per change of definitions; never mutated while in use."""
+    """What a fold evaluates. Built once per change of definitions; never mutated while in use.
+
+    `windows`: by journal, the longest look back at its events (None: for ever). `segments_by_leaf` has the
+    published segments only, and so has `true_when_empty`: what is true of a customer without events and traits.
+    """
 
     def __init__(self) -> None:
         self.mismatches = Mismatches()
         self.atoms: dict[str, Atom] = {}
-        self.atoms_by_event: dict[str, list[Atom]] = {}
-        self.leaves_by_atom: dict[str, list[EventLeaf]] = {}
-        self.leaves_by_trait: dict[str, list[TraitLeaf]] = {}
+        self.windows: dict[str, int | None] = {}
+        self.events: dict[str, EventIndex] = {}
+        self.traits: dict[str, TraitIndex] = {}
+        self.kept_traits: frozenset[str] = ALWAYS_KEPT
         self.segments: dict[str, Segment] = {}
         self.paused: dict[str, Segment] = {}
         self.segments_by_leaf: dict[int, list[Segment]] = {}
-        self.true_when_empty: list[Segment] = []
+        self.true_when_empty: dict[str, Segment] = {}
         self._leaves: dict[bytes, PlanLeaf] = {}
-        self.traits: frozenset[str] = ALWAYS_KEPT
 
     def leaf(self, node: Leaf) -> PlanLeaf:
         """The compiled form of a leaf of one of the plan's definitions."""
-        return self._leaves[leaf_key(node)]
+        return self._leaves[node.key]
 
     def add_leaf(self, node: Leaf, leaf: PlanLeaf) -> None:
-        self._leaves[leaf_key(node)] = leaf
+        self._leaves[node.key] = leaf
 
     def knows(self, node: Leaf) -> bool:
-        return leaf_key(node) in self._leaves
+        return node.key in self._leaves
 
 
 def compile_plan(
@@ -138,17 +93,18 @@ class _Builder:
         self._keep_everything = keep_everything
         self._next_index = 0
         self._segment_leaves: dict[int, PlanLeaf] = {}
-        self._indexed: set[int] = set()
         self._traits = set(ALWAYS_KEPT)
 
     def publish(self, definition: SegmentDefinition, version: int) -> None:
-        segment = self._segment(definition, version)
-        self.plan.segments[segment.id] = segment
+        plan, segment = self.plan, self._segment(definition, version)
+        plan.segments[segment.id] = segment
         for leaf in segment.leaves:
-            self.plan.segments_by_leaf.setdefault(leaf.index, []).append(segment)
-            self._index(leaf)
-        if segment.truth(Customer(), 0):
-            self.plan.true_when_empty.append(segment)
+            if leaf.index not in plan.segments_by_leaf:
+                plan.segments_by_leaf[leaf.index] = []
+                self._index(leaf)
+            plan.segments_by_leaf[leaf.index].append(segment)
+        if segment.truth(_NOBODY, 0):
+            plan.true_when_empty[segment.id] = segment
 
     def pause(self, definition: SegmentDefinition, version: int) -> None:
         self.plan.paused[definition.id] = self._segment(definition, version)
@@ -165,8 +121,18 @@ class _Builder:
         return leaf.truth
 
     def finish(self) -> Plan:
-        self.plan.traits = frozenset(self._traits)
-        return self.plan
+        """The plan; what a journal keeps follows from its atoms."""
+        plan = self.plan
+        plan.kept_traits = frozenset(self._traits)
+        for atom in plan.atoms.values():
+            longest = plan.windows.get(atom.journal, 0)
+            forever = longest is None or atom.window is None
+            plan.windows[atom.journal] = None if forever else max(longest or 0, atom.window or 0)
+            for name in atom.names:
+                if name not in plan.events:
+                    plan.events[name] = EventIndex()
+                plan.events[name].add(atom)
+        return plan
 
     def _segment(self, definition: SegmentDefinition, version: int) -> Segment:
         self._segment_leaves = {}
@@ -182,47 +148,36 @@ class _Builder:
                 self._traits.add(trait.root)
                 self.plan.add_leaf(node, trait)
             else:
-                self.plan.add_leaf(node, EventLeaf(index, self._aggregate(index, node.event)))
+                self.plan.add_leaf(node, EventLeaf(index, self._aggregate(index, node.key, node.event)))
         return self.plan.leaf(node)
 
-    def _aggregate(self, index: int, test: EventTest) -> Aggregate:
-        atom = self._atom(test)
+    def _aggregate(self, index: int, key: bytes, test: EventTest) -> Aggregate:
+        atom = self._atom(key, test)
         counted = test.sum or test.count
-        name, operand = counted.operator if counted is not None else ("gte", 1)
+        operator, operand = counted.operator if counted is not None else ("gte", 1)
         window = test.within_ms
         if window is not None:
             threshold = max(operand) if isinstance(operand, tuple) else operand
             atom.need(window, MAX_ITEMS if test.sum else int(threshold) + 1)
         if self._keep_everything:
             atom.need(None, MAX_ITEMS)
-        return Aggregate(index, atom, window, number_test(name, operand))
+        return Aggregate(index, atom, window, operator, operand)
 
-    def _atom(self, test: EventTest) -> Atom:
-        where = [item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in test.where]
-        names = sorted(set(test.name))
-        shape = {
-            "names": names,
-            "where": sorted(where, key=_key),
-            "sum": test.sum.of if test.sum else None,
-        }
-        key = blake2b(_key(shape), digest_size=8).hexdigest()
-        if key not in self.plan.atoms:
-            filters = [Filter(parse_path(item.path), *_compile(item)) for item in test.where]
+    def _atom(self, key: bytes, test: EventTest) -> Atom:
+        journal, atom_id = _shape(key)
+        if atom_id not in self.plan.atoms:
+            filters = [Filter(parse_path(item.path), *item.operator) for item in test.where]
             of = parse_path(test.sum.of) if test.sum else None
-            atom = Atom(key, names, filters, of)
-            self.plan.atoms[key] = atom
-            for name in atom.names:
-                self.plan.atoms_by_event.setdefault(name, []).append(atom)
-        return self.plan.atoms[key]
+            self.plan.atoms[atom_id] = Atom(atom_id, journal, sorted(set(test.name)), filters, of)
+        return self.plan.atoms[atom_id]
 
     def _index(self, leaf: PlanLeaf) -> None:
-        if leaf.index in self._indexed:
+        if isinstance(leaf, EventLeaf):
+            leaf.aggregate.atom.watch(leaf.aggregate)
             return
-        self._indexed.add(leaf.index)
-        if isinstance(leaf, TraitLeaf):
-            self.plan.leaves_by_trait.setdefault(leaf.root, []).append(leaf)
-        else:
-            self.plan.leaves_by_atom.setdefault(leaf.aggregate.atom.id, []).append(leaf)
+        if leaf.root not in self.plan.traits:
+            self.plan.traits[leaf.root] = TraitIndex()
+        self.plan.traits[leaf.root].add(leaf)
 
 
 def _join(children: Sequence[Formula], *, every: bool) -> Formula:
@@ -232,15 +187,18 @@ def _join(children: Sequence[Formula], *, every: bool) -> Formula:
     return lambda customer, now: join(child(customer, now) for child in children)
 
 
-def _compile(test: ValueTest) -> tuple[Test | None, bool | None]:
-    name, operand = test.operator
-    return (None, operand) if name == "exists" else (value_test(name, operand), None)
+@lru_cache(maxsize=_KNOWN_SHAPES)
+def _shape(leaf_key: bytes) -> tuple[str, str]:
+    """The ids of the journal and of the atom of an event condition: equal for conditions that share them."""
+    test = msgspec.json.decode(leaf_key)["event"]
+    names = sorted(set(test["name"]))
+    shape = {
+        "names": names,
+        "where": sorted(test.get("where", ()), key=_encoder.encode),
+        "sum": test["sum"]["of"] if "sum" in test else None,
+    }
+    return _digest(names), _digest(shape)
 
 
-def leaf_key(node: Leaf) -> bytes:
-    """Equal for leaves that ask the same."""
-    return _key(node.model_dump(mode="json", by_alias=True, exclude_none=True))
-
-
-def _key(shape: Mapping[str, Any]) -> bytes:
-    return _encoder.encode(shape)
+def _digest(shape: Sequence[Any] | Mapping[str, Any]) -> str:
+    return b2a_base64(blake2b(_encoder.encode(shape), digest_size=9).digest(), newline=False).decode()

@@ -1,6 +1,6 @@
 """The segmenter's state in Redis: one Lua script per commit, on keys of one hash tag (DESIGN §4.1)."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from importlib import resources
 from typing import Any, cast
 
@@ -12,14 +12,15 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from headrace.runtime.failpoints import failpoint
 from services.segmenter import keys
 from services.segmenter.catalog import Catalog
-from services.segmenter.commit import Commit, Fenced, Watermark
-from services.segmenter.customer import Customer, pack, unpack
+from services.segmenter.change import Transition
+from services.segmenter.commit import Commit, Fenced, Watermark, decode_mark, encode_mark
+from services.segmenter.customer import Customer
 from services.segmenter.fold import Due
 from services.segmenter.outbox import pack_output
 from services.segmenter.redis_client import Client, StoreUnavailable
 
 _json = msgspec.json.Encoder(order="deterministic")
-_marks = msgspec.json.Decoder(Watermark)
+_pack = msgspec.msgpack.Encoder().encode
 _catalogs = msgspec.json.Decoder(Catalog)
 
 
@@ -32,10 +33,12 @@ class RedisStore:
         self._reset = writer.register_script(_script("reset.lua"))
 
     async def load(self, partition: int) -> tuple[Watermark, Catalog] | None:
-        mark, catalog = await self._reader.mget(keys.mark(partition), keys.catalog(partition))
-        if mark is None:
+        reply = await self._reader.mget(keys.mark(partition), keys.catalog(partition))
+        mark, catalog = cast(list[bytes | None], reply)
+        watermark = decode_mark(mark)
+        if watermark is None:
             return None
-        return _marks.decode(mark), Catalog() if catalog is None else _catalogs.decode(catalog)
+        return watermark, Catalog() if catalog is None else _catalogs.decode(catalog)
 
     async def customers(self, partition: int, profile_ids: Sequence[str]) -> dict[str, Customer]:
         if not profile_ids:
@@ -44,7 +47,7 @@ class RedisStore:
             Awaitable[list[bytes | None]], self._reader.hmget(keys.customers(partition), list(profile_ids))
         )
         packed = zip(profile_ids, await reply, strict=True)
-        return {profile_id: unpack(raw) for profile_id, raw in packed if raw is not None}
+        return {profile_id: Customer.unpack(raw) for profile_id, raw in packed if raw is not None}
 
     async def due(self, partition: int, until: int, limit: int) -> list[Due]:
         reply = self._reader.zrangebyscore(
@@ -58,7 +61,7 @@ class RedisStore:
         return sorted(raw.decode() for raw in await reply)
 
     async def commit(self, partition: int, expected: Watermark, commit: Commit) -> None:
-        mine = _json.encode(commit.mark)
+        mine = encode_mark(commit.mark)
         segments = sorted({change.segment_id for change in commit.transitions})
         names = [
             keys.mark(partition),
@@ -69,7 +72,7 @@ class RedisStore:
             *(keys.members(partition, segment_id) for segment_id in segments),
         ]
         catalog = b"" if commit.catalog is None else _json.encode(commit.catalog)
-        arguments = [_json.encode(expected), mine, catalog, *_changes(commit, segments)]
+        arguments = [encode_mark(expected), mine, catalog, _packed(commit, segments)]
         failpoint("before_commit")
         try:
             stored = await self._commit(keys=names, args=arguments)
@@ -88,7 +91,7 @@ class RedisStore:
         pattern = keys.key(partition, "*")
         found = [raw.decode() async for raw in self._reader.scan_iter(match=pattern, count=1000)]
         names = [keys.mark(partition), *(name for name in found if name != keys.mark(partition))]
-        if await self._reset(keys=names, args=[expected, _json.encode(mark)]) != _json.encode(mark):
+        if await self._reset(keys=names, args=[expected, encode_mark(mark)]) != encode_mark(mark):
             raise Fenced(f"partition {partition} has moved on")
 
     async def _after_lost_reply(self, partition: int, error: RedisError) -> bytes:
@@ -99,27 +102,39 @@ class RedisStore:
             raise StoreUnavailable("Redis does not answer") from error
 
 
-def _changes(commit: Commit, segments: Sequence[str]) -> list[str | bytes | int]:
-    """The sections of commit.lua's arguments, each preceded by its length."""
+def _packed(commit: Commit, segments: Sequence[str]) -> bytes:
+    """What commit.lua unpacks: one argument, since each costs as much as what it says."""
     kept = {key: customer for key, customer in commit.customers.items() if customer is not None}
     forgotten = [key for key, customer in commit.customers.items() if customer is None]
+    moved = [(key, customer.due) for key, customer in kept.items() if customer.due != customer.stored_due]
+    members = _memberships(commit.transitions)
     sections: list[list[Any]] = [
-        [part for key, customer in kept.items() for part in (key, pack(customer))],
+        [part for key, customer in kept.items() for part in (key, _string(customer.pack()))],
         forgotten,
-        [part for key, customer in kept.items() if customer.due for part in (customer.due, key)],
-        [*forgotten, *(key for key, customer in kept.items() if not customer.due)],
-        [part for out in commit.outputs for part in (f"{out.seq}-0", pack_output(out, commit.mark.epoch))],
+        [part for key, due in moved if due for part in (due, key)],
+        [*forgotten, *(key for key, due in moved if not due)],
+        [part for out in commit.outputs for part in (f"{out.seq}-0", _string(pack_output(out)))],
+        *(section for segment_id in segments for section in members[segment_id]),
     ]
-    for segment_id in segments:
-        sections += _membership(commit, segment_id)
-    return [argument for section in sections for argument in (len(section), *section)]
+    return _pack(sections)
 
 
-def _membership(commit: Commit, segment_id: str) -> tuple[list[int | str], list[str]]:
-    """ZADD's and ZREM's arguments: each customer's last transition of the commit decides."""
-    last = {change.profile_id: change.action for change in commit.transitions if change.segment_id == segment_id}
-    joined: list[int | str] = [part for key, action in last.items() if action == "entered" for part in (0, key)]
-    return joined, [key for key, action in last.items() if action == "exited"]
+def _string(raw: bytes) -> msgspec.Raw:
+    """As a MessagePack string, whatever the bytes: Redis' own reader knows no binary type."""
+    return msgspec.Raw(b"\xdb%b%b" % (len(raw).to_bytes(4, "big"), raw))
+
+
+def _memberships(transitions: Iterable[Transition]) -> dict[str, tuple[list[int | str], list[str]]]:
+    """By segment, ZADD's and ZREM's arguments: each customer's last transition of the commit decides."""
+    last = {(change.segment_id, change.profile_id): change.action for change in transitions}
+    found: dict[str, tuple[list[int | str], list[str]]] = {}
+    for (segment_id, profile_id), action in last.items():
+        joined, left = found.setdefault(segment_id, ([], []))
+        if action == "entered":
+            joined += (0, profile_id)
+        else:
+            left.append(profile_id)
+    return found
 
 
 def _script(name: str) -> str:

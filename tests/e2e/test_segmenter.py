@@ -262,7 +262,7 @@ async def test_an_unreadable_record_is_set_aside_and_the_partition_goes_on(rig: 
         await rig.event("p1")
         await rig.event("p1")
         await eventually(lambda: _is(running, "p1", {"two-orders"}))
-        (letter,) = await rig.log.read(DEAD_LETTERS.name, rig.q("p1"), 0)
+        (letter,) = await rig.log.read(rig.topic(DEAD_LETTERS.name), rig.q("p1"), 0)
         found = msgspec.json.decode(letter.value or b"", type=DeadLetter)
         assert raw.startswith(found.raw)
         assert found.complete == (found.raw == raw) == (length < 100)

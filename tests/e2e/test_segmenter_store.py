@@ -46,9 +46,7 @@ async def test_a_commit_is_read_back(store: StateStore) -> None:
     await store.reset(Q, START)
     mark = Watermark(epoch=1, seq=4, now=9, ready={"b": 2, "a": 1})
     catalog = Catalog({"s": Slot(pending=Version(1, "{}"))})
-    await store.commit(
-        Q, START, Commit(mark, {"p2": Customer(due=7), "p1": Customer(user_id="u")}, catalog=catalog)
-    )
+    await store.commit(Q, START, Commit(mark, {"p2": due_at(7), "p1": Customer(user_id="u")}, catalog=catalog))
     assert await store.load(Q) == (mark, catalog)
     assert await store.profile_ids(Q) == ["p1", "p2"]
     assert await store.customers(Q, ["p1", "p9"]) == {"p1": Customer(user_id="u")}
@@ -77,7 +75,7 @@ async def test_the_same_commit_twice_is_one(store: StateStore) -> None:
 async def test_deadlines_come_in_the_order_of_instant_and_profile(store: StateStore) -> None:
     await store.reset(Q, START)
     due = {"p3": 20, "p1": 30, "p2": 20, "p4": 0, "p5": 10}
-    await store.commit(Q, START, Commit(Watermark(seq=1), {key: Customer(due=at) for key, at in due.items()}))
+    await store.commit(Q, START, Commit(Watermark(seq=1), {key: due_at(at) for key, at in due.items()}))
     assert await store.due(Q, 25, 10) == [(10, "p5"), (20, "p2"), (20, "p3")]
     assert await store.due(Q, 99, 2) == [(10, "p5"), (20, "p2")]
     await store.commit(Q, Watermark(seq=1), Commit(Watermark(seq=2), {"p5": None, "p2": Customer()}))
@@ -87,7 +85,7 @@ async def test_deadlines_come_in_the_order_of_instant_and_profile(store: StateSt
 
 async def test_more_customers_than_one_command_takes(store: StateStore) -> None:
     await store.reset(Q, START)
-    many = {f"p{number:05}": Customer(due=number) for number in range(1, 2_500)}
+    many = {f"p{number:05}": due_at(number) for number in range(1, 2_500)}
     await store.commit(Q, START, Commit(Watermark(seq=1), many))
     assert await store.profile_ids(Q) == sorted(many)
     assert len(await store.due(Q, 5_000, 5_000)) == len(many)
@@ -95,7 +93,7 @@ async def test_more_customers_than_one_command_takes(store: StateStore) -> None:
 
 async def test_a_reset_forgets_everything(store: StateStore) -> None:
     await store.reset(Q, START)
-    await store.commit(Q, START, Commit(Watermark(seq=1), {"p1": Customer(due=1)}, catalog=Catalog({"s": Slot()})))
+    await store.commit(Q, START, Commit(Watermark(seq=1), {"p1": due_at(1)}, catalog=Catalog({"s": Slot()})))
     await store.reset(Q, START)
     assert await store.load(Q) == (START, Catalog())
     assert await store.profile_ids(Q) == []
@@ -146,6 +144,12 @@ async def test_a_server_that_may_evict_is_refused(redis: Client) -> None:
             await require_noeviction(redis)
     finally:
         await redis.config_set("maxmemory-policy", "noeviction")
+
+
+def due_at(instant: int) -> Customer:
+    customer = Customer()
+    customer.arm({"journal": instant})
+    return customer
 
 
 def entered(profile: str) -> Transition:

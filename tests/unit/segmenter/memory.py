@@ -7,7 +7,7 @@ from headrace.runtime.publisher import Published
 from services.segmenter.catalog import Catalog
 from services.segmenter.change import Transition, encode_change
 from services.segmenter.commit import Commit, Fenced, Watermark
-from services.segmenter.customer import Customer, pack, unpack
+from services.segmenter.customer import Customer
 from services.segmenter.fold import Due
 from services.segmenter.history import History, Scripts, StoredRow
 from tests.unit.segmenter.recorder import Recorder
@@ -37,7 +37,7 @@ class MemoryStore:
 
     async def customers(self, partition: int, profile_ids: Sequence[str]) -> dict[str, Customer]:
         packed = self.states[partition][-1][2]
-        return {key: unpack(packed[key]) for key in profile_ids if key in packed}
+        return {key: Customer.unpack(packed[key]) for key in profile_ids if key in packed}
 
     async def due(self, partition: int, until: int, limit: int) -> list[Due]:
         armed = self.states[partition][-1][3]
@@ -57,7 +57,7 @@ class MemoryStore:
             packed.pop(key, None)
             armed.pop(key, None)
             if customer is not None:
-                packed[key] = pack(customer)
+                packed[key] = customer.pack()
                 if customer.due:
                     armed[key] = customer.due
         self.states[partition].append((commit.mark, commit.catalog or catalog, packed, armed))

@@ -6,6 +6,7 @@ import pytest
 from headrace.contracts import ids
 from headrace.contracts.profile_event import ErasureRow
 from services.segmenter.change import encode_change
+from services.segmenter.journal import FEWEST
 from tests.unit.segmenter.rows import apply, event, fold, plan, story
 
 WITHIN = {"event": {"name": "A", "within": "10s"}}
@@ -119,8 +120,10 @@ def test_identical_pieces_are_kept_once() -> None:
 def test_what_no_window_can_see_is_forgotten() -> None:
     target = fold(plan(twice=TWICE))
     apply(target, *(event(n, "p", at=n * 100) for n in range(1, 200)))
-    (state,) = target.customers["p"].atoms.values()
-    assert (state.seen, len(state.items)) == (199, 3)
+    (journal,) = (target.customers["p"].opened(key) for key in target.customers["p"].journal_keys())
+    (state,) = (journal.opened(atom) for atom in journal.atom_ids())
+    assert (state.seen, len(state.held)) == (199, 3)
+    assert len(journal.times) < 2 * FEWEST
 
 
 def test_an_erased_customer_leaves_without_a_name() -> None:

@@ -128,4 +128,5 @@ async def test_a_chain_of_merges_is_as_long_as_it_likes() -> None:
     history = await MemoryTimeline(rows).history([last.profile_id, last.loser], replayed=True)
     merged = history.merged(last, length % 2, plan(s=TWO), 2_000)
     assert list(merged.loser) == ["s"]
-    assert [state.seen for state in merged.atoms.values()] == [length + 1]
+    (journal,) = (merged.combined.opened(key) for key in merged.combined.journal_keys())
+    assert [journal.opened(atom).seen for atom in journal.atom_ids()] == [length + 1]

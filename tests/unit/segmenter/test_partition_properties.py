@@ -2,16 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from headrace.contracts.profile_event import ProfileEvent, Tick
 from headrace.runtime.publisher import Published
+from services.segmenter.change import person
 from services.segmenter.commit import Incoming, Watermark
+from services.segmenter.customer import Customer
+from services.segmenter.history import plan_of
 from services.segmenter.partition import Partition
 from services.segmenter.rebuild import catch_up, rebuild
 from tests.unit.segmenter import naive
@@ -206,12 +209,25 @@ def test_catching_up_from_the_timeline_is_the_same_as_reading_the_log(operations
 
 
 async def kept(store: MemoryStore, q: int) -> dict[str, Any]:
-    """All that is known of each customer. Of events only the sums: what no window sees is dropped in passing."""
+    """All that is known of each customer and that some definition still needs: of the others each customer is rid
+    when it is next looked at. Of events only the sums: what no window sees is dropped in passing."""
+    loaded = await store.load(q)
+    assert loaded is not None
+    needed = plan_of(loaded[1]).atoms.keys()
     known = await store.customers(q, await store.profile_ids(q))
-    return {
-        key: (replace(customer, atoms={}), {atom: (s.seen, s.total, s.due) for atom, s in customer.atoms.items()})
-        for key, customer in known.items()
-    }
+    return {key: (_person(customer), dict(_sums(customer, needed))) for key, customer in known.items()}
+
+
+def _person(customer: Customer) -> tuple[Any, ...]:
+    return person(customer), customer.traits, customer.members, customer.left, customer.due
+
+
+def _sums(customer: Customer, needed: AbstractSet[str]) -> Iterator[tuple[str, Any]]:
+    for key in customer.journal_keys():
+        journal = customer.opened(key)
+        for atom in needed & set(journal.atom_ids()):
+            state = journal.opened(atom)
+            yield atom, (state.seen, state.total, journal.dues.get(atom))
 
 
 async def members(store: MemoryStore, q: int) -> dict[str, Any]:

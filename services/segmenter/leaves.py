@@ -1,0 +1,69 @@
+"""What the conditions at the leaves of a definition compile to, and the trees over them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from headrace.contracts.segment import SegmentDefinition, TraitTest
+from services.segmenter.atoms import Aggregate
+from services.segmenter.compare import Mismatches, compiled, satisfied
+from services.segmenter.customer import Customer
+from services.segmenter.paths import Steps, decode_json, lookup, parse_path
+
+
+class TraitLeaf:
+    """One comparison of a trait: what a trait condition is."""
+
+    __slots__ = ("_exists", "_mismatches", "_test", "index", "operand", "operator", "root", "steps")
+
+    def __init__(self, index: int, test: TraitTest, mismatches: Mismatches) -> None:
+        self.index = index
+        self.steps = parse_path(test.name)
+        self.root = self.steps[0][0]
+        self.operator, self.operand = test.operator
+        self._test, self._exists = compiled(self.operator, self.operand)
+        self._mismatches = mismatches
+
+    def values(self, customer: Customer) -> list[Any]:
+        return trait_values(customer.traits.get(self.root), self.steps)
+
+    def truth(self, customer: Customer, now: int) -> bool:
+        return satisfied(self.values(customer), self._test, self._exists, self._mismatches)
+
+
+class EventLeaf:
+    """An aggregate of the customer's events compared in a window."""
+
+    __slots__ = ("aggregate", "index")
+
+    def __init__(self, index: int, aggregate: Aggregate) -> None:
+        self.index = index
+        self.aggregate = aggregate
+
+    def truth(self, customer: Customer, now: int) -> bool:
+        return self.aggregate.truth(customer.journal(self.aggregate.atom.journal), now)
+
+
+PlanLeaf = TraitLeaf | EventLeaf
+Formula = Callable[[Customer, int], bool]
+
+
+class Segment:
+    """A published version: `truth` of its whole tree, and its leaves in the order of the definition."""
+
+    __slots__ = ("definition", "id", "leaves", "name", "places", "truth", "version")
+
+    def __init__(
+        self, definition: SegmentDefinition, version: int, truth: Formula, leaves: Sequence[PlanLeaf]
+    ) -> None:
+        self.definition = definition
+        self.id = definition.id
+        self.name = definition.name
+        self.version = version
+        self.truth = truth
+        self.leaves = tuple(leaves)
+        self.places = {leaf.index: place for place, leaf in enumerate(self.leaves)}
+
+
+def trait_values(raw: bytes | None, steps: Steps) -> list[Any]:
+    """Every value under the path in a trait's JSON text; none where there is no trait."""
+    return [] if raw is None else lookup({steps[0][0]: decode_json(raw)}, steps)

@@ -1,0 +1,82 @@
+"""A customer's state under a plan: events are let in, deadlines are armed, what nobody needs goes."""
+
+from headrace.contracts.profile_event import EventRow
+from services.segmenter.atoms import Atom
+from services.segmenter.customer import Customer
+from services.segmenter.journal import Journal, Origin
+from services.segmenter.paths import EventView
+from services.segmenter.plan import Plan
+
+
+def admit(plan: Plan, customer: Customer, row: EventRow, now: int, *, armed: bool = True) -> list[int]:
+    """Let an event in; return the leaves that flip. Unless `armed`, `rearm` must follow."""
+    view = EventView(row)
+    index = plan.events.get(view.name or "")
+    if index is None:
+        return []
+    origin, flipped = (row.source, row.message_id), []
+    touched: dict[str, Journal] = {}
+    for atom in index.matching(view, plan.mismatches):
+        amount = None if atom.of is None else atom.amount(view, plan.mismatches)
+        if amount is None and atom.of is not None:
+            continue
+        journal = touched[atom.journal] = customer.opened(atom.journal)
+        flipped += [aggregate.index for aggregate in atom.admit(journal, now, row.ts, origin, amount)]
+        if armed:
+            _arm(atom, journal, now)
+    for key, journal in touched.items():
+        _tidy(plan, key, journal, now)
+    if armed:
+        customer.arm({key: journal.due for key, journal in touched.items()})
+    return flipped
+
+
+def wake(plan: Plan, customer: Customer, due: int) -> list[tuple[int, Origin]]:
+    """It is `due`: the leaves that flip, each with the origin of the event that decides. Arms what comes next."""
+    flipped: list[tuple[int, Origin]] = []
+    for key in customer.awake(due):
+        journal = customer.opened(key)
+        for atom_id in [atom_id for atom_id, at in journal.dues.items() if at <= due]:
+            atom = plan.atoms.get(atom_id)
+            if atom is None:
+                journal.forget(atom_id)
+                continue
+            flipped += [(aggregate.index, origin) for aggregate, origin in atom.flips_at(journal, due)]
+            _arm(atom, journal, due, pruned=False)
+        _tidy(plan, key, journal, due)
+        customer.arm({key: journal.due})
+    return flipped
+
+
+def rearm(plan: Plan, customer: Customer, now: int) -> None:
+    """Arm every deadline: the plan or the state is another one. What the plan does not know is forgotten."""
+    for key in customer.journal_keys():
+        if key not in plan.windows:
+            customer.forget(key)
+            continue
+        journal = customer.opened(key)
+        for atom_id in journal.atom_ids():
+            atom = plan.atoms.get(atom_id)
+            if atom is None:
+                journal.forget(atom_id)
+            else:
+                _arm(atom, journal, now, pruned=False)
+        _tidy(plan, key, journal, now)
+        customer.arm({key: journal.due})
+
+
+def _arm(atom: Atom, journal: Journal, now: int, *, pruned: bool = True) -> None:
+    if not pruned:
+        atom.prune(journal, journal.opened(atom.id), now)
+    due = atom.due(journal, now)
+    if due:
+        journal.dues[atom.id] = due
+    else:
+        journal.dues.pop(atom.id, None)
+
+
+def _tidy(plan: Plan, key: str, journal: Journal, now: int) -> None:
+    window = plan.windows[key]
+    if window is not None:
+        journal.drop_until(now - window)
+    journal.tidy()

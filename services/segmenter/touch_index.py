@@ -1,0 +1,68 @@
+"""From what an event carries to what it can touch: its atoms, and the comparisons of the traits that it changes.
+
+The work is of the size of what is found, not of all that is defined.
+"""
+
+from services.segmenter.atoms import Atom, Filter
+from services.segmenter.compare import Mismatches
+from services.segmenter.leaves import TraitLeaf, trait_values
+from services.segmenter.paths import EventView, Steps
+from services.segmenter.value_index import INDEXED, ValueIndex
+
+
+class EventIndex:
+    """The atoms of one event name, each found through one of its filters: an equality if it has one."""
+
+    __slots__ = ("_by_path", "_unfiltered")
+
+    def __init__(self) -> None:
+        self._unfiltered: list[tuple[Atom, tuple[Filter, ...]]] = []
+        self._by_path: dict[Steps, ValueIndex[tuple[Atom, tuple[Filter, ...]]]] = {}
+
+    def add(self, atom: Atom) -> None:
+        if not atom.filters:
+            self._unfiltered.append((atom, ()))
+            return
+        access = min(atom.filters, key=_selectivity)
+        others = tuple(condition for condition in atom.filters if condition is not access)
+        index = self._by_path.setdefault(access.steps, ValueIndex())
+        index.add((atom, others), access.operator, access.operand)
+
+    def matching(self, view: EventView, mismatches: Mismatches) -> list[Atom]:
+        """The atoms that the event belongs to."""
+        found = [atom for atom, _ in self._unfiltered]
+        for steps, index in self._by_path.items():
+            for atom, others in index.hits(view.values(steps), mismatches):
+                if not others or all(condition.matches(view, mismatches) for condition in others):
+                    found.append(atom)
+        return found
+
+
+class TraitIndex:
+    """The comparisons of one trait."""
+
+    __slots__ = ("_by_path",)
+
+    def __init__(self) -> None:
+        self._by_path: dict[Steps, ValueIndex[TraitLeaf]] = {}
+
+    def add(self, leaf: TraitLeaf) -> None:
+        self._by_path.setdefault(leaf.steps, ValueIndex()).add(leaf, leaf.operator, leaf.operand)
+
+    def flipped(self, before: bytes | None, after: bytes | None, mismatches: Mismatches) -> list[TraitLeaf]:
+        """The comparisons that are true of one of the two values (JSON text, None: no trait) alone."""
+        if before == after:
+            return []
+        found: list[TraitLeaf] = []
+        for steps, index in self._by_path.items():
+            was = {leaf.index: leaf for leaf in index.hits(trait_values(before, steps), mismatches)}
+            now = {leaf.index: leaf for leaf in index.hits(trait_values(after, steps), mismatches)}
+            found += [(was.get(key) or now[key]) for key in was.keys() ^ now.keys()]
+        return found
+
+
+def _selectivity(condition: Filter) -> int:
+    """How few events pass, as far as the operator tells: the lowest is the most selective."""
+    if condition.operator in {"eq", "in"}:
+        return 0
+    return 1 if condition.operator in INDEXED else 2
