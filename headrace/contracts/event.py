@@ -16,7 +16,7 @@ class ExternalId(msgspec.Struct, frozen=True):
     encoding: str = "none"
 
 
-class Event(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
+class Event(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=False):
     """A validated event. `properties`, `traits`, `context` and `integrations` are the sender's JSON objects,
     passed through byte for byte. Instants are ISO-8601 with milliseconds, UTC.
 

@@ -13,7 +13,7 @@ from headrace.contracts.event import EventType
 ConsentStatus = Literal["granted", "withdrawn"]
 
 
-class Row(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", frozen=True):
+class Row(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", frozen=True, gc=False):
     """What every row carries.
 
     seq: dense number within (epoch, output partition), from 1. time: never falls within the partition.

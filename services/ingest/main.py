@@ -1,6 +1,5 @@
 """Wiring of the ingest service: reads the environment, chooses adapters, serves."""
 
-import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -12,6 +11,7 @@ from headrace.log.port import Log
 from headrace.log.topics import ensure_topics
 from headrace.runtime.clock import now_ms
 from headrace.runtime.entry import run_service
+from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.protocol import GuardedHttpProtocol
@@ -37,18 +37,10 @@ async def _run(settings: IngestSettings) -> int:
     try:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
         app = assemble(log, settings)
-        _settle_garbage()
+        settle_garbage()
         return await serve(app, host=common.host, port=settings.port, http=GuardedHttpProtocol)
     finally:
         await log.close()
-
-
-def _settle_garbage() -> None:
-    """Start-up objects live as long as the process, and requests leave hardly a cycle behind: collecting at the
-    default pace costs about a sixth of the throughput."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def assemble(log: Log, settings: IngestSettings) -> TrackingApi:

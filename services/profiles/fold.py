@@ -21,7 +21,7 @@ from services.profiles.profile import Documents, Profile
 from services.profiles.traits import apply_traits
 
 
-class InputClock(msgspec.Struct, frozen=True):
+class InputClock(msgspec.Struct, frozen=True, gc=False):
     """Where its input partition stood. `time`: the running maximum of log times, this record's included.
     `processed`: the same before this record, up to where everything was applied."""
 
@@ -29,13 +29,13 @@ class InputClock(msgspec.Struct, frozen=True):
     processed: Millis
 
 
-class EventDraft(msgspec.Struct, frozen=True):
+class EventDraft(msgspec.Struct, frozen=True, gc=False):
     clock: InputClock
     traceparent: str | None
     row: EventRow
 
 
-class MergeDraft(msgspec.Struct, frozen=True):
+class MergeDraft(msgspec.Struct, frozen=True, gc=False):
     """Becomes a tombstone on the loser's partition and a merge row on the winner's."""
 
     clock: InputClock
@@ -52,14 +52,14 @@ class MergeDraft(msgspec.Struct, frozen=True):
 Draft = EventDraft | MergeDraft
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A record of the batch that was not seen before, and its input's clock at it."""
 
     incoming: Incoming
     clock: InputClock
 
 
-class Located(msgspec.Struct, frozen=True):
+class Located(msgspec.Struct, frozen=True, gc=False):
     """Whose a record is. `losers` merged into `profile` because of it; `user_id` is the profile's after it."""
 
     arrival: Arrival

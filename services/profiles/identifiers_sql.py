@@ -1,6 +1,6 @@
 """Identifiers in Postgres: who has them, claiming new ones, when they were seen; inside `batch.py`'s transaction.
 
-Those that have an owner are read without locking them: the owner's lock covers them. New ones are claimed, which is
+Those that have an owner are read without locking them: the owner's lock covers them. New ones are claimed, that is
 to write them at once, so that whoever wants the same waits for us. They are written with the owner that they will
 most likely get, so that they are seldom written twice.
 """

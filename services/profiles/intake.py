@@ -19,6 +19,7 @@ from services.profiles.normalise import identifier, identifier_type
 from services.profiles.traits import Stamp
 
 _EMPTY = msgspec.Raw(b"{}")
+_NOTHING: dict[str, Any] = {}  # one for all: nobody writes into what was read
 _NAMED = frozenset({USER_ID, ANONYMOUS_ID, EMAIL, PHONE})
 
 
@@ -30,7 +31,7 @@ class Unreadable(HeadraceError):
         super().__init__(detail)
 
 
-class Incoming(msgspec.Struct, frozen=True, kw_only=True):
+class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One input record, ready for the fold.
 
     `key` is what it is deduplicated by: source and message id. `row` is its timeline row without profile,
@@ -55,7 +56,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
 Reader = Callable[[Record], Incoming]
 
 
-class _Context(msgspec.Struct, rename="camel"):
+class _Context(msgspec.Struct, rename="camel", gc=False):
     """The parts of `context` that identity reads; any JSON may stand in them."""
 
     traits: Any = None
@@ -90,7 +91,7 @@ def event_reader(region: str | None) -> Reader:
             traceparent=carried_trace(record.headers),
             stamp=[ts, record.time, record.partition, record.offset],
             identifiers=strongest_first(identifiers) if len(identifiers) > 1 else tuple(identifiers),
-            traits=traits if event.type == "identify" else {},
+            traits=traits if event.type == "identify" else _NOTHING,
             consents=_consents(event),
             time_zone=context.timezone if isinstance(context.timezone, str) else None,
         )
@@ -129,20 +130,19 @@ def _read_context(raw: msgspec.Raw) -> _Context:
 
 def _read_object(raw: msgspec.Raw) -> dict[str, Any]:
     if raw == _EMPTY:
-        return {}
+        return _NOTHING
     try:
         return _object.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        return {}
+        return _NOTHING
 
 
 def _traits(event: Event, context: _Context) -> dict[str, Any]:
     """An identify sets traits: `context.traits` (all that RudderStack's servers send), overlaid by `traits`.
     Other calls carry traits only as a hint to who it is; a group's traits are the group's."""
-    hints = context.traits if isinstance(context.traits, dict) else {}
-    if event.type == "group":
-        return hints
-    return {**hints, **_read_object(event.traits)}
+    hints = context.traits if isinstance(context.traits, dict) else _NOTHING
+    traits = _NOTHING if event.type == "group" else _read_object(event.traits)
+    return {**hints, **traits} if hints and traits else hints or traits
 
 
 def _identifiers(
@@ -192,7 +192,7 @@ def _device(device: object) -> Iterator[tuple[str, object]]:
 
 def _consents(event: Event) -> dict[str, ConsentStatus]:
     if event.type != "track" or not is_declaration(event.event):
-        return {}
+        return _NOTHING
     return declared(str(event.event), _read_object(event.properties))
 
 
@@ -211,6 +211,8 @@ def _row(event: Event, timestamp: Millis, identifiers: Iterable[Identifier]) -> 
         name=event.name,
         properties=event.properties,
         context=event.context,
+        traits=_NOTHING,
+        consents=_NOTHING,
         anonymous_id=event.anonymous_id,
         external_ids=tuple([ExternalIdentifier(k, v) for k, v in identifiers if k not in _NAMED]),
         imported=event.imported,

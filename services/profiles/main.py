@@ -10,6 +10,7 @@ from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
 from headrace.runtime.engine import async_engine
 from headrace.runtime.entry import run_service
+from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
@@ -61,6 +62,7 @@ async def run(settings: Settings) -> int:
         app.include_router(
             republish_router(worker.relay, partitions=common.partitions, admin_token=common.admin_token)
         )
+        settle_garbage()
         runner = PartitionRunner(member, worker.work, metrics)
         return await serve(
             app, host=common.host, port=settings.port, background=[runner.run(), worker.ticker.run()]

@@ -19,6 +19,7 @@ _NUMBERS = b',"seq":0,"epoch":0,"time":0,"low":0}'
 _NO_NUMBERS = {"seq": 0, "epoch": 0, "time": 0, "low": 0}
 
 
+_encode = msgspec.json.Encoder().encode
 _partition_of = lru_cache(maxsize=16_384)(partition_of)  # asked twice a batch, of customers who come again
 
 
@@ -202,7 +203,7 @@ def _number(
 
 def _payload(row: Row) -> bytes:
     """The row as JSON without its numbers: what `encode_row` splices them into. Raises RowTooLarge."""
-    encoded = msgspec.json.encode(row)
+    encoded = _encode(row)
     if len(encoded) > MAX_PAYLOAD_BYTES:
         raise RowTooLarge(f"a row of {len(encoded)} bytes; the limit is {MAX_PAYLOAD_BYTES}")
     assert encoded.startswith(b'{"kind":')

@@ -22,6 +22,7 @@ from headrace.contracts.instant import format_instant
 from headrace.contracts.topics import partition_of
 from headrace.log.port import Bounds, Record
 from headrace.runtime.clock import now_ms
+from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.migrations import migrate
 from services.profiles.input import READ_RECORDS, Input
@@ -153,6 +154,7 @@ async def measure(url: str, events: int) -> Report:
     pool = await connect(url, max_size=12)
     try:
         await initialise(pool, [TOPIC], PARTITIONS)
+        settle_garbage()  # as a service does
         server = cpu.parent(await pool.fetchval("SELECT pg_backend_pid()"))
         cpu.pin(server, cpu.server_core())
         cpu.pin(os.getpid(), cpu.client_core())
