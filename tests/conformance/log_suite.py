@@ -13,11 +13,12 @@ from headrace.log.port import Log
 from tests.conformance.log_durability import DurabilityTests
 from tests.conformance.log_engine import LogEngine, opened
 from tests.conformance.log_groups import GroupTests
+from tests.conformance.log_rebalance import RebalanceTests
 from tests.conformance.log_records import RecordTests
 from tests.conformance.log_waiting import WaitingTests
 
 
-class LogSuite(RecordTests, WaitingTests, GroupTests, DurabilityTests):
+class LogSuite(RecordTests, WaitingTests, GroupTests, RebalanceTests, DurabilityTests):
     """`settles`, `unrenewed` and `handover` are the adapter's figures: see GroupTests. How old records go is the
     engine's own: TrimmingTests and FullLogTests are for one that keeps what consumers still need."""
 

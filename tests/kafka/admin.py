@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
+
+from tests.e2e.wait import wait_until
 
 _SECONDS = 10.0
 
@@ -30,10 +32,10 @@ def leader(addresses: str, topic: str, partition: int) -> int:
     return int(found.topics[topic].partitions[partition].leader)
 
 
-def in_sync(addresses: str, topic: str, partition: int) -> set[int]:
-    """The ids of the brokers that have all of the partition."""
+def copies(addresses: str, topic: str) -> int:
+    """How many brokers have everything of the partition that the fewest have."""
     found = client(addresses).list_topics(topic, timeout=_SECONDS)
-    return set(found.topics[topic].partitions[partition].isrs)
+    return min(len(partition.isrs) for partition in found.topics[topic].partitions.values())
 
 
 def create_topic(addresses: str, name: str, partitions: int, settings: Mapping[str, str] | None = None) -> None:
@@ -56,8 +58,16 @@ def topic_settings(addresses: str, name: str) -> dict[str, str]:
 
 
 def set_topic(addresses: str, name: str, setting: str, value: str) -> None:
-    """Change one setting of a topic."""
+    """Change one setting of a topic; return when the broker goes by it."""
     admin = client(addresses)
     entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
     admin.incremental_alter_configs([resource])[resource].result(_SECONDS)
+    wait_until(lambda: topic_settings(addresses, name)[setting] == value, what=f"{setting}={value}")
+
+
+def delete_records(addresses: str, topic: str, partition: int, before: int) -> None:
+    """Remove the records below the offset `before`, as retention does."""
+    admin = client(addresses)
+    where = TopicPartition(topic, partition, before)
+    admin.delete_records([where])[where].result(_SECONDS)

@@ -46,6 +46,15 @@ class Cluster:
             what="every broker to know every other",
         )
 
+    def catch_up(self, topic: str) -> None:
+        """Start the brokers that do not run; return when all have everything of the topic."""
+        self.heal()
+        wait_until(
+            lambda: admin.copies(self.addresses, topic) == len(self.brokers),
+            _HEALTHY_SECONDS,
+            what="every broker to have everything",
+        )
+
 
 @contextlib.contextmanager
 def cluster(size: int = 3) -> Iterator[Cluster]:
