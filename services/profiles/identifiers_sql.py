@@ -102,9 +102,16 @@ def _likely_owners(incoming: Iterable[Incoming], owners: Mapping[Identifier, str
     """Owners for those that have none, as if no event connected two profiles."""
     guessed: dict[Identifier, str] = {}
     for one in incoming:
-        known = (owners[found] or guessed.get(found) for found in one.identifiers)
-        owner = next(filter(None, known), None) or profile_id(*one.key)
-        guessed.update((found, owner) for found in one.identifiers if not owners[found] and found not in guessed)
+        owner = None
+        missing = []
+        for found in one.identifiers:
+            known = owners[found] or guessed.get(found)
+            if known is None:
+                missing.append(found)
+            elif owner is None:
+                owner = known
+        if missing:
+            guessed.update(dict.fromkeys(missing, owner or profile_id(*one.key)))
     return guessed
 
 

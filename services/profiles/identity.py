@@ -77,7 +77,8 @@ class People:
 
     def _match(self, identifiers: Sequence[Identifier]) -> list[Profile]:
         """The profiles of the identifiers, strongest first, without those of another known customer."""
-        user_id = next((value for kind, value in identifiers if kind == USER_ID), None)
+        kind, value = identifiers[0]
+        user_id = value if kind == USER_ID else None
         matched: list[Profile] = []
         for found in identifiers:
             owner = self.owners[found]

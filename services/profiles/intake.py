@@ -1,6 +1,6 @@
 """Reads one input record into what the fold needs. Raises `Unreadable` for what is none (→ dead letter)."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from hashlib import blake2b
 from typing import Any
 
@@ -85,7 +85,7 @@ def event_reader(region: str | None) -> Reader:
         ts = min(timestamp, record.time)
         return Incoming(
             key=(event.source, event.message_id),
-            row=_row(event, timestamp, identifiers),
+            row=_row(event, timestamp, _others(identifiers)),
             ts=ts,
             body_hash=_fingerprint(event),
             traceparent=carried_trace(record.headers),
@@ -196,7 +196,12 @@ def _consents(event: Event) -> dict[str, ConsentStatus]:
     return declared(str(event.event), _read_object(event.properties))
 
 
-def _row(event: Event, timestamp: Millis, identifiers: Iterable[Identifier]) -> EventRow:
+def _others(identifiers: Collection[Identifier]) -> tuple[ExternalIdentifier, ...]:
+    """Those for which a row has no place of their own."""
+    return tuple([ExternalIdentifier(kind, value) for kind, value in identifiers if kind not in _NAMED])
+
+
+def _row(event: Event, timestamp: Millis, external_ids: tuple[ExternalIdentifier, ...]) -> EventRow:
     return EventRow(
         seq=0,
         epoch=0,
@@ -214,7 +219,7 @@ def _row(event: Event, timestamp: Millis, identifiers: Iterable[Identifier]) -> 
         traits=_NOTHING,
         consents=_NOTHING,
         anonymous_id=event.anonymous_id,
-        external_ids=tuple([ExternalIdentifier(k, v) for k, v in identifiers if k not in _NAMED]),
+        external_ids=external_ids,
         imported=event.imported,
         received_at=_instant(event.received_at),
     )

@@ -48,11 +48,15 @@ def parent(pid: int) -> int:
     return int(_stat(pid)[1])
 
 
-def seconds(pid: int) -> float:
+def seconds(pid: int, *, apart_from: int | None = None) -> float:
     """CPU seconds of the process and its descendants until now, of those too that have ended and were waited
-    for; of ended threads where the kernel does not tell threads' times."""
+    for; of ended threads where the kernel does not tell threads' times. `apart_from`: a descendant, such as a
+    server that we started, that does not count, nor do its own."""
+    left_out = set(tree(apart_from)) if apart_from is not None else set()
     total = 0.0
     for process in tree(pid):
+        if process in left_out:
+            continue
         try:
             total += _running(process)
         except (FileNotFoundError, ProcessLookupError):
@@ -85,10 +89,11 @@ class Spent:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        own, servers, started = seconds(os.getpid()), seconds(self.server), time.perf_counter()
+        own, servers = seconds(os.getpid(), apart_from=self.server), seconds(self.server)
+        started = time.perf_counter()
         yield
         self.took += time.perf_counter() - started
-        self.own += seconds(os.getpid()) - own
+        self.own += seconds(os.getpid(), apart_from=self.server) - own
         self.servers += seconds(self.server) - servers
 
 
