@@ -45,6 +45,7 @@ class Reader:
         self._looking = asyncio.Lock()
         self._looks: set[asyncio.Task[list[Record]]] = set()
         self._looked: tuple[TopicPartition, int] | None = None
+        self._continues: dict[TopicPartition, int] = {}
         self._pump: asyncio.Task[None] | None = None
         self._dirty = False
 
@@ -53,8 +54,7 @@ class Reader:
         UnknownTopic or LogUnavailable."""
         deadline = time.monotonic() + wait
         await self._offsets.require(where)
-        feed = self._feeds.get(where)
-        if feed is not None and feed.readers and not feed.has(offset):
+        if self._is_held(where, offset):
             return await self._follow_apart(where, offset, limit, deadline)
         feed = self._aim(where, offset)
         feed.readers += 1
@@ -69,12 +69,31 @@ class Reader:
         """What is there now from `offset` on."""
         feed = self._feeds.get(where)
         if feed is not None and feed.begin <= offset < feed.position:
-            return feed.take(offset, limit)
+            records = feed.take(offset, limit)
+            self._continues[where] = records[-1].offset + 1
+            feed.read_at = time.monotonic()
+            self._flow(where, feed)
+            return records
         bounds = await self._offsets.bounds(where)
         if offset == bounds.end:
             return []
         if not bounds.begin <= offset < bounds.end:
             raise _out_of_range(where, offset, bounds)
+        if self._continues.get(where) == offset and not self._is_held(where, offset):
+            # a reader on its way: what it reads next is fetched meanwhile
+            records = await self.follow(where, offset, limit, self._timeout)
+        else:
+            records = await self._look_apart(where, offset, limit)
+        if records:
+            self._continues[where] = records[-1].offset + 1
+        return records
+
+    def _is_held(self, where: TopicPartition, offset: int) -> bool:
+        """Whether others follow the partition at another place."""
+        feed = self._feeds.get(where)
+        return feed is not None and feed.readers > 0 and not feed.has(offset)
+
+    async def _look_apart(self, where: TopicPartition, offset: int, limit: int) -> list[Record]:
         task = asyncio.create_task(self._look(where, offset, limit), name="log-look")
         self._looks.add(task)
         task.add_done_callback(self._looks.discard)
