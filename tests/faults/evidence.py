@@ -148,7 +148,7 @@ class Witness:
             for partition in range(self._partitions):
                 epochs = sorted(client.scan_iter(match=f"headrace:segmenter:{{{partition}}}:outbox:*"))
                 entries = client.xrange(epochs[-1]) if epochs else []
-                self.evidence.outboxes[partition] = [_change(fields[b"r"]) for _, fields in entries]
+                self.evidence.outboxes[partition] = [_change(*entry) for entry in entries]
 
     def _items(self, url: str, **query: str) -> list[Document]:
         found: list[Document] = []
@@ -165,6 +165,8 @@ class Witness:
         return [json.loads(line) for line in lines]
 
 
-def _change(packed: bytes) -> tuple[int, str]:
-    seq, _, _, value, _ = msgspec.msgpack.decode(packed)
-    return int(seq), str(json.loads(value)["messageId"])
+def _change(entry: bytes, fields: dict[bytes, bytes]) -> tuple[int, str]:
+    """The entry's id is the change's number; one of the things packed in it is the record's value."""
+    packed = msgspec.msgpack.decode(fields[b"r"])
+    value = next(part for part in packed if isinstance(part, bytes) and part.startswith(b"{"))
+    return int(entry.partition(b"-")[0]), str(json.loads(value)["messageId"])

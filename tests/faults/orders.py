@@ -19,9 +19,8 @@ WINDOW_SECONDS = 2
 """How long a visit counts, and how long a cart may wait."""
 _PAY_SECONDS = 0.7
 _VISITS = 3
-# 10,000 French mobile numbers that are nobody's (set aside for films and tests)
-_PHONE = "+3363998{:04d}"
-_phones = itertools.count()
+# French numbers that are nobody's, 10,000 with each beginning: set aside for films
+_NOBODYS = ("63998", "19900", "26191", "35301", "46571", "53649")
 
 IDENTIFY, CONSENT, PROBE = "identify", "Consent Given", "Probe"
 VISIT, FILLED, PAID = "Shop Visited", "Cart Filled", "Cart Paid"
@@ -102,31 +101,36 @@ class Event:
         return {"type": "track", "event": self.name, "properties": self.properties, **common}
 
 
-def shopping(row: str, events: int, seconds: float) -> list[Event]:
+def phones() -> Iterator[str]:
+    """60,000 different numbers."""
+    return (f"+33{area}{number:04d}" for area in _NOBODYS for number in range(10_000))
+
+
+def shopping(row: str, events: int, seconds: float, phones: Iterator[str]) -> list[Event]:
     """At least `events` events of as many customers as it takes, over `seconds`, in the order of their time.
     Customers are `row`'s own."""
     found: list[Event] = []
-    for number, (customer, orders) in enumerate(_endless()):
+    for number, (customer, orders) in enumerate(itertools.cycle(_sample().items())):
         if len(found) >= events:
             break
-        found += _customer(f"{row}-{number}-{customer}", orders, seconds)
+        found += _customer(f"{row}-{number}-{customer}", next(phones), orders, seconds)
     return sorted(found, key=lambda event: event.at)
 
 
-def carts(row: str, customers: int, *, filled_at: float, paid_at: float) -> list[Event]:
+def carts(row: str, customers: int, phones: Iterator[str], *, filled_at: float, paid_at: float) -> list[Event]:
     """Customers who all fill their cart at one time, and pay at another."""
     found = []
     for number in range(customers):
         user = f"{row}-cart-{number}"
-        found += [*_arrival(user, 0.0), Event(user, f"{user}:filled", FILLED, filled_at)]
+        found += [*_arrival(user, next(phones), 0.0), Event(user, f"{user}:filled", FILLED, filled_at)]
         found.append(Event(user, f"{user}:paid", PAID, paid_at))
     return sorted(found, key=lambda event: event.at)
 
 
-def _customer(user: str, orders: Sequence[tuple[str, str, Decimal]], seconds: float) -> list[Event]:
+def _customer(user: str, phone: str, orders: Sequence[tuple[str, str, Decimal]], seconds: float) -> list[Event]:
     chance = random.Random(user)  # a text seeds the same everywhere
     start = chance.uniform(0, seconds / 3)
-    found = [*_arrival(user, start), Event(user, f"{user}:filled", FILLED, start)]
+    found = [*_arrival(user, phone, start), Event(user, f"{user}:filled", FILLED, start)]
     if chance.random() < 2 / 3:
         found.append(Event(user, f"{user}:paid", PAID, start + _PAY_SECONDS))
     visits = [chance.uniform(start, seconds) for _ in range(_VISITS)]
@@ -137,16 +141,11 @@ def _customer(user: str, orders: Sequence[tuple[str, str, Decimal]], seconds: fl
     return found
 
 
-def _arrival(user: str, at: float) -> list[Event]:
-    phone = _PHONE.format(next(_phones) % 10_000)
+def _arrival(user: str, phone: str, at: float) -> list[Event]:
     return [
         Event(user, f"{user}:identify", IDENTIFY, at, phone=phone),
         Event(user, f"{user}:consent", CONSENT, at, {"channel": "sms"}),
     ]
-
-
-def _endless() -> Iterator[tuple[str, Sequence[tuple[str, str, Decimal]]]]:
-    return itertools.cycle(_sample().items())
 
 
 @cache

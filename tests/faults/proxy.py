@@ -5,19 +5,17 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from headrace.local.ports import free_port
-
 _HOST = "127.0.0.1"
 
 
 class Proxy:
     """Listens on `port` and passes on to `target`. Its methods may be called from any thread."""
 
-    def __init__(self, target: int, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self, port: int, target: int) -> None:
+        self.port = port
         self._target = target
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy-{self.port}", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy-{port}", daemon=True)
         self._open = asyncio.Event()
         self._delay = 0.0
         self._trap: _Trap | None = None

@@ -3,10 +3,11 @@
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from itertools import zip_longest
 
 from headrace.runtime.failpoints import POINTS
-from tests.faults.engines import roll_back
+from tests.faults.engines import roll_back, state_files
 from tests.faults.orders import WINDOW_SECONDS, Event, carts
 from tests.faults.platform import CONSUMERS, Platform
 from tests.faults.suite import KILLED_SECONDS, Fault, Row
@@ -14,8 +15,6 @@ from tests.faults.suite import KILLED_SECONDS, Fault, Row
 _REBUILD = ("before_rebuild", "after_reset", "after_rebuild")
 _HITS = 2
 _FILLED_AT = 1.0
-_REQUESTS = {"log": b"EVALSHA", "state": b"EVALSHA", "postgres": b"COMMIT"}
-"""What a commit looks like on its way to each engine."""
 
 
 def kill(*points: tuple[str, str]) -> Fault:
@@ -123,11 +122,22 @@ def cut_in_commit(*names: str) -> Row:
         for name in names:
             proxy = platform.proxies[name]
             for trap in (proxy.lose_reply, proxy.cut_before):
-                assert trap(_REQUESTS[name]).wait(20), f"{name} saw no {_REQUESTS[name]!r}"
+                request = platform.engines[name].request
+                assert trap(request).wait(20), f"{name} saw no {request!r}"
             proxy.cut()
         return time.time()
 
     return Row(f"connection cut before and after a commit: {' '.join(names)}", fault)
+
+
+def reply_lost(name: str, request: bytes) -> Row:
+    """The engine does what it is asked, once, and nobody hears of it."""
+
+    def fault(platform: Platform) -> float:
+        assert platform.proxies[name].lose_reply(request).wait(20), f"{name} saw no {request!r}"
+        return time.time()
+
+    return Row(f"reply lost: {name}", fault)
 
 
 def _emptied(platform: Platform) -> float:
@@ -137,7 +147,7 @@ def _emptied(platform: Platform) -> float:
 
 
 def _rolled_back(platform: Platform) -> float:
-    data = platform.folder / "state" / "appendonlydir"
+    data = state_files(platform.folder)
     copy = platform.folder / "older"
     shutil.rmtree(copy, ignore_errors=True)
     time.sleep(0.5)
@@ -163,13 +173,27 @@ def waiting_carts(seconds: float) -> Row:
         time.sleep(seconds)
         return platform.resume(["profiles"])
 
-    def events(name: str, number: int, _: float) -> list[Event]:
+    def events(name: str, number: int, _: float, phones: Iterator[str]) -> list[Event]:
         paid_at = _FILLED_AT + WINDOW_SECONDS / 2
-        return carts(name, number // 4, filled_at=_FILLED_AT, paid_at=paid_at)
+        return carts(name, number // 4, phones, filled_at=_FILLED_AT, paid_at=paid_at)
 
     return Row(f"profiles stopped for {seconds:.0f} s while carts wait to be paid", fault, events=events)
 
 
+CALM = Row("nothing", lambda _: time.time())
 EMPTIED = Row("state emptied", _emptied)
 ROLLED_BACK = Row("state rolled back to an older file", _rolled_back)
 POISONED = Row("poison records in every topic", _poisoned)
+OTHERS = [
+    CALM,
+    waiting_carts(20),
+    stopped(12),
+    churn(4, 5),
+    *(cut_in_commit(name) for name in ("log", "state", "postgres")),
+    *(engine_killed(name) for name in ("log", "state", "postgres")),
+    *(black_holed(name, 8) for name in ("log", "state", "postgres")),
+    *(slow(name, 0.2, 4) for name in ("log", "state", "postgres")),
+    EMPTIED,
+    ROLLED_BACK,
+    POISONED,
+]

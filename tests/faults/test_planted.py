@@ -1,0 +1,34 @@
+"""The suite is worth what it finds: three planted bugs, each of which must make its row fail."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.faults import planted, rows
+from tests.faults.platform import Platform
+from tests.faults.suite import Row, run
+
+pytestmark = pytest.mark.full
+
+EVENTS = 300
+PATIENCE_SECONDS = 12.0
+
+
+def found(bug: str, row: Row) -> str:
+    """What the recount has to say about the platform with the bug."""
+    with Platform(command=planted.command(bug)) as platform:
+        result = run(platform, replace(row, limit=PATIENCE_SECONDS), EVENTS, patience=PATIENCE_SECONDS)
+    print(result)
+    return str(result.findings)
+
+
+def test_multi_is_executed_twice_when_its_reply_is_lost() -> None:
+    assert "doubled" in found("multi", rows.reply_lost("state", b"EXEC"))
+
+
+def test_serial_numbers_skip_what_is_committed_late() -> None:
+    assert "lost" in found("serial", rows.CALM)
+
+
+def test_timers_by_the_wall_clock_fire_ahead_of_waiting_orders() -> None:
+    assert "changes: abandoners" in found("clock", rows.waiting_carts(4))
