@@ -3,6 +3,7 @@
 import msgspec
 
 from headrace.contracts.dead_letter import DeadLetter, HttpArrival
+from headrace.contracts.event import Event
 from headrace.contracts.headers import cloud_event
 from headrace.contracts.ids import content_id
 from headrace.log.port import NewRecord
@@ -20,12 +21,26 @@ MAX_DEAD_LETTER_SHARED = 16 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
+class EventRecords:
+    """Makes the records of one request's events, whose headers differ in the id only."""
+
+    def __init__(self, source: str, traceparent: str) -> None:
+        headers = cloud_event(kind="event.collected.v1", event_id="", source=source, traceparent=traceparent)
+        place = [name for name, _ in headers].index("ce_id")
+        self._before, self._behind = headers[:place], headers[place + 1 :]
+
+    def record(self, key: str, message_id: str, value: bytes) -> NewRecord:
+        """`value` is an encoded event."""
+        return NewRecord(key.encode(), value, (*self._before, ("ce_id", message_id.encode()), *self._behind))
+
+
 def event_record(accepted: Accepted, traceparent: str) -> NewRecord:
     event = accepted.event
-    headers = cloud_event(
-        kind="event.collected.v1", event_id=event.message_id, source=event.source, traceparent=traceparent
-    )
-    return NewRecord(accepted.key.encode(), _encode(event), headers)
+    return EventRecords(event.source, traceparent).record(accepted.key, event.message_id, encode_event(event))
+
+
+def encode_event(event: Event) -> bytes:
+    return _encode(event)
 
 
 def dead_letter(raw: bytes, rejected: Rejected, arrival: Arrival, traceparent: str) -> NewRecord:
