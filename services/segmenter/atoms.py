@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import reduce
 from itertools import groupby
+from operator import itemgetter
 
 from services.segmenter.compare import Mismatches, compiled, number_test, satisfied
 from services.segmenter.journal import ZERO, AtomState, Journal, Origin, hold
@@ -64,8 +65,9 @@ class Atom:
 
     def watch(self, aggregate: "Aggregate") -> None:
         """Say from now on when this comparison, which is one of ours, flips."""
-        ladder = self._ladders.setdefault(aggregate.window, Ladder())
-        ladder.add(aggregate, aggregate.operator, aggregate.operand)
+        if aggregate.window not in self._ladders:
+            self._ladders[aggregate.window] = Ladder(whole=self.of is None)
+        self._ladders[aggregate.window].add(aggregate, aggregate.operator, aggregate.operand)
 
     def amount(self, view: EventView, mismatches: Mismatches) -> Decimal | None:
         """What an event that passes the filters adds to the sum; None when it has no number there."""
@@ -75,29 +77,32 @@ class Atom:
         mismatches.count += len(found) - len(exact)
         return total(exact) if exact else None
 
-    def admit(
-        self, journal: Journal, now: int, ts: int, origin: Origin, amount: Decimal | None
-    ) -> list["Aggregate"]:
-        """Let an event in, however late (`amount` None: counted); return the comparisons that flip."""
+    def admit(self, journal: Journal, now: int, ts: int, origin: Origin, amount: Decimal | None) -> list["Flip"]:
+        """Let an event in, however late (`amount` None: counted), and arm; return the comparisons that flip."""
         state = journal.opened(self.id)
-        seen = [
-            (window, ladder, self.measure(journal, state, window, now))
-            for window, ladder in self._ladders.items()
-            if window is None or ts > now - window
-        ]
+        before = [self.measure(journal, state, window, now) for window in self._ladders]
         state.seen += 1
         if amount is not None:
             state.total = EXACT.add(state.total, amount)
         if self.keep and (self.window is None or ts > now - self.window):
             hold(state, journal.place(ts, origin), amount)
         cut = self.prune(journal, state, now)
-        flipped: list[Aggregate] = []
-        for window, ladder, before in seen:
+        flipped: list[Flip] = []
+        due = 0
+        for (window, ladder), was in zip(self._ladders.items(), before, strict=True):
             if cut:
-                after = self.measure(journal, state, window, now)
+                value = self.measure(journal, state, window, now)
+            elif window is not None and ts <= now - window:
+                value = was
             else:
-                after = before + 1 if amount is None else EXACT.add(before, amount)
-            flipped += ladder.flipped(before, after)
+                value = was + 1 if amount is None else EXACT.add(was, amount)
+            low, high = ladder.height(was), ladder.height(value)
+            if low != high:
+                flipped += ladder.between(low, high, was, value)
+            if window is not None and (high or amount is not None):
+                at = self._first_flip(journal, state, window, ladder, value, high, now)
+                due = min(due or at, at or due)
+        journal.arm(self.id, due)
         return flipped
 
     def measure(self, journal: Journal, state: AtomState, window: int | None, now: int) -> Number:
@@ -122,37 +127,47 @@ class Atom:
             del held[:gone], state.values[: gone if state.values else 0]
         return surplus > 0
 
-    def due(self, journal: Journal, now: int) -> int:
-        """When, after `now`, a comparison that is watched changes if nothing happens (0: never)."""
-        state = journal.state(self.id)
-        if state is None or not state.held:
-            return 0
-        dues = [
-            due
-            for window, ladder in self._ladders.items()
-            if window is not None and (due := self.first_flip(journal, state, window, ladder, now))
-        ]
-        return min(dues) if dues else 0
+    def arm(self, journal: Journal, now: int) -> None:
+        """Forget what has left every window, and find the deadline again."""
+        state = journal.opened(self.id)
+        self.prune(journal, state, now)
+        due = 0
+        for window, ladder in self._ladders.items():
+            if window is not None and state.held:
+                at = self.first_flip(journal, state, window, ladder, now)
+                due = min(due or at, at or due)
+        journal.arm(self.id, due)
 
     def first_flip(
         self, journal: Journal, state: AtomState, window: int, ladder: Ladder["Aggregate"], now: int
     ) -> int:
         """When, after `now`, a comparison of the ladder changes if nothing happens (0: never)."""
-        start = bisect_left(state.held, journal.after(now - window))
-        value: Number
+        value = self.measure(journal, state, window, now)
+        return self._first_flip(journal, state, window, ladder, value, ladder.height(value), now)
+
+    def _first_flip(
+        self,
+        journal: Journal,
+        state: AtomState,
+        window: int,
+        ladder: Ladder["Aggregate"],
+        value: Number,
+        height: int,
+        now: int,
+    ) -> int:
+        """The same, with the value in the window now and its height known."""
         leaving: Iterable[tuple[int, Number]]
         if self.of is None:
-            value = count = len(state.held) - start
-            leaving = _counts(journal, state, ladder, count)
+            leaving = _counts(journal, state, ladder, height)
         else:
-            value = amount = total(state.values[start:])
-            leaving = _sums(journal, state, start, amount)
+            start = bisect_left(state.held, journal.after(now - window))
+            leaving = _sums(journal, state, start, value)
         for instant, left in leaving:
-            if ladder.flipped(value, left):
+            if ladder.differs(value, left):
                 return instant + window
         return 0
 
-    def flips_at(self, journal: Journal, due: int) -> Iterator[tuple["Aggregate", Origin]]:
+    def flips_at(self, journal: Journal, due: int) -> Iterator[tuple["Flip", Origin]]:
         """The comparisons that change by themselves at exactly `due`, and the origin of the event whose leaving
         decides (the last one, when several leave together)."""
         state = journal.state(self.id)
@@ -167,8 +182,8 @@ class Atom:
                 continue
             before, after = (self.measure(journal, state, window, at) for at in (due - 1, due))
             _, source, message_id = journal.event(state.held[end - 1])
-            for aggregate in ladder.flipped(before, after):
-                yield aggregate, (source, message_id)
+            for flip in ladder.flipped(before, after):
+                yield flip, (source, message_id)
 
 
 class Aggregate:
@@ -199,7 +214,7 @@ class Aggregate:
         state = journal.state(self.atom.id)
         if self.window is None or state is None:
             return 0
-        alone: Ladder[Aggregate] = Ladder()
+        alone: Ladder[Aggregate] = Ladder(whole=self.atom.of is None)
         alone.add(self, self.operator, self.operand)
         return self.atom.first_flip(journal, state, self.window, alone, now)
 
@@ -213,28 +228,31 @@ class Aggregate:
         return [(*journal.event(held), value) for held, value in zip(state.held[start:], values, strict=True)]
 
 
+Flip = tuple[Aggregate, bool]
+"""A comparison that changes its truth, and what it is from now on."""
+
+
 def total(values: Iterable[Decimal]) -> Decimal:
     """The exact sum."""
     return reduce(EXACT.add, values, ZERO)
 
 
 def _counts(
-    journal: Journal, state: AtomState, ladder: Ladder[Aggregate], count: int
+    journal: Journal, state: AtomState, ladder: Ladder[Aggregate], height: int
 ) -> Iterator[tuple[int, int]]:
     """(instant, how many are left once its events have gone), wherever a rung is passed on the way down."""
     held = state.held
-    left = ladder.below(count)
-    while left is not None and left >= 0:
-        instant = journal.event(held[len(held) - left - 1])[0]
+    while height and (left := ladder.below(height)) >= 0:
+        instant = journal.time(held[len(held) - left - 1])
         remaining = len(held) - bisect_left(held, journal.after(instant))
         yield instant, remaining
-        left = ladder.below(remaining)
+        height = ladder.height(remaining)
 
 
-def _sums(journal: Journal, state: AtomState, start: int, value: Decimal) -> Iterator[tuple[int, Decimal]]:
+def _sums(journal: Journal, state: AtomState, start: int, value: Number) -> Iterator[tuple[int, Number]]:
     """(instant, the sum that is left once its events have gone), in the order in which they go."""
-    items = zip((journal.event(held)[0] for held in state.held[start:]), state.values[start:], strict=True)
-    for instant, leaving in groupby(items, key=lambda item: item[0]):
+    items = zip(map(journal.time, state.held[start:]), state.values[start:], strict=True)
+    for instant, leaving in groupby(items, key=itemgetter(0)):
         for _, amount in leaving:
             value = EXACT.subtract(value, amount)
         yield instant, value

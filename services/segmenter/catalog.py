@@ -88,10 +88,6 @@ class Catalog(msgspec.Struct, frozen=True):
         """What is being prepared, in the order of segment ids."""
         return [(key, slot.pending) for key, slot in sorted(self.slots.items()) if slot.pending is not None]
 
-    def versions(self) -> list[tuple[str, Version]]:
-        """Every version whose state is kept."""
-        return [(key, version) for key, slot in sorted(self.slots.items()) for version in slot.versions]
-
     def publishing(self) -> list[tuple[str, Version]]:
         """The versions that are evaluated and published."""
         found = sorted(self.slots.items())

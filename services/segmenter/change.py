@@ -67,7 +67,7 @@ def _text(raw: bytes | None) -> str | None:
     return value if isinstance(value, str) else None
 
 
-class Transition(msgspec.Struct, frozen=True, kw_only=True):
+class Transition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One customer entered or exited one segment. `sequence` numbers the partition's transitions, so it
     rises per customer and segment. `row_seq` is the row that decided it, 0 for a timer."""
 

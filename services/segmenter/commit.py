@@ -66,8 +66,7 @@ def decode_mark(raw: bytes | None) -> Watermark | None:
     return _marks.decode(raw)
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True, gc=False):
     """A record of the input: its row, the offset behind it, and its trace."""
 
     row: ProfileEvent
@@ -75,8 +74,7 @@ class Incoming:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True, gc=False):
     """A transition with its dense number, ready to be published."""
 
     seq: int

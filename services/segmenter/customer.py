@@ -6,6 +6,7 @@ import msgspec
 
 from headrace.contracts.profile_event import EventRow, MergeRow
 from services.segmenter.journal import Journal
+from services.segmenter.memberships import Memberships
 
 FORMAT = 2
 """Of the packed value. A store that holds another one is rebuilt (commit.py)."""
@@ -13,16 +14,6 @@ FORMAT = 2
 NEVER_STORED = -1
 
 
-class Membership(msgspec.Struct, frozen=True):
-    """Since when, under which version, by which entry and by which message the customer is in a segment."""
-
-    version: int
-    entered_at: int
-    entry_id: str
-    cause_message_id: str | None = None
-
-
-_Entered = tuple[int, str | None, dict[str, tuple[int, bytes]]]
 _Packed = tuple[
     str | None,
     str | None,
@@ -35,7 +26,6 @@ _Packed = tuple[
 ]
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(_Packed)
-_entered: msgspec.msgpack.Decoder[list[_Entered]] = msgspec.msgpack.Decoder(list[_Entered])
 _texts: msgspec.msgpack.Decoder[list[str]] = msgspec.msgpack.Decoder(list[str])
 _json = msgspec.json.Encoder(decimal_format="number")
 _NONE = msgspec.Raw(_encoder.encode([]))
@@ -70,18 +60,18 @@ class Customer:
         self._dues: dict[str, int] = {}
         self._journals: dict[str, Journal | msgspec.Raw] = {}
         self._packed_members = self._packed_left = _NONE
-        self._members: dict[str, Membership] | None = None
+        self._members: Memberships | None = None
         self._left: list[str] | None = None
 
     @property
-    def members(self) -> dict[str, Membership]:
+    def members(self) -> Memberships:
         """By segment id, what the customer is a member of. May be changed."""
         if self._members is None:
-            self._members = _unpack_members(self._packed_members)
+            self._members = Memberships(self._packed_members)
         return self._members
 
     @members.setter
-    def members(self, members: dict[str, Membership]) -> None:
+    def members(self, members: Memberships) -> None:
         self._members = members
 
     @property
@@ -169,7 +159,7 @@ class Customer:
                 self.traits,
                 self._dues,
                 journals,
-                self._packed_members if self._members is None else _grouped(self._members),
+                self._packed_members if self._members is None else self._members.pack(),
                 self._packed_left if self._left is None else self._left,
             )
         )
@@ -195,21 +185,3 @@ class Customer:
         return isinstance(other, Customer) and self.pack() == other.pack()
 
     __hash__ = None  # type: ignore[assignment]  # it changes
-
-
-def _grouped(members: Mapping[str, Membership]) -> list[_Entered]:
-    """Memberships by the cause that they have in common: one event lets a customer enter many segments at once.
-    Entry ids (`ids.entry_id`) as bytes: half the size."""
-    groups: dict[tuple[int, str | None], dict[str, tuple[int, bytes]]] = {}
-    for segment_id, held in members.items():
-        group = groups.setdefault((held.entered_at, held.cause_message_id), {})
-        group[segment_id] = held.version, bytes.fromhex(held.entry_id[1:])
-    return [(entered_at, cause, group) for (entered_at, cause), group in groups.items()]
-
-
-def _unpack_members(raw: msgspec.Raw) -> dict[str, Membership]:
-    return {
-        segment_id: Membership(version, entered_at, "e" + entry.hex(), cause)
-        for entered_at, cause, group in _entered.decode(raw)
-        for segment_id, (version, entry) in group.items()
-    }

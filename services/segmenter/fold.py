@@ -16,9 +16,10 @@ from headrace.contracts.profile_event import ControlRow, ErasureRow, EventRow, M
 from headrace.contracts.segment_change import ChangeAction, ChangeReason
 from services.segmenter.catalog import Sweep
 from services.segmenter.change import Person, Position, Transition, person
-from services.segmenter.customer import Customer, Membership
+from services.segmenter.customer import Customer
 from services.segmenter.journal import Origin
 from services.segmenter.leaves import Segment
+from services.segmenter.memberships import Membership
 from services.segmenter.plan import Plan
 from services.segmenter.state import admit, rearm, wake
 
@@ -137,40 +138,70 @@ class Fold:
 
     def _event(self, row: EventRow) -> None:
         plan, customer = self.plan, self.customers.get(row.profile_id)
-        segments: dict[str, Segment] = {}
+        touched: dict[str, Segment] = {}
         if customer is None:
             customer = self._new(row.profile_id)
-            segments.update(plan.true_when_empty)
+            touched.update(plan.true_when_empty)
         due = customer.due
         by_event = admit(plan, customer, row, self.clock.now)
-        by_trait = self._traits(row, customer) if row.traits else []
+        flipped = {**by_event, **self._traits(row, customer)} if row.traits else by_event
         customer.take_identity(row)
-        for index in (*by_event, *by_trait):
-            segments.update((segment.id, segment) for segment in plan.segments_by_leaf[index])
-        if segments:
-            self._judge_event(row, customer, segments, set(by_event))
+        if flipped or touched:
+            moved = self._moved(customer, flipped, touched)
+            if moved:
+                self._move(row, customer, moved, by_event)
         self._armed(row.profile_id, customer, due)
 
-    def _traits(self, row: EventRow, customer: Customer) -> list[int]:
-        """Apply the row's traits; return the leaves that flip."""
+    def _traits(self, row: EventRow, customer: Customer) -> dict[int, bool]:
+        """Apply the row's traits; return the leaves that flip, each with its new truth."""
         before = {name: customer.traits.get(name) for name in row.traits if name in self.plan.traits}
         customer.take_traits(row, self.plan.kept_traits)
-        return [
-            leaf.index
-            for name, was in before.items()
-            for leaf in self.plan.traits[name].flipped(was, customer.traits.get(name), self.plan.mismatches)
-        ]
+        flipped: dict[int, bool] = {}
+        for name, was in before.items():
+            flipped |= self.plan.traits[name].flipped(was, customer.traits.get(name), self.plan.mismatches)
+        return flipped
 
-    def _judge_event(
-        self, row: EventRow, customer: Customer, segments: Mapping[str, Segment], by_event: set[int]
+    def _moved(
+        self, customer: Customer, flipped: Mapping[int, bool], touched: Mapping[str, Segment]
+    ) -> list[tuple[Segment, bool]]:
+        """The segments that the customer enters (True) or leaves, in the order of their ids, now that these leaves
+        have flipped; `touched` may have changed besides."""
+        verdicts: dict[str, tuple[Segment, bool | None]] = {
+            key: (segment, None) for key, segment in touched.items()
+        }
+        for index, truth in flipped.items():
+            for segment in self.plan.segments_by_leaf[index]:
+                if segment.needs.get(index, truth) is not truth:
+                    verdicts[segment.id] = segment, False  # whatever its other leaves say
+                elif segment.id not in verdicts:
+                    verdicts[segment.id] = segment, None
+        members, now = customer.members, self.clock.now
+        moved = []
+        for key, (segment, verdict) in verdicts.items():
+            inside = segment.truth(customer, now) if verdict is None else verdict
+            if inside is not (key in members):
+                moved.append((segment, inside))
+        moved.sort(key=_id_of)
+        return moved
+
+    def _move(
+        self,
+        row: EventRow,
+        customer: Customer,
+        moved: Iterable[tuple[Segment, bool]],
+        by_event: Mapping[int, bool],
     ) -> None:
         at = max(self.clock.now, row.ts)
         cause = ids.event_cause(row.source, row.message_id)
-        for _, segment in sorted(segments.items()):
-            decided = not row.traits or not by_event.isdisjoint(segment.places)
+        changes: dict[ChangeReason, _Change] = {}
+        for segment, inside in moved:
+            decided = not row.traits or not segment.places.keys().isdisjoint(by_event)
             reason: ChangeReason = "import" if row.imported else "event" if decided else "trait"
-            change = _Change(self, row.profile_id, customer, at, reason, cause, row.message_id, row.seq)
-            change.judge(segment)
+            if reason not in changes:
+                changes[reason] = _Change(
+                    self, row.profile_id, customer, at, reason, cause, row.message_id, row.seq
+                )
+            changes[reason].move(segment, inside)
 
     def _fire(self, due: int, profile_id: str) -> None:
         customer = self.customers.get(profile_id)
@@ -178,15 +209,17 @@ class Fold:
             return  # armed for another instant since
         self.clock.now = due
         self.step = 0
+        flipped: dict[int, bool] = {}
         deciding: dict[str, tuple[int, Origin]] = {}
-        for index, origin in wake(self.plan, customer, due):
+        for index, truth, origin in wake(self.plan, customer, due):
+            flipped[index] = truth
             for segment in self.plan.segments_by_leaf[index]:
                 place = segment.places[index]
                 deciding[segment.id] = min(deciding.get(segment.id, (place, origin)), (place, origin))
-        for segment_id, (_, (source, message_id)) in sorted(deciding.items()):
+        for segment, inside in self._moved(customer, flipped, {}) if flipped else ():
+            source, message_id = deciding[segment.id][1]
             cause = ids.timer_cause(source, message_id, due)
-            change = _Change(self, profile_id, customer, due, "time", cause, message_id, 0)
-            change.judge(self.plan.segments[segment_id])
+            _Change(self, profile_id, customer, due, "time", cause, message_id, 0).move(segment, inside)
         self._armed(profile_id, customer, due)
 
     def _drop(self, row: TombstoneRow | ErasureRow) -> None:
@@ -241,6 +274,10 @@ class Fold:
             heapq.heappush(self._timers, (customer.due, profile_id))
 
 
+def _id_of(moved: tuple[Segment, bool]) -> str:
+    return moved[0].id
+
+
 class _Change:
     """What one cause does to one customer's memberships."""
 
@@ -263,13 +300,12 @@ class _Change:
         self._cause = cause
         self._cause_message_id = cause_message_id
         self._row_seq = row_seq
+        self._who: Person | None = Person() if reason == "erasure" else None
 
-    def judge(self, segment: Segment) -> None:
-        """Enter or leave if the truth is not what the membership says."""
-        inside = segment.truth(self._customer, self._fold.clock.now)
-        if inside and segment.id not in self._customer.members:
+    def move(self, segment: Segment, inside: bool) -> None:
+        if inside:
             self.enter(segment)
-        elif not inside and segment.id in self._customer.members:
+        else:
             self.leave(segment.id, segment.name, segment.version)
 
     def enter(self, segment: Segment) -> None:
@@ -325,6 +361,7 @@ class _Change:
 
     def _record(self, segment_id: str, name: str, version: int, action: ChangeAction, entry: str) -> None:
         fold, clock = self._fold, self._fold.clock
+        who = self._who = self._who or person(self._customer)
         clock.transitions += 1
         fold.step += 1
         message_id = (
@@ -346,7 +383,7 @@ class _Change:
                 at=self._at,
                 sequence=clock.transitions,
                 position=Position(self._row_seq or clock.seq, clock.now, self._profile_id, fold.step),
-                person=Person() if self._reason == "erasure" else person(self._customer),
+                person=who,
                 row_seq=self._row_seq,
             )
         )

@@ -7,15 +7,16 @@ seq), as the live fold saw them.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import msgspec
 
 from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, ProfileRow, TombstoneRow
 from services.segmenter.catalog import Catalog, Sweep, Version
 from services.segmenter.change import Transition
-from services.segmenter.customer import Customer, Membership
+from services.segmenter.customer import Customer
 from services.segmenter.fold import Clock, Fold, Merged
+from services.segmenter.memberships import Membership
 from services.segmenter.plan import Plan, compile_plan
 from services.segmenter.state import admit
 
@@ -28,13 +29,20 @@ class StoredRow:
     row: ProfileRow
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Act:
-    """A control row with what it does: the plan to evaluate from it on, and the sweep it asks for."""
+    """A control row with what it does: the definitions from it on, and the sweep it asks for. `later` are versions
+    whose state is kept for rows behind it."""
 
     row: ControlRow
-    plan: Plan
+    catalog: Catalog
+    later: Sequence[tuple[str, Version]]
     sweep: Sweep | None
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Compiled when somebody is there to be evaluated: most definitions are older than most customers."""
+        return plan_of(self.catalog, self.later)
 
 
 def plan_of(catalog: Catalog, also: Iterable[tuple[str, Version]] = ()) -> Plan:
@@ -52,8 +60,10 @@ def versions_in(controls: Iterable[ControlRow]) -> list[tuple[str, Version]]:
     found: dict[tuple[str, int], Version] = {}
     catalog = Catalog()
     for row in controls:
-        catalog, _ = catalog.apply(row)
-        found.update({(key, version.number): version for key, version in catalog.versions()})
+        before, (catalog, _) = catalog, catalog.apply(row)
+        for key, slot in catalog.slots.items():
+            if before.slots.get(key) is not slot:
+                found.update({(key, version.number): version for version in slot.versions})
     return [(key, version) for (key, _), version in sorted(found.items())]
 
 
@@ -64,7 +74,7 @@ def script(controls: Sequence[ControlRow]) -> list[Act]:
     catalog, acts = Catalog(), []
     for row in controls:
         catalog, sweep = catalog.apply(row)
-        acts.append(Act(row, plan_of(catalog, later), sweep))
+        acts.append(Act(row, catalog, later, sweep))
     return acts
 
 
@@ -164,14 +174,19 @@ class History:
 
     def _fold(self, profile_id: str, partition: int, before: int, rows: Sequence[StoredRow], now: int) -> Fold:
         acts = self._script(partition, before)
-        empty = plan_of(Catalog(), versions_in([act.row for act in acts])) if acts else compile_plan([])
-        fold = Fold(empty, {}, Clock(), past=self.on(partition))
         steps: list[Act | StoredRow] = [*acts, *rows]
-        for item in sorted(steps, key=lambda step: _order(step, partition)):
+        steps.sort(key=lambda step: _order(step, partition))
+        act: Act | None = None
+        undefined = [] if not acts or isinstance(steps[0], Act) else acts[0].later
+        fold = Fold(plan_of(Catalog(), undefined), {}, Clock(), past=self.on(partition))
+        for item in steps:
             fold.advance(min(item.row.low, now))
             if isinstance(item, Act):
+                act = item
                 _act(fold, item, profile_id)
             elif not isinstance(item.row, ControlRow):  # a profile's own rows never are
+                if act is not None:
+                    fold.plan = act.plan
                 fold.apply(msgspec.structs.replace(item.row, profile_id=profile_id))
         fold.advance(now)
         return fold
@@ -220,6 +235,8 @@ def _journals(plan: Plan, rows: Iterable[StoredRow], now: int) -> Customer:
 
 def _act(fold: Fold, act: Act, profile_id: str) -> None:
     fold.clock.seq = act.row.seq
+    if profile_id not in fold.customers:
+        return
     fold.plan = act.plan
     if act.sweep is not None:
         fold.sweep(act.row, act.sweep, [profile_id])

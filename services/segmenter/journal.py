@@ -16,7 +16,7 @@ FEWEST = 32  # events from which on it pays to look for those that nobody holds
 Origin = tuple[str, str]  # source and messageId
 
 
-class AtomState(msgspec.Struct, array_like=True):
+class AtomState(msgspec.Struct, array_like=True, gc=False):
     """What an atom keeps. `seen` and `total` cover all events ever; `held` the numbers (in the journal) of the
     newest events that some window may still need, ascending; `values` is what each of them adds (empty where
     events are only counted)."""
@@ -83,9 +83,20 @@ class Journal:
         self._atoms.pop(atom_id, None)
         self.dues.pop(atom_id, None)
 
+    def arm(self, atom_id: str, due: int) -> None:
+        """Set the atom's deadline (0: none)."""
+        if due:
+            self.dues[atom_id] = due
+        elif atom_id in self.dues:
+            del self.dues[atom_id]
+
     def after(self, instant: int) -> int:
         """The number of the first event later than `instant`."""
         return self.first + bisect_right(self.times, instant)
+
+    def time(self, number: int) -> int:
+        """The instant of an event."""
+        return self.times[number - self.first]
 
     def event(self, number: int) -> tuple[int, str, str]:
         """(instant, source, messageId)."""

@@ -5,7 +5,7 @@ ladder: a value that stays between two rungs has changed nothing, whatever the n
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -15,8 +15,7 @@ Owner = TypeVar("Owner")
 Number = Decimal | int
 NumberTest = Callable[[Number], bool]
 
-# A rung (operand, 0) lies just before the operand, (operand, 1) just behind it; a value v stands at (v, 0.5).
-_Rung = tuple[Number, float]
+# A rung at edge 0 lies just before its operand, one at edge 1 just behind it.
 _EDGES: dict[str, tuple[int, ...]] = {
     "gte": (0,),
     "lt": (0,),
@@ -28,44 +27,61 @@ _EDGES: dict[str, tuple[int, ...]] = {
 
 
 class Ladder(Generic[Owner]):
-    """Owners of comparisons, by where their truth changes. `add` all of them before the first question."""
+    """Owners of comparisons, by where their truth changes. `add` all of them before the first question.
 
-    __slots__ = ("_rungs", "_tests")
+    `whole`: values and operands are whole numbers, a rung stands at the first of them behind it. Else a rung is
+    (operand, edge) and a value v stands at (v, 0.5).
+    """
 
-    def __init__(self) -> None:
-        self._rungs: list[_Rung] = []
+    __slots__ = ("_rungs", "_tests", "_whole")
+
+    def __init__(self, *, whole: bool) -> None:
+        self._whole = whole
+        self._rungs: list[Any] = []
         self._tests: list[tuple[Owner, NumberTest]] = []  # of the rung at the same index
 
     def add(self, owner: Owner, operator: str, operand: Any) -> None:
         test = number_test(operator, operand)
-        for rung in _rungs(operator, operand):
+        for bound, edge in _bounds(operator, operand):
+            rung = bound + edge if self._whole else (bound, edge)
             place = bisect_right(self._rungs, rung)
             self._rungs.insert(place, rung)
             self._tests.insert(place, (owner, test))
 
     def height(self, value: Number) -> int:
         """How many rungs lie below the value: equal heights mean equal truths."""
-        return bisect_right(self._rungs, (value, 0.5))
+        return bisect_right(self._rungs, value if self._whole else (value, 0.5))
 
-    def below(self, count: int) -> int | None:
-        """The greatest whole number under `count` that is on the other side of a rung; None when there is none."""
-        height = self.height(count)
-        if not height:
-            return None
-        operand, edge = self._rungs[height - 1]
-        return int(operand) if edge else int(operand) - 1
+    def below(self, height: int) -> int:
+        """The greatest whole number under the highest of this many rungs."""
+        return int(self._rungs[height - 1]) - 1
 
-    def flipped(self, before: Number, after: Number) -> Sequence[Owner]:
-        """The owners whose comparison is true of one of the two values and false of the other."""
+    def flipped(self, before: Number, after: Number) -> Iterable[tuple[Owner, bool]]:
+        """The owners whose comparison is true of one of the two values and false of the other, each with what it
+        is of `after`."""
         low, high = self.height(before), self.height(after)
-        if low == high:
-            return ()
-        passed = self._tests[low:high] if low < high else self._tests[high:low]
-        changed = {id(owner): owner for owner, test in passed if test(before) != test(after)}
-        return list(changed.values())
+        return self.between(low, high, before, after) if low != high else ()
+
+    def differs(self, before: Number, after: Number) -> bool:
+        """Whether any comparison flips."""
+        return any(
+            test(before) != test(after) for _, test in self._passed(self.height(before), self.height(after))
+        )
+
+    def between(self, low: int, high: int, before: Number, after: Number) -> Iterable[tuple[Owner, bool]]:
+        """`flipped`, where the heights are known."""
+        changed = {
+            id(owner): (owner, truth)
+            for owner, test in self._passed(low, high)
+            if (truth := test(after)) != test(before)
+        }
+        return changed.values()
+
+    def _passed(self, low: int, high: int) -> list[tuple[Owner, NumberTest]]:
+        return self._tests[low:high] if low < high else self._tests[high:low]
 
 
-def _rungs(operator: str, operand: Any) -> list[_Rung]:
+def _bounds(operator: str, operand: Any) -> list[tuple[Any, int]]:
     if operator == "between":
         low, high = operand
         return [(low, 0), (high, 1)] if low <= high else []

@@ -1,6 +1,6 @@
 """What the conditions at the leaves of a definition compile to, and the trees over them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from headrace.contracts.segment import SegmentDefinition, TraitTest
@@ -33,14 +33,17 @@ class TraitLeaf:
 class EventLeaf:
     """An aggregate of the customer's events compared in a window."""
 
-    __slots__ = ("aggregate", "index")
+    __slots__ = ("_empty", "_journal", "aggregate", "index")
 
     def __init__(self, index: int, aggregate: Aggregate) -> None:
         self.index = index
         self.aggregate = aggregate
+        self._journal = aggregate.atom.journal
+        self._empty = aggregate.truth(None, 0)
 
     def truth(self, customer: Customer, now: int) -> bool:
-        return self.aggregate.truth(customer.journal(self.aggregate.atom.journal), now)
+        journal = customer.journal(self._journal)
+        return self._empty if journal is None else self.aggregate.truth(journal, now)
 
 
 PlanLeaf = TraitLeaf | EventLeaf
@@ -48,12 +51,18 @@ Formula = Callable[[Customer, int], bool]
 
 
 class Segment:
-    """A published version: `truth` of its whole tree, and its leaves in the order of the definition."""
+    """A published version: `truth` of its whole tree, and its leaves in the order of the definition (`places`: by
+    index). `needs`: of some leaves, what they must be for the segment to be true at all."""
 
-    __slots__ = ("definition", "id", "leaves", "name", "places", "truth", "version")
+    __slots__ = ("definition", "id", "leaves", "name", "needs", "places", "truth", "version")
 
     def __init__(
-        self, definition: SegmentDefinition, version: int, truth: Formula, leaves: Sequence[PlanLeaf]
+        self,
+        definition: SegmentDefinition,
+        version: int,
+        truth: Formula,
+        leaves: Sequence[PlanLeaf],
+        needs: Mapping[int, bool],
     ) -> None:
         self.definition = definition
         self.id = definition.id
@@ -61,6 +70,7 @@ class Segment:
         self.version = version
         self.truth = truth
         self.leaves = tuple(leaves)
+        self.needs = needs
         self.places = {leaf.index: place for place, leaf in enumerate(self.leaves)}
 
 

@@ -19,6 +19,7 @@ from services.segmenter.customer import Customer
 from services.segmenter.fold import Clock, Fold
 from services.segmenter.history import plan_of, versions_in
 from services.segmenter.observer import Observer
+from services.segmenter.plan import Plan
 
 CHUNK = 500  # customers, timers and, twice that, transitions in one commit: a few milliseconds of Redis
 
@@ -57,7 +58,7 @@ class Partition:
         self.mark = mark
         self.catalog = catalog
         self._later = later
-        self._plan = plan_of(catalog, later)
+        self._compiled: Plan | None = None
         self._everybody: list[str] | None = None
 
     @classmethod
@@ -124,7 +125,14 @@ class Partition:
     @property
     def mismatches(self) -> int:
         """Comparisons with a value of another type, since the definitions last changed."""
-        return self._plan.mismatches.count
+        return 0 if self._compiled is None else self._compiled.mismatches.count
+
+    @property
+    def _plan(self) -> Plan:
+        """Compiled when first needed: definitions may come by the hundred, with nobody in between."""
+        if self._compiled is None:
+            self._compiled = plan_of(self.catalog, self._later)
+        return self._compiled
 
     def report(self) -> None:
         """Tell the observer how far the definitions are here."""
@@ -222,9 +230,11 @@ class Partition:
                 return
 
     async def _sweep(self, row: ControlRow, catalog: Catalog, sweep: Sweep) -> None:
-        plan = plan_of(catalog, self._later)
         after = self.mark.swept or ""
         behind = [key for key in await self._store.profile_ids(self._q) if key > after]
+        if not behind:
+            return
+        plan = plan_of(catalog, self._later)
         for start in range(0, len(behind), self._chunk):
             chunk = behind[start : start + self._chunk]
             customers = await self._store.customers(self._q, chunk)
@@ -247,7 +257,7 @@ class Partition:
         self._everybody = None
         if self.mark.seq >= self.mark.lookahead:
             self._later = ()
-        self._plan = plan_of(catalog, self._later)
+        self._compiled = None
 
     async def _recomputed(self, profile_ids: Sequence[str]) -> dict[str, Customer | None]:
         """These customers from their whole history, with the memberships they have."""

@@ -5,7 +5,7 @@ them. Only published versions are evaluated; versions in preparation only have t
 """
 
 from binascii import b2a_base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -16,6 +16,7 @@ from headrace.contracts.segment import (
     All,
     AnyOf,
     Condition,
+    EventCondition,
     EventTest,
     Leaf,
     Not,
@@ -137,7 +138,16 @@ class _Builder:
     def _segment(self, definition: SegmentDefinition, version: int) -> Segment:
         self._segment_leaves = {}
         truth = self.formula(definition.when)
-        return Segment(definition, version, truth, list(self._segment_leaves.values()))
+        needs = dict(self._needs(definition.when))
+        return Segment(definition, version, truth, list(self._segment_leaves.values()), needs)
+
+    def _needs(self, node: Condition) -> Iterator[tuple[int, bool]]:
+        """The leaves, or negated leaves, of which all must hold."""
+        children = node.all if isinstance(node, All) else (node,)
+        for child in children:
+            wanted, inner = (False, child.not_) if isinstance(child, Not) else (True, child)
+            if isinstance(inner, Trait | EventCondition):
+                yield self.plan.leaf(inner).index, wanted
 
     def _leaf(self, node: Leaf) -> PlanLeaf:
         if not self.plan.knows(node):
@@ -183,6 +193,11 @@ class _Builder:
 def _join(children: Sequence[Formula], *, every: bool) -> Formula:
     if len(children) == 1:
         return children[0]
+    if len(children) == 2:
+        left, right = children
+        if every:
+            return lambda customer, now: left(customer, now) and right(customer, now)
+        return lambda customer, now: left(customer, now) or right(customer, now)
     join = all if every else any
     return lambda customer, now: join(child(customer, now) for child in children)
 

@@ -1,29 +1,29 @@
 """A customer's state under a plan: events are let in, deadlines are armed, what nobody needs goes."""
 
 from headrace.contracts.profile_event import EventRow
-from services.segmenter.atoms import Atom
 from services.segmenter.customer import Customer
 from services.segmenter.journal import Journal, Origin
 from services.segmenter.paths import EventView
 from services.segmenter.plan import Plan
 
 
-def admit(plan: Plan, customer: Customer, row: EventRow, now: int, *, armed: bool = True) -> list[int]:
-    """Let an event in; return the leaves that flip. Unless `armed`, `rearm` must follow."""
+def admit(plan: Plan, customer: Customer, row: EventRow, now: int, *, armed: bool = True) -> dict[int, bool]:
+    """Let an event in; return the leaves that flip, each with its new truth. Not `armed`: the customer's deadline
+    stays as it is."""
     view = EventView(row)
     index = plan.events.get(view.name or "")
     if index is None:
-        return []
-    origin, flipped = (row.source, row.message_id), []
+        return {}
+    origin = row.source, row.message_id
+    flipped: dict[int, bool] = {}
     touched: dict[str, Journal] = {}
     for atom in index.matching(view, plan.mismatches):
         amount = None if atom.of is None else atom.amount(view, plan.mismatches)
         if amount is None and atom.of is not None:
             continue
         journal = touched[atom.journal] = customer.opened(atom.journal)
-        flipped += [aggregate.index for aggregate in atom.admit(journal, now, row.ts, origin, amount)]
-        if armed:
-            _arm(atom, journal, now)
+        for aggregate, truth in atom.admit(journal, now, row.ts, origin, amount):
+            flipped[aggregate.index] = truth
     for key, journal in touched.items():
         _tidy(plan, key, journal, now)
     if armed:
@@ -31,9 +31,10 @@ def admit(plan: Plan, customer: Customer, row: EventRow, now: int, *, armed: boo
     return flipped
 
 
-def wake(plan: Plan, customer: Customer, due: int) -> list[tuple[int, Origin]]:
-    """It is `due`: the leaves that flip, each with the origin of the event that decides. Arms what comes next."""
-    flipped: list[tuple[int, Origin]] = []
+def wake(plan: Plan, customer: Customer, due: int) -> list[tuple[int, bool, Origin]]:
+    """It is `due`: the leaves that flip, each with its new truth and the origin of the event that decides. What
+    comes next is armed."""
+    flipped: list[tuple[int, bool, Origin]] = []
     for key in customer.awake(due):
         journal = customer.opened(key)
         for atom_id in [atom_id for atom_id, at in journal.dues.items() if at <= due]:
@@ -41,8 +42,10 @@ def wake(plan: Plan, customer: Customer, due: int) -> list[tuple[int, Origin]]:
             if atom is None:
                 journal.forget(atom_id)
                 continue
-            flipped += [(aggregate.index, origin) for aggregate, origin in atom.flips_at(journal, due)]
-            _arm(atom, journal, due, pruned=False)
+            flipped += [
+                (aggregate.index, truth, origin) for (aggregate, truth), origin in atom.flips_at(journal, due)
+            ]
+            atom.arm(journal, due)
         _tidy(plan, key, journal, due)
         customer.arm({key: journal.due})
     return flipped
@@ -60,19 +63,9 @@ def rearm(plan: Plan, customer: Customer, now: int) -> None:
             if atom is None:
                 journal.forget(atom_id)
             else:
-                _arm(atom, journal, now, pruned=False)
+                atom.arm(journal, now)
         _tidy(plan, key, journal, now)
         customer.arm({key: journal.due})
-
-
-def _arm(atom: Atom, journal: Journal, now: int, *, pruned: bool = True) -> None:
-    if not pruned:
-        atom.prune(journal, journal.opened(atom.id), now)
-    due = atom.due(journal, now)
-    if due:
-        journal.dues[atom.id] = due
-    else:
-        journal.dues.pop(atom.id, None)
 
 
 def _tidy(plan: Plan, key: str, journal: Journal, now: int) -> None:

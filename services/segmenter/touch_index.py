@@ -49,15 +49,16 @@ class TraitIndex:
     def add(self, leaf: TraitLeaf) -> None:
         self._by_path.setdefault(leaf.steps, ValueIndex()).add(leaf, leaf.operator, leaf.operand)
 
-    def flipped(self, before: bytes | None, after: bytes | None, mismatches: Mismatches) -> list[TraitLeaf]:
-        """The comparisons that are true of one of the two values (JSON text, None: no trait) alone."""
+    def flipped(self, before: bytes | None, after: bytes | None, mismatches: Mismatches) -> dict[int, bool]:
+        """The leaves that are true of one of the two values (JSON text, None: no trait) alone, and what each is of
+        `after`."""
+        found: dict[int, bool] = {}
         if before == after:
-            return []
-        found: list[TraitLeaf] = []
+            return found
         for steps, index in self._by_path.items():
-            was = {leaf.index: leaf for leaf in index.hits(trait_values(before, steps), mismatches)}
-            now = {leaf.index: leaf for leaf in index.hits(trait_values(after, steps), mismatches)}
-            found += [(was.get(key) or now[key]) for key in was.keys() ^ now.keys()]
+            was = {leaf.index for leaf in index.hits(trait_values(before, steps), mismatches)}
+            now = {leaf.index for leaf in index.hits(trait_values(after, steps), mismatches)}
+            found.update((leaf, leaf in now) for leaf in was ^ now)
         return found
 
 
