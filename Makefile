@@ -40,9 +40,9 @@ test: .venv/.installed-dev ## Every test that needs only Python packages
 	$(VENV_PYTHON) -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: test-kafka
-test-kafka: .venv/.installed-dev ## The same suites on a real Kafka, PostgreSQL and Redis (fetched with Maven and apt-get)
+test-kafka: .venv/.installed-dev ## The same suites on a real Kafka, Postgres and Redis; needs Java 17 and Maven
 	$(VENV_PYTHON) -m tests.servers --numprocesses $(JOBS) --dist loadfile \
-		$(or $(ARGS),tests/conformance/test_kafka.py tests/e2e tests/faults)
+		$(or $(ARGS),tests/conformance/test_kafka*.py tests/e2e tests/faults)
 
 .PHONY: check
 check: .venv/.installed-dev ## Lint, format, types, import rule, generated files, locks

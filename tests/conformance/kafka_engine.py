@@ -1,6 +1,7 @@
 """A Kafka broker under the adapter, as the log's suite drives it."""
 
 import asyncio
+from typing import ClassVar
 
 from headrace.log.kafka import KafkaLog
 from headrace.log.port import Log
@@ -12,6 +13,8 @@ SESSION_SECONDS = 2.0
 
 class KafkaEngine:
     """See `LogEngine`. `url` is of brokers that run already; only `OwnKafkaEngine` can be killed."""
+
+    session_seconds: ClassVar[float] = SESSION_SECONDS
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -31,7 +34,7 @@ class KafkaEngine:
             rollback_horizon_ms=horizon_ms,
             timeout=timeout,
             max_record_bytes=max_record_bytes,
-            session_seconds=SESSION_SECONDS,
+            session_seconds=self.session_seconds,
         )
 
     async def trim(self, log: Log) -> None:

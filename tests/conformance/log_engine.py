@@ -10,7 +10,7 @@ from headrace.contracts.topics import Topic
 from headrace.log.port import Log, NewRecord, Record
 
 HOUR_MS = 3_600_000
-PARTITIONS = 3
+PARTITIONS = 4
 
 L = TypeVar("L", bound=Log)
 

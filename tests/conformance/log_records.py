@@ -32,13 +32,13 @@ class RecordTests:
         topic = await new_topic(log)
         for first in (0, 3, 6):
             await log.append(topic, 0, numbered(first, 3))
-        assert values(await log.read(topic, 0, 0)) == [b"%d" % number for number in range(9)]
+        assert values(await read_all(log, topic)) == [b"%d" % number for number in range(9)]
 
     async def test_offsets_are_dense_and_append_returns_the_first(self, log: Log) -> None:
         topic = await new_topic(log)
         firsts = [await log.append(topic, 1, numbered(0, count)) for count in (1, 5, 2)]
         assert firsts == [0, 1, 6]
-        assert [record.offset for record in await log.read(topic, 1, 0)] == list(range(8))
+        assert [record.offset for record in await read_all(log, topic, 1)] == list(range(8))
 
     async def test_partitions_and_topics_are_apart(self, log: Log) -> None:
         one, other = await new_topic(log), await new_topic(log)

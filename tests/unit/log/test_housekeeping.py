@@ -8,7 +8,7 @@ from headrace.log.port import Bounds, NewRecord
 from headrace.log.redis_streams import RedisStreamsLog, housekeeping, keys
 from headrace.log.redis_streams.housekeeping import Retention, trim
 from headrace.log.redis_streams.topics import declared_topics
-from tests.conformance.log_engine import closing, eventually, fresh, new_topic, numbered, opened
+from tests.conformance.log_engine import PARTITIONS, closing, eventually, fresh, new_topic, numbered, opened
 from tests.conformance.redis_engine import OwnRedisEngine
 
 DAY_MS = 86_400_000
@@ -26,7 +26,7 @@ async def test_housekeeping_outlasts_the_engine(own_engine: OwnRedisEngine) -> N
         await eventually(lambda: _begins(log, topic, 4))
         await own_engine.kill()
         await own_engine.start()
-        member = await log.join("readers", [topic], 3)
+        member = await log.join("readers", [topic], PARTITIONS)
         await member.commit(topic, 0, 5)
         await eventually(lambda: _begins(log, topic, 5))
 
@@ -54,7 +54,7 @@ async def _housekeeper(url: str) -> RedisStreamsLog:
 async def _consumed(log: RedisStreamsLog, count: int) -> str:
     """A topic whose only readers have passed `count` of 5 records."""
     topic = await new_topic(log, "readers")
-    member = await log.join("readers", [topic], 3)
+    member = await log.join("readers", [topic], PARTITIONS)
     await log.append(topic, 0, numbered(0, 5))
     await member.commit(topic, 0, count)
     return topic
@@ -85,7 +85,7 @@ async def test_what_nobody_reads_goes_by_age_and_number(
 async def test_a_long_backlog_is_trimmed_in_steps(log: RedisStreamsLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "STEP", 7)
     topic = await new_topic(log, "readers")
-    member = await log.join("readers", [topic], 3)
+    member = await log.join("readers", [topic], PARTITIONS)
     await log.append(topic, 0, numbered(0, 100))
     await member.commit(topic, 0, 93)
     assert await log.trim() == 93
@@ -95,7 +95,7 @@ async def test_a_long_backlog_is_trimmed_in_steps(log: RedisStreamsLog, monkeypa
 async def test_trimming_frees_memory(own_engine: OwnRedisEngine) -> None:
     async with Redis.from_url(own_engine.url) as client, opened(own_engine, horizon_ms=0) as log:
         topic = await new_topic(log, "readers")
-        member = await log.join("readers", [topic], 3)
+        member = await log.join("readers", [topic], PARTITIONS)
         empty = (await client.info("memory"))["used_memory"]
         for _ in range(20):
             await log.append(topic, 0, [NewRecord(None, b"x" * 1000)] * 500)
@@ -112,11 +112,11 @@ async def test_another_declaration_of_the_groups_counts_from_then_on(log: RedisS
     topic = await new_topic(log, "old")
     declared = (await declared_topics(log._server))[topic]
     assert declared.groups == ("old",)
-    member = await log.join("old", [topic], 3)
+    member = await log.join("old", [topic], PARTITIONS)
     await log.append(topic, 0, numbered(0, 4))
     await member.commit(topic, 0, 2)
     await log.trim()
-    await log.create_topics([Topic(topic, "any", "Two readers.", groups=("old", "new"))], 3)
+    await log.create_topics([Topic(topic, "any", "Two readers.", groups=("old", "new"))], PARTITIONS)
     await member.commit(topic, 0, 4)
     await log.trim()
     assert await log.bounds(topic, 0) == Bounds(2, 4)
@@ -126,7 +126,7 @@ async def test_a_failed_commit_is_counted_and_not_raised(own_engine: OwnRedisEng
     log = await own_engine.open(horizon_ms=0, timeout=0.5, max_record_bytes=1000)
     async with closing(log):
         topic = await new_topic(log, "readers")
-        member = await log.join(fresh("readers"), [topic], 3)
+        member = await log.join(fresh("readers"), [topic], PARTITIONS)
         await own_engine.kill()
         await member.commit(topic, 0, 1)
     await member.commit(topic, 0, 2)
