@@ -2,6 +2,10 @@
 
 import pytest
 
+from headrace.contracts.topics import Topic
+from headrace.log.kafka import KafkaLog
+from headrace.log.port import LogUnavailable
+from tests.conformance.log_engine import HOUR_MS, closing, fresh
 from tests.conformance.log_suite import LogSuite
 from tests.conformance.mock_engine import MockBroker, MockEngine
 
@@ -27,12 +31,14 @@ BEYOND = {
 }
 
 
+pytestmark = pytest.mark.embedded
+
+
 @pytest.fixture(scope="module")
 def broker() -> MockBroker:
     return MockBroker()
 
 
-@pytest.mark.embedded
 class TestMockedKafka(LogSuite):
     settles = 5.0
     unrenewed = 3.0
@@ -51,3 +57,10 @@ class TestMockedKafka(LogSuite):
     @pytest.fixture
     def own_engine(self, broker: MockBroker) -> MockEngine:
         return MockEngine(broker)
+
+
+async def test_while_no_controller_is_elected_topics_cannot_be_made(broker: MockBroker) -> None:
+    """The mock broker names none, as brokers do that have lost the quorum."""
+    async with closing(await KafkaLog.connect(broker.url, rollback_horizon_ms=HOUR_MS)) as log:
+        with pytest.raises(LogUnavailable, match="no controller"):
+            await log.create_topics([Topic(fresh("topic"), "any", "Never made.")], 1)

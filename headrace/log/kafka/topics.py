@@ -114,6 +114,8 @@ async def _partition_counts(admin: _Admin) -> dict[str, int]:
 async def _create(
     admin: _Admin, topics: Sequence[Topic], partitions: int, address: Address, horizon_ms: int
 ) -> None:
+    if admin.connection.cluster.controller is None and not await _controller_appears(admin):
+        raise LogUnavailable(f"Kafka at {address} has no controller now")
     brokers = len((await admin.describe_cluster())["brokers"])
     copies = address.replication or min(COPIES, brokers)
     response = await admin.create_topics(
@@ -127,6 +129,12 @@ async def _create(
         if code and error is not TopicAlreadyExistsError:  # another service was quicker
             raise LogUnavailable(f"Kafka at {address} did not create {name}: {message or error.__name__}")
     log.info("topics_created", topics=[topic.name for topic in topics], partitions=partitions, copies=copies)
+
+
+async def _controller_appears(admin: _Admin) -> bool:
+    """Whether a second look finds one: while none is elected, the library would fail in its own way."""
+    await admin.connection.force_metadata_update()
+    return admin.connection.cluster.controller is not None
 
 
 async def _appeared(admin: _Admin, topics: Sequence[Topic]) -> dict[str, int]:
