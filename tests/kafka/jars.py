@@ -18,7 +18,7 @@ from tests.servers.packages import Missing
 
 POM = Path(__file__).with_name("pom.xml")
 OLDEST_JAVA = 17
-_JAVA_PACKAGE = "openjdk-17-jre-headless"
+_JAVA_PACKAGE = "default-jre-headless"
 
 
 def kafka_version() -> str:

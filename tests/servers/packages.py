@@ -22,14 +22,16 @@ class Missing(Exception):
 
 
 def provided(find: Callable[[], T]) -> T:
-    """What `find` finds, its package being installed first where that is possible. Raises Missing."""
-    try:
-        return find()
-    except Missing as missing:
-        if os.geteuid() != 0 or shutil.which("apt-get") is None:
-            raise
-        _install(missing)
-        return find()
+    """What `find` finds, after the packages it lacks were installed where that is possible. Raises Missing."""
+    installed: set[str] = set()
+    while True:
+        try:
+            return find()
+        except Missing as missing:
+            if missing.package in installed or os.geteuid() != 0 or shutil.which("apt-get") is None:
+                raise
+            _install(missing)
+            installed.add(missing.package)
 
 
 def _install(missing: Missing) -> None:
