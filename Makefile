@@ -58,6 +58,10 @@ check: .venv/.installed-dev ## Lint, format, types, import rule, generated files
 retail: .venv/.installed-dev ## The whole real file (HEADRACE_RETAIL_CSV=...) in peace and under kill -9; ARGS=profiles for one
 	$(VENV_PYTHON) -m tests.faults.retail_year $(ARGS)
 
+.PHONY: faults
+faults: .venv/.installed-dev ## The fault suite by hand, 20,000 events a row (HEADRACE_FAULT_EVENTS); ARGS=word for some rows
+	$(VENV_PYTHON) -m tests.faults $(ARGS)
+
 .PHONY: bench
 bench: .venv/.installed-dev ## Measure on this machine beside its limits; ARGS="ingest --json FILE" for one, as JSON too
 	@$(VENV_PYTHON) -m tests.bench $(ARGS)

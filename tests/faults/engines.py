@@ -115,12 +115,11 @@ class Kafka:
 
     def __init__(self, folder: Path) -> None:
         self.port, self.proxy_port = free_port(), free_port()
-        settings: dict[str, str] = {}
+        settings = {"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT"}
         self.broker = Broker(folder, fast_jvm(), listeners={"PROXIED": self.port}, settings=settings)
         settings["advertised.listeners"] = (
             f"PLAINTEXT://{self.broker.address},PROXIED://127.0.0.1:{self.proxy_port}"
         )
-        settings["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT"
         self.url = self.broker.url
         self.proxied_url = f"kafka://127.0.0.1:{self.proxy_port}"
 

@@ -7,7 +7,8 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 
 import httpx
@@ -42,8 +43,12 @@ class Platform:
     """Runs while the context lasts. `log`, `state` and `postgres` are the engines, `proxies` stand before them by
     the same names. `answered` is everything that clients were ever told 200 for; `phones` has numbers for them."""
 
-    def __init__(self, *, command: Sequence[str] = UP) -> None:
+    def __init__(
+        self, *, command: Sequence[str] = UP, event_log: Callable[[Path], Engine] = engines.event_log
+    ) -> None:
+        """`command` starts the platform; `event_log` makes its log, with its files in the folder given."""
         self._stack_command = command
+        self._event_log = event_log
         self._closing = contextlib.ExitStack()
         self.phones = phones()
         self._probes = 0
@@ -69,7 +74,7 @@ class Platform:
         self.folder = enter(embedded.data_folder())
         self.failpoints = self.folder / "failpoints"
         self.failpoints.mkdir()
-        self.log = engines.event_log(self.folder)
+        self.log = self._event_log(self.folder)
         self.state = engines.state(self.folder)
         self.postgres = engines.postgres(self.folder)
         self.engines: dict[str, Engine] = {"log": self.log, "state": self.state, "postgres": self.postgres}
