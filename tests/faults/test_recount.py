@@ -1,0 +1,123 @@
+"""The recount itself: it agrees with evidence that is whole, and tells what is wrong with evidence that is not."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from headrace.log.port import Record
+from tests.faults.evidence import PROFILE_EVENTS, SEGMENT_CHANGES, Evidence, TimelineRow
+from tests.faults.orders import CONSENT, FILLED, IDENTIFY, PAID, VISIT, WINDOW_SECONDS, Event
+from tests.faults.recount import SEGMENTS, recount
+from tests.faults.shoppers import Answered
+
+USER, PROFILE, PHONE = "ada", "p1", "+33639980000"
+START = 1_000_000
+WINDOW = 1000 * WINDOW_SECONDS
+SENT = [
+    Answered(Event(USER, f"{USER}:{number}", name, 0.0, phone=PHONE if name == IDENTIFY else None), at, at + 5)
+    for number, (name, at) in enumerate(
+        [(IDENTIFY, START), (CONSENT, START), (VISIT, START + 10), (FILLED, START + 20), (PAID, START + 900)]
+    )
+]
+CHANGES = [("content", "entered"), ("visiting", "entered"), ("visiting", "exited")]
+
+
+def row(number: int, one: Answered) -> TimelineRow:
+    name = None if one.event.name == IDENTIFY else one.event.name
+    payload = {"kind": "event", "message_id": one.event.message_id}
+    at = one.timestamp
+    return TimelineRow(
+        0, number, 1, at + 5, at, PROFILE, "event", name, at, "server", one.event.message_id, payload
+    )
+
+
+def record(topic: str, seq: int, value: object) -> Record:
+    headers = (("headrace-seq", b"%d" % seq), ("headrace-epoch", b"1"))
+    return Record(topic, 0, seq - 1, 0, None, json.dumps(value).encode(), headers)
+
+
+def profile_event(one: TimelineRow) -> Record:
+    numbers = {"seq": one.seq, "epoch": one.epoch, "time": one.time, "low": one.low}
+    return record(PROFILE_EVENTS, one.seq, {**numbers, **one.payload})
+
+
+def change(number: int, segment: str, action: str) -> Record:
+    properties = {"segment_id": segment, "action": action}
+    return record(
+        SEGMENT_CHANGES, number, {"messageId": f"m{number}", "profile": {"id": PROFILE}, "properties": properties}
+    )
+
+
+@pytest.fixture
+def evidence() -> Evidence:
+    timeline = [row(number, one) for number, one in enumerate(SENT, 1)]
+    return Evidence(
+        timeline=timeline,
+        records={
+            (PROFILE_EVENTS, 0): [profile_event(one) for one in timeline],
+            (SEGMENT_CHANGES, 0): [change(number, *what) for number, what in enumerate(CHANGES, 1)],
+        },
+        members={segment: {PROFILE} if segment == "content" else set() for segment in SEGMENTS},
+        outboxes={0: [(3, "m3")]},
+        sms=[{"id": "s1", "to": PHONE, "campaign_id": "welcome"}],
+    )
+
+
+def test_nothing_is_found_where_nothing_is_wrong(evidence: Evidence) -> None:
+    assert not recount(SENT, evidence)
+
+
+def test_a_repeated_record_is_no_second_one(evidence: Evidence) -> None:
+    for records in evidence.records.values():
+        records.append(records[1])
+
+    assert not recount(SENT, evidence)
+
+
+def test_a_cart_is_abandoned_when_nobody_paid_in_time(evidence: Evidence) -> None:
+    late = replace(SENT[-1], timestamp=START + 20 + WINDOW, answered=START + 25 + WINDOW)
+    evidence.timeline[-1] = row(5, late)
+    evidence.records[PROFILE_EVENTS, 0][-1] = profile_event(evidence.timeline[-1])
+
+    assert "abandoners/p1 entered: 1 expected, 0 found" in str(recount([*SENT[:-1], late], evidence))
+
+
+Spoil = Callable[[Evidence], object]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda e: e.timeline.pop(), ": timeline: ada:4"),
+        (lambda e: e.timeline.append(replace(e.timeline[1], seq=6)), "timeline: ada:1 2 times"),
+        (lambda e: e.timeline.append(replace(e.timeline[1], seq=6, message_id="x")), "x was never answered 200"),
+        (lambda e: e.records[PROFILE_EVENTS, 0].pop(), "cdp.profile-events.v1/0: 5"),
+        (lambda e: e.records[PROFILE_EVENTS, 0].pop(2), "after 2 comes 4"),
+        (lambda e: e.records[SEGMENT_CHANGES, 0].pop(), "3 stands in the outbox only"),
+        (lambda e: e.outboxes.update({0: [(3, "m4")]}), "3 is not the outbox's"),
+        (
+            lambda e: e.records[SEGMENT_CHANGES, 0].append(change(4, "visiting", "exited")),
+            "went entered, exited, exited",
+        ),
+        (lambda e: e.members["visiting"].add(PROFILE), "members: visiting/p1: 0 expected, 1 found"),
+        (lambda e: e.members["content"].clear(), "members: content/p1: 1 expected, 0 found"),
+        (lambda e: e.members["content"].add("p2"), "members: content/p2 is nobody"),
+        (lambda e: e.sms.pop(), "sms: welcome to +33639980000: 1 expected, 0 found"),
+        (lambda e: e.sms.append({**e.sms[0], "id": "s2"}), "sms: welcome to +33639980000: 1 expected, 2 found"),
+        (lambda e: e.unsettled.append({"id": "s1", "status": "unknown", "reason": ""}), "s1 is unknown"),
+    ],
+)
+def test_what_is_lost_or_doubled_is_told(evidence: Evidence, spoil: Spoil, told: str) -> None:
+    spoil(evidence)
+
+    assert told in str(recount(SENT, evidence))
+
+
+def test_time_that_ran_ahead_of_a_payment_is_told(evidence: Evidence) -> None:
+    ahead = replace(evidence.timeline[-1], low=START + 20 + WINDOW)
+    evidence.timeline[-1] = ahead
+    evidence.records[PROFILE_EVENTS, 0][-1] = profile_event(ahead)
+
+    assert "ada paid in time, but `low` ran ahead" in str(recount(SENT, evidence))
