@@ -1,6 +1,7 @@
 """What the conditions at the leaves of a definition compile to, and the trees over them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from headrace.contracts.segment import SegmentDefinition, TraitTest
@@ -23,7 +24,7 @@ class TraitLeaf:
         self._test, self._exists = compiled(self.operator, self.operand)
         self._mismatches = mismatches
 
-    def values(self, customer: Customer) -> list[Any]:
+    def values(self, customer: Customer) -> Sequence[Any]:
         return trait_values(customer.traits.get(self.root), self.steps)
 
     def truth(self, customer: Customer, now: int) -> bool:
@@ -74,6 +75,7 @@ class Segment:
         self.places = {leaf.index: place for place, leaf in enumerate(self.leaves)}
 
 
-def trait_values(raw: bytes | None, steps: Steps) -> list[Any]:
+@lru_cache(maxsize=4_096)  # many leaves look at one trait, and most customers have one of few values
+def trait_values(raw: bytes | None, steps: Steps) -> Sequence[Any]:
     """Every value under the path in a trait's JSON text; none where there is no trait."""
-    return [] if raw is None else lookup({steps[0][0]: decode_json(raw)}, steps)
+    return () if raw is None else lookup({steps[0][0]: decode_json(raw)}, steps)

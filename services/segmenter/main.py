@@ -10,6 +10,7 @@ from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
 from headrace.runtime.clock import now_ms
 from headrace.runtime.entry import run_service
+from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.postgres import connect_pool
 from services.segmenter.assembly import assemble
@@ -38,6 +39,7 @@ async def run(settings: Settings) -> int:
         await require_noeviction(reader)
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
         segmenter = assemble(settings, log, pool, reader, writer, profiles, clock=now_ms)
+        settle_garbage()
         return await serve(segmenter.app, host=common.host, port=settings.port, background=segmenter.background())
     finally:
         await profiles.aclose()

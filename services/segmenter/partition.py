@@ -23,6 +23,8 @@ from services.segmenter.plan import Plan
 
 CHUNK = 500  # customers, timers and, twice that, transitions in one commit: a few milliseconds of Redis
 
+NEVER = 2**53  # behind every instant; the greatest score that Redis holds exactly
+
 CustomerRow = EventRow | TombstoneRow | MergeRow | ErasureRow
 
 
@@ -60,6 +62,7 @@ class Partition:
         self._later = later
         self._compiled: Plan | None = None
         self._everybody: list[str] | None = None
+        self._none_due_before = 0
 
     @classmethod
     async def opened(
@@ -185,11 +188,15 @@ class Partition:
         return done
 
     async def _anything_due(self, low: int) -> bool:
-        return bool(await self._store.due(self._q, low, 1))
+        """Whether a deadline has come. The store is asked only when one may have: ticks come all the time."""
+        if low >= self._none_due_before:
+            first = await self._store.due(self._q, NEVER, 1)
+            self._none_due_before = first[0][0] if first else NEVER
+        return low >= self._none_due_before
 
     async def _fold(self, rows: Sequence[CustomerRow], low: int) -> Fold:
         """A fold with everybody loaded whom these rows, or timers up to `low`, concern."""
-        due = await self._store.due(self._q, low, self._chunk)
+        due = await self._store.due(self._q, low, self._chunk) if await self._anything_due(low) else []
         touched = {row.profile_id for row in rows} | {profile_id for _, profile_id in due}
         merges = [row for row in rows if isinstance(row, MergeRow)]
         past = None
@@ -303,3 +310,5 @@ class Partition:
             self._observer.fenced()
             raise
         self._stored = self.mark = commit.mark
+        armed = [customer.due for customer in commit.customers.values() if customer is not None and customer.due]
+        self._none_due_before = min([self._none_due_before, *armed])

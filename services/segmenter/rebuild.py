@@ -12,6 +12,8 @@ from services.segmenter.observer import Observer
 from services.segmenter.partition import CHUNK, Partition
 
 ROWS = 2_000
+FIRST_EPOCH = 1
+"""Of every timeline: a partition that has no row yet need not be rebuilt when its first row comes."""
 
 
 class PublishedSoFar(Protocol):
@@ -40,7 +42,7 @@ async def rebuild(
     Numbering goes on after the last output that is published."""
     failpoint("before_rebuild")
     epochs = await timeline.epochs(number)
-    epoch = max([epoch, *epochs])
+    epoch = max([epoch, FIRST_EPOCH, *epochs])
     last = await published.found(number, epoch)
     silent_until = last.position
     if not silent_until:

@@ -12,6 +12,7 @@ from services.segmenter.catalog import Catalog, Slot, Version
 from services.segmenter.change import Person, Position, Transition
 from services.segmenter.commit import Commit, Fenced, Output, StateStore, Watermark
 from services.segmenter.customer import Customer
+from services.segmenter.members import Members
 from services.segmenter.redis_client import (
     Client,
     StoreUnavailable,
@@ -98,6 +99,18 @@ async def test_a_reset_forgets_everything(store: StateStore) -> None:
     assert await store.load(Q) == (START, Catalog())
     assert await store.profile_ids(Q) == []
     assert await store.due(Q, 99, 10) == []
+
+
+async def test_customers_of_another_format_are_noticed_and_never_read(redis: Client) -> None:
+    """A store written by another release: nothing of it is taken, and a rebuild replaces it."""
+    store = RedisStore(redis, redis)
+    await redis.set(keys.mark(Q), '{"epoch":1,"seq":9}')
+    await redis.hset(keys.customers(Q), "p1", b"\xc1 of another format")
+    assert await store.load(Q) is None
+    assert await Members(redis, Q + 1).snapshot(Q, ["p1"]) is None
+    await store.reset(Q, START)
+    assert await store.load(Q) == (START, Catalog())
+    assert await store.profile_ids(Q) == []
 
 
 async def test_a_wrong_type_anywhere_writes_nothing(redis: Client) -> None:

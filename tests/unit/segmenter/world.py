@@ -98,7 +98,8 @@ history = st.lists(
 
 @dataclass
 class World:
-    """What the operations have written. `live` are the definitions that publish, `paused` those on hold."""
+    """What the operations have written. `live` are the definitions that publish, `paused` those on hold; `pool`
+    has one for each segment, `edits` what may become of them."""
 
     rows: list[list[ProfileRow]] = field(default_factory=lambda: [[] for _ in range(PARTITIONS)])
     logs: list[list[ProfileEvent]] = field(default_factory=lambda: [[] for _ in range(PARTITIONS)])
@@ -106,6 +107,8 @@ class World:
     live: dict[str, dict[str, Any]] = field(default_factory=dict)
     time: int = START
     lag: int = 0
+    pool: Sequence[dict[str, Any]] = POOL
+    edits: Sequence[dict[str, Any]] = EDITS
     _numbers: dict[str, int] = field(default_factory=dict)
     _pending: dict[str, int] = field(default_factory=dict)
     _definitions: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
@@ -128,7 +131,7 @@ class World:
 
     def everything_live(self) -> "World":
         """Define and activate the whole pool."""
-        for index in range(len(POOL)):
+        for index in range(len(self.pool)):
             self._control("define", index)
             self._control("activate", index)
         return self
@@ -226,7 +229,8 @@ class World:
         return profile
 
     def _control(self, control: str, index: int) -> None:
-        definition = [*POOL, *EDITS][index]
+        known = [*self.pool, *self.edits]
+        definition = known[index % len(known)]
         key = definition["id"]
         if control == "define":
             self._numbers[key] = self._numbers.get(key, 0) + 1
