@@ -16,7 +16,7 @@ from headrace.runtime.partitions import PartitionHalted
 from services.profiles import people_sql
 from services.profiles.arrays import number_array, text_array
 from services.profiles.fold import Arrival, Draft, InputClock, fold, in_need, locate
-from services.profiles.identifiers_sql import sightings_of
+from services.profiles.identifiers_sql import Names
 from services.profiles.intake import Incoming
 from services.profiles.sequence import assign, partitions_of
 from services.profiles.store import Connection, lock_counters, write_rows
@@ -100,12 +100,12 @@ async def commit_batch(pool: asyncpg.Pool, batch: Batch, partitions: int) -> Com
         clocks = await _clocks(connection, batch)
         fresh, conflicts = await _claim_messages(connection, batch)
         incoming = [one for _, one in fresh]
-        seen = sightings_of(incoming)
-        people = await people_sql.lock_people(connection, incoming, seen)
+        names = Names(incoming)
+        people = await people_sql.lock_people(connection, incoming, names)
         located = locate([Arrival(one, clocks[index]) for index, one in fresh], people)
         await people_sql.load_documents(connection, in_need(located))
         drafts = fold(located)
-        await people_sql.write_people(connection, people, seen)
+        await people_sql.write_people(connection, people, names)
         touched = await _write_drafts(connection, batch, drafts, partitions)
         time = clocks[-1].time
         await connection.execute(_MOVE, batch.topic, batch.q, batch.next_offset, time)

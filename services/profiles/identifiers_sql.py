@@ -1,11 +1,12 @@
 """Identifiers in Postgres: who has them, claiming new ones, when they were seen; inside `batch.py`'s transaction.
 
-Those that have an owner are read without locking them: the owner's lock covers them. New ones are claimed, that is
+Those that have an owner are read without locking them: the owner's lock covers them. New ones are claimed: that is
 to write them at once, so that whoever wants the same waits for us. They are written with the owner that they will
 most likely get, so that they are seldom written twice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.ids import profile_id
@@ -15,15 +16,13 @@ from services.profiles.identity import Identifier
 from services.profiles.intake import Incoming
 from services.profiles.store import Connection, rows_written
 
-Sightings = Mapping[Identifier, tuple[Millis, Millis, str]]
-"""When an identifier was first and last seen, and by which source first."""
-
 # OFFSET 0 keeps the order of the joins: a plan made while the table was small would go through it for each of us.
-_OWNERS = """
-    SELECT wanted.n, owner.profile_id, coalesce(alias.root, owner.profile_id) AS root
+_FIND = """
+    SELECT wanted.n, owner.place, owner.profile_id, coalesce(alias.root, owner.profile_id) AS root
     FROM unnest($1::text::text[], $2::text::text[]) WITH ORDINALITY AS wanted (type, value, n)
     CROSS JOIN LATERAL (
-        SELECT profile_id FROM identifier WHERE (type, value) = (wanted.type, wanted.value) OFFSET 0
+        SELECT profile_id, ctid::text AS place FROM identifier
+        WHERE (type, value) = (wanted.type, wanted.value) OFFSET 0
     ) AS owner
     LEFT JOIN alias ON alias.profile_id = owner.profile_id
 """
@@ -34,14 +33,24 @@ _NEW = """
     ORDER BY type, value
 """
 _CLAIM = f"{_NEW} ON CONFLICT DO NOTHING RETURNING type, value"
-# Upserts of rows that exist: they go by the index whatever the planner believes of the table's size.
+_ASSIGN = f"{_NEW} ON CONFLICT (type, value) DO UPDATE SET profile_id = excluded.profile_id"
+# An upsert of rows that exist: it goes by the index whatever the planner believes of the table's size.
 _SEE = f"""
     {_NEW} ON CONFLICT (type, value) DO UPDATE SET
         first_seen = least(identifier.first_seen, excluded.first_seen),
         last_seen = greatest(identifier.last_seen, excluded.last_seen)
     WHERE identifier.profile_id = excluded.profile_id
 """
-_ASSIGN = f"{_NEW} ON CONFLICT (type, value) DO UPDATE SET profile_id = excluded.profile_id"
+# The same at half the price, for rows that are still where they were found.
+_SEE_IN_PLACE = """
+    UPDATE identifier SET
+        first_seen = least(identifier.first_seen, new.first_seen),
+        last_seen = greatest(identifier.last_seen, new.last_seen)
+    FROM unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::bigint[], $5::text::bigint[],
+                $6::text::tid[]) AS new (type, value, profile_id, first_seen, last_seen, place)
+    WHERE identifier.ctid = new.place
+        AND (identifier.type, identifier.value, identifier.profile_id) = (new.type, new.value, new.profile_id)
+"""
 
 
 class Overtaken(HeadraceError):
@@ -49,80 +58,116 @@ class Overtaken(HeadraceError):
     written: apply again."""
 
 
-def sightings_of(incoming: Iterable[Incoming]) -> Sightings:
-    seen: dict[Identifier, tuple[Millis, Millis, str]] = {}
+class _Stored(NamedTuple):
+    """An identifier's row: where it lies, whose it is, and which profile that one stands for."""
+
+    place: str
+    owner: str
+    root: str
+
+
+class _Sighting(NamedTuple):
+    """When an identifier was first and last seen, and by which source first."""
+
+    first: Millis
+    last: Millis
+    source: str
+
+
+class Names:
+    """The identifiers of a batch, in the store."""
+
+    def __init__(self, incoming: Sequence[Incoming]) -> None:
+        self._incoming = incoming
+        self._seen = _sightings(incoming)
+        self._stored: dict[Identifier, _Stored] = {}
+        self._claimed: dict[Identifier, str] = {}
+
+    def owners(self) -> dict[Identifier, str | None]:
+        """The ids of the profiles that have them; None for those that nobody had and we have claimed."""
+        return {one: self._stored[one].owner if one in self._stored else None for one in self._seen}
+
+    def roots(self) -> dict[str, str]:
+        """Which profile each of the owners stands for."""
+        return {stored.owner: stored.root for stored in self._stored.values()}
+
+    async def claim(self, connection: Connection) -> None:
+        """Find them, and claim those that nobody has. Raises Overtaken."""
+        await self._find(connection, self._seen)
+        guessed = self._likely_owners()
+        if guessed:
+            rows = await connection.fetch(_CLAIM, *self._columns(guessed))
+            self._claimed = {one: guessed[one] for one in map(tuple, rows)}
+            await self.find(connection, [one for one in guessed if one not in self._claimed])
+
+    async def find(self, connection: Connection, wanted: Iterable[Identifier] | None = None) -> None:
+        """Look again who has those that we have not claimed. Raises Overtaken when one is gone: erased."""
+        names = [one for one in self._seen if one not in self._claimed] if wanted is None else list(wanted)
+        if await self._find(connection, names) != len(names):
+            raise Overtaken("an identifier's owner was erased")
+
+    async def write(self, connection: Connection, owners: Mapping[Identifier, str | None]) -> None:
+        """Write when they were seen, and the owners of those that we have claimed. Raises Overtaken when one that
+        had an owner has another by now."""
+        known = {one: stored.owner for one, stored in self._stored.items()}
+        if known:
+            places = text_array([stored.place for stored in self._stored.values()])
+            *columns, source = self._columns(known)
+            if rows_written(await connection.execute(_SEE_IN_PLACE, *columns, places)) != len(known):
+                status = await connection.execute(_SEE, *columns, source)
+                if rows_written(status) != len(known):
+                    raise Overtaken("an identifier moved to another profile")
+        other = {one: owner for one, guess in self._claimed.items() if (owner := owners[one]) and owner != guess}
+        if other:
+            await connection.execute(_ASSIGN, *self._columns(other))
+
+    async def _find(self, connection: Connection, wanted: Iterable[Identifier]) -> int:
+        names = list(wanted)
+        if not names:
+            return 0
+        types, values = zip(*names, strict=True)
+        rows = await connection.fetch(_FIND, text_array(types), text_array(values))
+        for n, *stored in rows:
+            self._stored[names[n - 1]] = _Stored(*stored)
+        return len(rows)
+
+    def _likely_owners(self) -> dict[Identifier, str]:
+        """Owners for those that have none, as if no event connected two profiles."""
+        if len(self._stored) == len(self._seen):
+            return {}
+        guessed: dict[Identifier, str] = {}
+        for one in self._incoming:
+            owner = None
+            missing = []
+            for found in one.identifiers:
+                known = self._stored[found].owner if found in self._stored else guessed.get(found)
+                if known is None:
+                    missing.append(found)
+                elif owner is None:
+                    owner = known
+            if missing:
+                guessed.update(dict.fromkeys(missing, owner or profile_id(*one.key)))
+        return guessed
+
+    def _columns(self, owners: Mapping[Identifier, str]) -> tuple[str, ...]:
+        types, values = zip(*owners, strict=True)
+        firsts, lasts, sources = zip(*(self._seen[one] for one in owners), strict=True)
+        return (
+            text_array(types),
+            text_array(values),
+            text_array(list(owners.values())),
+            number_array(firsts),
+            number_array(lasts),
+            text_array(sources),
+        )
+
+
+def _sightings(incoming: Iterable[Incoming]) -> dict[Identifier, _Sighting]:
+    seen: dict[Identifier, _Sighting] = {}
     for one in incoming:
         for found in one.identifiers:
             if (before := seen.get(found)) is None:
-                seen[found] = one.ts, one.ts, one.key[0]
-            else:
-                seen[found] = min(before[0], one.ts), max(before[1], one.ts), before[2]
+                seen[found] = _Sighting(one.ts, one.ts, one.key[0])
+            elif not before.first <= one.ts <= before.last:
+                seen[found] = _Sighting(min(before.first, one.ts), max(before.last, one.ts), before.source)
     return seen
-
-
-async def find_owners(
-    connection: Connection, wanted: Iterable[Identifier]
-) -> tuple[dict[Identifier, str | None], dict[str, str]]:
-    """The ids of the profiles that have the identifiers, as stored, and which profile each of those stands for."""
-    names = list(wanted)
-    owners: dict[Identifier, str | None] = dict.fromkeys(names)
-    roots: dict[str, str] = {}
-    if names:
-        types, values = zip(*names, strict=True)
-        for n, owner, root in await connection.fetch(_OWNERS, text_array(types), text_array(values)):
-            owners[names[n - 1]] = owner
-            roots[owner] = root
-    return owners, roots
-
-
-async def claim(
-    connection: Connection, incoming: Sequence[Incoming], owners: Mapping[Identifier, str | None], seen: Sightings
-) -> dict[Identifier, str]:
-    """Write the identifiers that nobody has; return those that are ours now, with the owner they were given."""
-    guessed = _likely_owners(incoming, owners)
-    if not guessed:
-        return {}
-    rows = await connection.fetch(_CLAIM, *_columns(guessed, seen))
-    return {found: guessed[found] for found in map(tuple, rows)}
-
-
-async def write_sightings(connection: Connection, owners: Mapping[Identifier, str], seen: Sightings) -> None:
-    """Write when identifiers that have an owner were seen. Raises Overtaken when one has another owner by now."""
-    if owners and rows_written(await connection.execute(_SEE, *_columns(owners, seen))) != len(owners):
-        raise Overtaken("an identifier moved to another profile")
-
-
-async def assign_owners(connection: Connection, owners: Mapping[Identifier, str], seen: Sightings) -> None:
-    """Give identifiers that we have claimed other owners."""
-    if owners:
-        await connection.execute(_ASSIGN, *_columns(owners, seen))
-
-
-def _likely_owners(incoming: Iterable[Incoming], owners: Mapping[Identifier, str | None]) -> dict[Identifier, str]:
-    """Owners for those that have none, as if no event connected two profiles."""
-    guessed: dict[Identifier, str] = {}
-    for one in incoming:
-        owner = None
-        missing = []
-        for found in one.identifiers:
-            known = owners[found] or guessed.get(found)
-            if known is None:
-                missing.append(found)
-            elif owner is None:
-                owner = known
-        if missing:
-            guessed.update(dict.fromkeys(missing, owner or profile_id(*one.key)))
-    return guessed
-
-
-def _columns(owners: Mapping[Identifier, str], seen: Sightings) -> tuple[str, ...]:
-    types, values = zip(*owners, strict=True)
-    firsts, lasts, sources = zip(*(seen[found] for found in owners), strict=True)
-    return (
-        text_array(types),
-        text_array(values),
-        text_array(list(owners.values())),
-        number_array(firsts),
-        number_array(lasts),
-        text_array(sources),
-    )

@@ -31,18 +31,15 @@ def strongest_first(identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]
 
 class People:
     """The profiles and identifiers that a batch touches. `owners` has every identifier of the batch, with the
-    id of its profile, or None when nobody has it; `aliases` leads from merged ids to live profiles. `claimed` are
-    those among the unowned that are stored already, as if they were that profile's."""
+    id of its profile, or None when nobody has it; `aliases` leads from merged ids to live profiles."""
 
     def __init__(
         self,
         owners: Mapping[Identifier, str | None],
         profiles: Iterable[Profile],
         aliases: Mapping[str, str] | None = None,
-        claimed: Mapping[Identifier, str] | None = None,
     ) -> None:
         self.owners = dict(owners)
-        self.claimed = claimed or {}
         self._aliases = aliases or {}
         self._profiles = {profile.id: profile for profile in profiles}
         self.merged: list[tuple[str, str]] = []

@@ -6,24 +6,17 @@ from typing import Any
 import msgspec
 
 from services.profiles.arrays import nullable_text_array, number_array, text_array
-from services.profiles.identifiers_sql import (
-    Overtaken,
-    Sightings,
-    assign_owners,
-    claim,
-    find_owners,
-    write_sightings,
-)
-from services.profiles.identity import Identifier, People
+from services.profiles.identifiers_sql import Names, Overtaken
+from services.profiles.identity import People
 from services.profiles.intake import Incoming
 from services.profiles.profile import Documents, Profile
-from services.profiles.store import Connection
+from services.profiles.store import Connection, rows_written
 
 MAX_LOOKS = 10
 
 _ROOTS = "SELECT profile_id, root FROM alias WHERE profile_id = ANY($1::text::text[])"
 _LOCK_PROFILES = """
-    SELECT id, first_seen, last_seen, user_id, time_zone, time_zone_at, merged_into, erased
+    SELECT id, first_seen, last_seen, user_id, time_zone, time_zone_at, merged_into, erased, ctid::text AS place
     FROM profile WHERE id = ANY($1::text::text[]) ORDER BY id FOR UPDATE
 """
 _DOCUMENTS = """
@@ -37,6 +30,16 @@ _WRITE_PROFILES = """
     ON CONFLICT (id) DO UPDATE SET
         first_seen = excluded.first_seen, last_seen = excluded.last_seen, user_id = excluded.user_id,
         time_zone = excluded.time_zone, time_zone_at = excluded.time_zone_at
+"""
+# The same at half the price: the row is locked, so it is where it was.
+_WRITE_IN_PLACE = """
+    UPDATE profile SET
+        first_seen = new.first_seen, last_seen = new.last_seen, user_id = new.user_id,
+        time_zone = new.time_zone, time_zone_at = new.time_zone_at
+    FROM unnest($1::text::text[], $2::text::bigint[], $3::text::bigint[], $4::text::text[],
+                $5::text::text[], $6::text::bigint[], $7::text::tid[])
+        AS new (id, first_seen, last_seen, user_id, time_zone, time_zone_at, place)
+    WHERE profile.ctid = new.place AND profile.id = new.id
 """
 _WRITE_WITH_DOCUMENTS = """
     INSERT INTO profile (id, first_seen, last_seen, user_id, time_zone, time_zone_at, merged_into,
@@ -61,28 +64,19 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-async def lock_people(connection: Connection, incoming: Sequence[Incoming], seen: Sightings) -> People:
+async def lock_people(connection: Connection, incoming: Sequence[Incoming], names: Names) -> People:
     """Claim the new identifiers, and lock the live profiles that the records are about: whoever wants one of them
     waits until our transaction ends. Raises Overtaken."""
-    owners, roots = await find_owners(connection, seen)
-    claimed: dict[Identifier, str] = {}
-    if None in owners.values():
-        claimed = await claim(connection, incoming, owners, seen)
-        others, more = await find_owners(
-            connection, [one for one in owners if not owners[one] and one not in claimed]
-        )
-        owners, roots = owners | others, roots | more
+    await names.claim(connection)
     addressed = {one.addressed_to for one in incoming if one.addressed_to is not None}
     for _ in range(MAX_LOOKS):
-        if any(owner is None and one not in claimed for one, owner in owners.items()):
-            raise Overtaken("an identifier's owner was erased")
-        roots |= await _roots(connection, addressed - roots.keys())
+        owners = names.roots()
+        roots = await _roots(connection, addressed - owners.keys()) | owners
         profiles = await _lock(connection, roots.values())
-        if profiles is not None and all(roots[owner] in profiles for owner in owners.values() if owner):
-            return People(owners, profiles.values(), roots, claimed)
+        if profiles is not None and all(root in profiles for root in owners.values()):
+            return People(names.owners(), profiles.values(), roots)
         # merged or erased while we waited for it: its identifiers lead elsewhere now
-        stored, roots = await find_owners(connection, [one for one in owners if one not in claimed])
-        owners |= stored
+        await names.find(connection)
     raise Overtaken("the profiles were merged faster than they could be locked")
 
 
@@ -109,13 +103,10 @@ async def load_documents(connection: Connection, profiles: Collection[Profile]) 
     return [found[profile.id] for profile in profiles]
 
 
-async def write_people(connection: Connection, people: People, seen: Sightings | None = None) -> None:
+async def write_people(connection: Connection, people: People, names: Names | None = None) -> None:
     """Write back every profile of the batch, what it says of identifiers, and merges. Raises Overtaken."""
-    if seen:
-        given = {found: owner for found, owner in people.owners.items() if owner is not None}
-        claimed = people.claimed
-        await write_sightings(connection, {one: given[one] for one in given if one not in claimed}, seen)
-        await assign_owners(connection, {one: given[one] for one in claimed if given[one] != claimed[one]}, seen)
+    if names is not None:
+        await names.write(connection, people.owners)
     await _write_profiles(connection, people.profiles())
     if people.merged:
         losers = [loser for loser, _ in people.merged]
@@ -138,31 +129,44 @@ async def _lock(connection: Connection, ids: Iterable[str]) -> dict[str, Profile
     wanted = sorted(set(ids))
     profiles: dict[str, Profile] = {}
     for row in await connection.fetch(_LOCK_PROFILES, text_array(wanted)) if wanted else ():
-        *columns, merged_into, erased = row
+        *columns, merged_into, erased, place = row
         if merged_into is not None:
             return None
         if not erased:
-            profiles[columns[0]] = Profile(*columns)
+            profiles[row[0]] = found = Profile(*columns)
+            found.place = place
     return profiles
 
 
 async def _write_profiles(connection: Connection, profiles: Iterable[Profile]) -> None:
-    plain: list[Profile] = []
+    new: list[Profile] = []
+    placed: list[tuple[Profile, str]] = []
     loaded: list[tuple[Profile, Documents]] = []
     for profile in profiles:
-        if profile.documents is None:
-            plain.append(profile)
-        else:
+        if profile.documents is not None:
             loaded.append((profile, profile.documents))
-    if plain:
-        await connection.execute(_WRITE_PROFILES, *_columns(plain))
+        elif profile.place is not None:
+            placed.append((profile, profile.place))
+        else:
+            new.append(profile)
+    if new:
+        await connection.execute(_WRITE_PROFILES, *_columns(new))
+    if placed:
+        found, places = zip(*placed, strict=True)
+        status = await connection.execute(_WRITE_IN_PLACE, *_columns(found), text_array(places))
+        if rows_written(status) != len(placed):
+            raise Overtaken("a profile is not where it was locked")
     if loaded:
-        # the merged ones first: they give their user id up before another profile takes it
-        loaded.sort(key=lambda one: one[0].merged_into is None)
-        found = [profile for profile, _ in loaded]
-        merged_into = nullable_text_array([profile.merged_into for profile in found])
-        documents = _document_columns([documents for _, documents in loaded])
-        await connection.execute(_WRITE_WITH_DOCUMENTS, *_columns(found), merged_into, *documents)
+        await _write_with_documents(connection, loaded)
+
+
+async def _write_with_documents(connection: Connection, loaded: list[tuple[Profile, Documents]]) -> None:
+    # the merged ones first: they give their user id up before another profile takes it
+    loaded.sort(key=lambda one: one[0].merged_into is None)
+    profiles = [profile for profile, _ in loaded]
+    merged_into = nullable_text_array([profile.merged_into for profile in profiles])
+    documents = _document_columns([documents for _, documents in loaded])
+    await connection.execute(_WRITE_WITH_DOCUMENTS, *_columns(profiles), merged_into, *documents)
 
 
 def _columns(profiles: Sequence[Profile]) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class Documents:
 @dataclass(slots=True, eq=False)
 class Profile:
     """Who it is, and when it was seen; `time_zone` is the last seen IANA name. `documents` is None unless the
-    batch needs them."""
+    batch needs them. `place` is where the store has its row, None when it is new."""
 
     id: str
     first_seen: Millis
@@ -43,6 +43,7 @@ class Profile:
     time_zone_at: Millis = 0
     merged_into: str | None = None
     documents: Documents | None = None
+    place: str | None = None
 
     def saw(self, ts: Millis, time_zone: str | None) -> None:
         """The customer did something at `ts`."""
