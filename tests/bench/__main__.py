@@ -6,25 +6,25 @@ without `bench_`; without names, all of them.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-BENCHES = ("log", "ingest", "profiles", "segmenter")
-_TAKE_A_LOG = frozenset({"log", "ingest"})
+from tests.bench.logs import add_log
+
+BENCHES = ("log", "ingest", "profiles", "segmenter", "stack")
+_TAKE_A_LOG = frozenset({"log", "ingest", "stack"})
 
 
-def run(name: str, log: str | None, folder: Path) -> list[object]:
+def run(name: str, log: str, folder: Path) -> list[object]:
     """The reports of one benchmark, which prints its table itself. Raises CalledProcessError."""
     found = folder / f"{name}.json"
     command = [sys.executable, "-m", f"tests.bench.bench_{name}", "--json", str(found)]
-    environment = dict(os.environ)
-    if log is not None and name in _TAKE_A_LOG:
-        environment["HEADRACE_LOG_URL"] = log
-    subprocess.run(command, check=True, env=environment)
+    if name in _TAKE_A_LOG:
+        command += ["--log", log]
+    subprocess.run(command, check=True)
     reports: list[object] = json.loads(found.read_bytes())
     return reports
 
@@ -32,7 +32,7 @@ def run(name: str, log: str | None, folder: Path) -> list[object]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*BENCHES, []], metavar="NAME", help=", ".join(BENCHES))
-    parser.add_argument("--log", help="URL of a log for those that take one; default: embedded")
+    add_log(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
     given = parser.parse_args(arguments)
     reports: list[object] = []

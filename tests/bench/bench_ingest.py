@@ -1,6 +1,6 @@
 """How many events a second of CPU takes in, as single POSTs and in batches of 100.
 
-    python -m tests.bench.bench_ingest [--log redis://…|kafka://…|memory] [--seconds 2] [--json FILE]
+    python -m tests.bench.bench_ingest [--log embedded|kafka|memory|URL] [--seconds 2] [--json FILE]
 
 One limit is a bare ASGI app on the same uvicorn that reads the body and answers. The other appends the records
 that ingest makes of a batch, made beforehand, to the same log. The server is a process of its own; only its
@@ -25,8 +25,8 @@ from headrace.runtime.protocol import GuardedHttpProtocol
 from headrace.runtime.settings import Environment
 from services.ingest.main import assemble
 from services.ingest.settings import load_settings
-from tests import engines
 from tests.bench import cpu
+from tests.bench.logs import add_log, kind, running_log
 from tests.bench.report import Figure, Report, options, present
 from tests.bench.serving import CONNECTIONS, Served, Taken, load, post, serving
 from tests.unit.ingest.memory_log import MemoryLog
@@ -218,16 +218,15 @@ def _against_echo(name: str, unit: str, taken: dict[str, Taken], events: int) ->
 
 def run(arguments: Namespace) -> Report:
     with contextlib.ExitStack() as stack:
-        url = arguments.log or stack.enter_context(engines.valkey("always")).url
+        url = MEMORY if arguments.log == MEMORY else stack.enter_context(running_log(arguments.log))
         found = list(figures(url, arguments.seconds))
-    scheme = url.partition("://")[0]
-    setting = f"log on {scheme}, {CONNECTIONS} connections, {len(json.dumps(event(1)))} bytes an event"
+    setting = f"{kind(url)}, {CONNECTIONS} connections, {len(json.dumps(event(1)))} bytes an event"
     return Report("ingest", setting, found)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = options(__doc__)
-    parser.add_argument("--log", default=os.environ.get("HEADRACE_LOG_URL"), help="URL of a log, or memory")
+    add_log(parser)
     parser.add_argument("--seconds", type=float, default=2.0, help="for each figure")
     present(run, parser, arguments)
 

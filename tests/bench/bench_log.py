@@ -1,6 +1,6 @@
 """How fast a log appends and hands on, beside the bare commands of the embedded log's server.
 
-    python -m tests.bench.bench_log [--log URL] [--json FILE]
+    python -m tests.bench.bench_log [--log embedded|kafka|URL] [--json FILE]
 
 Records a second of acknowledged (on the embedded log: fsynced) appends in batches of 1 and of 100, with one and
 with 16 writers, and the time from an append's start until a waiting reader has the record; beside plain XADD and
@@ -10,7 +10,6 @@ are the disk's fsync.
 
 import asyncio
 import contextlib
-import os
 import time
 from argparse import Namespace
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -21,7 +20,7 @@ from redis.asyncio import Redis
 from headrace.contracts.topics import Topic
 from headrace.log.connect import connect_log
 from headrace.log.port import Log, NewRecord
-from tests import engines
+from tests.bench.logs import add_log, kind, running_log
 from tests.bench.report import Figure, Report, options, present
 
 SECONDS = 2.0
@@ -136,15 +135,14 @@ async def measure(url: str) -> list[Figure]:
 
 
 def run(arguments: Namespace) -> Report:
-    with contextlib.ExitStack() as stack:
-        url = arguments.log or stack.enter_context(engines.valkey("always")).url
+    with running_log(arguments.log) as url:
         found = asyncio.run(measure(url))
-    return Report("log", f"{url.partition('://')[0]}, {len(VALUE)} bytes a record, {SAMPLES} samples", found)
+    return Report("log", f"{kind(url)}, {len(VALUE)} bytes a record, {SAMPLES} samples", found)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = options(__doc__)
-    parser.add_argument("--log", default=os.environ.get("HEADRACE_LOG_URL"), help="URL; default: embedded")
+    add_log(parser)
     present(run, parser, arguments)
 
 
