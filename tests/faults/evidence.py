@@ -45,10 +45,12 @@ class TimelineRow:
 
 @dataclass
 class Evidence:
-    """Everything found, from the beginning. `records` by (topic, partition); `outboxes` by partition: number and
+    """Everything found, from the beginning. `roots`: what merged profiles became; `records` by (topic, partition);
+    `outboxes` by partition: number and
     messageId of the changes that the segmenter's store still holds."""
 
     timeline: list[TimelineRow] = field(default_factory=list)
+    roots: dict[str, str] = field(default_factory=dict)
     records: dict[tuple[str, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
     members: dict[str, set[str]] = field(default_factory=dict)
     outboxes: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
@@ -117,6 +119,8 @@ class Witness:
         try:
             for partition in range(self._partitions):
                 await self._read_timeline(connection, partition)
+            aliases = await connection.fetch("SELECT profile_id, root FROM profiles.alias_v1")
+            self.evidence.roots = {row["profile_id"]: row["root"] for row in aliases}
         finally:
             await connection.close()
         for topic in TOPICS:

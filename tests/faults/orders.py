@@ -19,6 +19,8 @@ WINDOW_SECONDS = 2
 """How long a visit counts, and how long a cart may wait."""
 _PAY_SECONDS = 0.7
 _VISITS = 3
+_WANDERERS = 4
+"""Every so many-th customer is two at first."""
 # French numbers that are nobody's, 10,000 with each beginning: set aside for films
 _NOBODYS = ("63998", "19900", "26191", "35301", "46571", "53649")
 
@@ -84,7 +86,7 @@ CAMPAIGNS = {"welcome": "visiting", "cart-rescue": "abandoners"}
 
 @dataclass(frozen=True)
 class Event:
-    """What a client sends. `at`: seconds after the start of the row."""
+    """What a client sends. `at`: seconds after the start of the row. `known_as`: the ids it has of the user's."""
 
     user: str
     message_id: str
@@ -92,12 +94,15 @@ class Event:
     at: float
     properties: dict[str, Any] = field(default_factory=dict)
     phone: str | None = None
+    known_as: tuple[str, ...] = ("userId",)
 
     def message(self, timestamp: str) -> dict[str, Any]:
         """As it stands in a batch."""
-        common = {"userId": self.user, "messageId": self.message_id, "timestamp": timestamp}
+        ids = {"userId": self.user, "anonymousId": f"browser-of-{self.user}"}
+        common = {kind: ids[kind] for kind in self.known_as}
+        common |= {"messageId": self.message_id, "timestamp": timestamp}
         if self.name == IDENTIFY:
-            return {"type": "identify", "traits": {"phone": self.phone}, **common}
+            return {"type": "identify", "traits": {"phone": self.phone} if self.phone else {}, **common}
         return {"type": "track", "event": self.name, "properties": self.properties, **common}
 
 
@@ -113,7 +118,11 @@ def shopping(row: str, events: int, seconds: float, phones: Iterator[str]) -> li
     for number, (customer, orders) in enumerate(itertools.cycle(_sample().items())):
         if len(found) >= events:
             break
-        found += _customer(f"{row}-{number}-{customer}", next(phones), orders, seconds)
+        user = f"{row}-{number}-{customer}"
+        if number % _WANDERERS:
+            found += _customer(user, next(phones), orders, seconds)
+        else:
+            found += _wanderer(user, orders, seconds)
     return sorted(found, key=lambda event: event.at)
 
 
@@ -138,6 +147,18 @@ def _customer(user: str, phone: str, orders: Sequence[tuple[str, str, Decimal]],
     for name, invoice, total in orders:
         properties = {"order_id": invoice, "total": float(total), "currency": "GBP"}
         found.append(Event(user, f"{user}:{invoice}", name, chance.uniform(start, seconds), properties))
+    return found
+
+
+def _wanderer(user: str, orders: Sequence[tuple[str, str, Decimal]], seconds: float) -> list[Event]:
+    """Somebody who orders with and without an account, and says half-way that both are one: profiles merge."""
+    chance = random.Random(user)
+    found = [Event(user, f"{user}:login", IDENTIFY, seconds / 2, known_as=("userId", "anonymousId"))]
+    for name, invoice, total in orders:
+        properties = {"order_id": invoice, "total": float(total), "currency": "GBP"}
+        known_as = chance.choice((("userId",), ("anonymousId",)))
+        at = chance.uniform(0, seconds)
+        found.append(Event(user, f"{user}:{invoice}", name, at, properties, known_as=known_as))
     return found
 
 

@@ -73,7 +73,9 @@ def dead_letters(evidence: Evidence) -> Counter[str]:
 
 
 def entries_and_exits(evidence: Evidence, findings: Findings) -> dict[tuple[str, str], tuple[int, int]]:
-    """How often each (profile, segment) entered and exited, which must take turns, each with its own id."""
+    """How often each (profile, segment) entered and exited, which must take turns unless it was merged with
+    another, each with its own id."""
+    merged = evidence.roots.keys() | set(evidence.roots.values())
     actions: dict[tuple[str, str], list[str]] = defaultdict(list)
     ids: Counter[str] = Counter()
     for (topic, partition), records in sorted(evidence.records.items()):
@@ -86,7 +88,7 @@ def entries_and_exits(evidence: Evidence, findings: Findings) -> dict[tuple[str,
     for message_id, number in ids.items():
         findings.compare(f"changes: {message_id}", 1, number)
     for (profile, segment), found in actions.items():
-        if found != [("entered", "exited")[number % 2] for number in range(len(found))]:
+        if profile not in merged and found != [("entered", "exited")[number % 2] for number in range(len(found))]:
             findings.extra(f"changes: {segment}/{profile} went {', '.join(found)}")
     return {key: (found.count("entered"), found.count("exited")) for key, found in actions.items()}
 

@@ -48,6 +48,11 @@ class Person:
     def phone(self) -> str:
         return next((one.event.phone for one in self.answered if one.event.phone is not None), "")
 
+    def wandered(self) -> bool:
+        """Whether it came under two names: then the way its memberships took depends on when they were found to
+        be one, and only the end is certain."""
+        return any("anonymousId" in one.event.known_as for one in self.answered)
+
     def paid_in_time(self) -> bool:
         """Whether the payment was in the log before the cart had waited for its window: then the cart was never
         abandoned, however late any service came to see the payment."""
@@ -63,15 +68,15 @@ def recount(answered: Sequence[Answered], evidence: Evidence) -> Findings:
     for one in sorted(answered, key=lambda one: (one.timestamp, one.answered)):
         people[one.event.user].answered.append(one)
     rows = _check_timeline(answered, evidence, findings)
-    profiles = _check_profiles(people, rows, findings)
+    profiles = _check_profiles(people, rows, evidence, findings)
     check_topics(evidence, findings)
     expected = {
         profile: _expected(people[user], rows.get(profile, []), findings) for user, profile in profiles.items()
     }
-    _check_memberships(expected, evidence, findings)
-    _check_messages(
-        {people[user].phone(): expected[profile] for user, profile in profiles.items()}, evidence, findings
-    )
+    wandered = {profile for user, profile in profiles.items() if people[user].wandered()}
+    _check_memberships(expected, wandered, evidence, findings)
+    phones = {people[user].phone(): expected[profile] for user, profile in profiles.items()}
+    _check_messages(phones, evidence, findings)
     return findings
 
 
@@ -103,15 +108,15 @@ def _check_timeline(
 
 
 def _check_profiles(
-    people: dict[str, Person], rows: dict[str, list[TimelineRow]], findings: Findings
+    people: dict[str, Person], rows: dict[str, list[TimelineRow]], evidence: Evidence, findings: Findings
 ) -> dict[str, str]:
-    """Each user has one profile of their own. Profile ids by user."""
+    """Each user has one profile of their own, in the end. Profile ids by user."""
     owners: dict[str, set[str]] = defaultdict(set)
     user_of = {one.event.message_id: user for user, person in people.items() for one in person.answered}
     for profile, events in rows.items():
         for row in events:
             if row.message_id in user_of:
-                owners[user_of[row.message_id]].add(profile)
+                owners[user_of[row.message_id]].add(evidence.roots.get(profile, profile))
     taken: Counter[str] = Counter(profile for found in owners.values() for profile in found)
     for user, found in owners.items():
         if len(found) > 1 or any(taken[profile] > 1 for profile in found):
@@ -178,18 +183,20 @@ def _abandoned(known: Known, now: int) -> bool:
 
 
 def _check_memberships(
-    expected: dict[str, dict[str, tuple[int, int]]], evidence: Evidence, findings: Findings
+    expected: dict[str, dict[str, tuple[int, int]]], wandered: set[str], evidence: Evidence, findings: Findings
 ) -> None:
     published = entries_and_exits(evidence, findings)
     nothing = dict.fromkeys(SEGMENTS, (0, 0))
     for profile in expected.keys() | {profile for profile, _ in published}:
         for segment, counts in expected.get(profile, nothing).items():
             where = f"{segment}/{profile}"
+            findings.compare(f"members: {where}", counts[0] - counts[1], profile in evidence.members[segment])
+            if profile in wandered or profile in evidence.roots:
+                continue
             for kind, wanted, found in zip(
                 ("entered", "exited"), counts, published.get((profile, segment), (0, 0)), strict=True
             ):
                 findings.compare(f"changes: {where} {kind}", wanted, found)
-            findings.compare(f"members: {where}", counts[0] - counts[1], profile in evidence.members[segment])
     for segment, members in evidence.members.items():
         for profile in members - expected.keys():
             findings.extra(f"members: {segment}/{profile} is nobody")

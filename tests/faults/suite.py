@@ -55,7 +55,7 @@ def run(platform: Platform, row: Row, events: int, *, patience: float = PATIENCE
     shoppers = platform.shop(row.events(platform.new_name(), events, row.seconds, platform.phones))
     try:
         over = row.fault(platform)
-        recovered = platform.recovered(row.limit)
+        recovered = platform.recovered(max(row.limit, patience))
     finally:
         platform.make_good()
         platform.answered += shoppers.finish()
