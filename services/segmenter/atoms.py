@@ -109,6 +109,8 @@ class Atom:
         """The aggregate over the window that ends at `now`; a count is cut at what the atom keeps."""
         if window is None:
             return state.seen if self.of is None else state.total
+        if not state.held:
+            return 0 if self.of is None else ZERO
         start = bisect_left(state.held, journal.after(now - window))
         return len(state.held) - start if self.of is None else total(state.values[start:])
 
@@ -176,9 +178,11 @@ class Atom:
         for window, ladder in self._ladders.items():
             if window is None:
                 continue
-            begin = bisect_left(state.held, journal.after(due - window - 1))
-            end = bisect_left(state.held, journal.after(due - window))
-            if begin == end:
+            first, behind = journal.after(due - window - 1), journal.after(due - window)
+            if first == behind:
+                continue  # no event of the journal leaves this window now
+            end = bisect_left(state.held, behind)
+            if bisect_left(state.held, first) == end:
                 continue
             before, after = (self.measure(journal, state, window, at) for at in (due - 1, due))
             _, source, message_id = journal.event(state.held[end - 1])

@@ -64,9 +64,10 @@ class Ladder(Generic[Owner]):
 
     def differs(self, before: Number, after: Number) -> bool:
         """Whether any comparison flips."""
-        return any(
-            test(before) != test(after) for _, test in self._passed(self.height(before), self.height(after))
-        )
+        low, high = self.height(before), self.height(after)
+        if (high - low) % 2:
+            return True  # some comparison has an odd number of rungs between the two
+        return any(test(before) != test(after) for _, test in self._passed(low, high))
 
     def between(self, low: int, high: int, before: Number, after: Number) -> Iterable[tuple[Owner, bool]]:
         """`flipped`, where the heights are known."""
