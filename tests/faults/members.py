@@ -31,13 +31,24 @@ class Members:
     def restart(self, service: str) -> None:
         """kill -9, if it runs, and start it anew, on a port of its own."""
         self._kill(service)
-        with (self._folder / f"{service}-member.log").open("ab") as output:
+        with self._said(service).open("wb") as output:
             self._processes[service] = subprocess.Popen(
                 (sys.executable, "-m", f"services.{service}"),
                 env=self._environment(service),
                 stdout=output,
                 stderr=output,
             )
+
+    def wait_assigned(self, service: str) -> None:
+        """Wait until it works on a partition."""
+        wait_until(
+            lambda: b"partition_assigned" in self._said(service).read_bytes(),
+            40,
+            what=f"work for another {service}",
+        )
+
+    def _said(self, service: str) -> Path:
+        return self._folder / f"{service}-member.log"
 
     def _kill(self, service: str) -> None:
         if process := self._processes.pop(service, None):

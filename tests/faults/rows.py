@@ -45,20 +45,24 @@ ALL_AT_ONCE = [
 """The same failpoints in fewer rows: in each, every service dies at one of its own."""
 
 
-def stopped(seconds: float) -> Row:
-    """Every consumer stops in the middle of its work, another member takes over, then the first goes on."""
+def _stopped(platform: Platform) -> float:
+    """Every consumer stops in the middle of its work, other members take over, then the first go on: what they do
+    next, believing that the partitions are theirs, must come to nothing."""
     # from the end of the way to its beginning: a point is not reached any more once what feeds it stands still
-    points = {"messenger": "after_claim", "segmenter": "before_commit", "profiles": "after_read"}
-
-    def fault(platform: Platform) -> float:
-        with platform.members():
-            for service, point in points.items():
-                platform.arm(service, point, "stop")
-                platform.wait_fired(service, point)
-            time.sleep(seconds)
-            return platform.resume(CONSUMERS)
-
-    return Row(f"SIGSTOP for {seconds:.0f} s with another member there", fault)
+    for service, point in (
+        ("messenger", "after_claim"),
+        ("segmenter", "before_commit"),
+        ("profiles", "after_read"),
+    ):
+        platform.arm(service, point, "stop")
+        platform.wait_fired(service, point)
+    with platform.members() as members:
+        for service in CONSUMERS:
+            members.wait_assigned(service)
+        time.sleep(1)
+        over = platform.resume(CONSUMERS)
+        time.sleep(1)
+    return over
 
 
 def churn(cycles: int, pause: float) -> Row:
@@ -181,13 +185,14 @@ def waiting_carts(seconds: float) -> Row:
 
 
 CALM = Row("nothing", lambda _: time.time())
+STOPPED = Row("SIGSTOP until others have taken over, then SIGCONT", _stopped, seconds=10)
 EMPTIED = Row("state emptied", _emptied)
 ROLLED_BACK = Row("state rolled back to an older file", _rolled_back)
 POISONED = Row("poison records in every topic", _poisoned)
 OTHERS = [
     CALM,
     waiting_carts(20),
-    stopped(12),
+    STOPPED,
     churn(4, 5),
     *(cut_in_commit(name) for name in ("log", "state", "postgres")),
     *(engine_killed(name) for name in ("log", "state", "postgres")),
