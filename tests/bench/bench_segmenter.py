@@ -18,6 +18,7 @@ import uvloop
 from headrace.contracts.ids import profile_id
 from headrace.contracts.profile_event import EventRow
 from headrace.contracts.segment import parse_segment
+from headrace.runtime.garbage import settle_garbage
 from services.segmenter.catalog import Catalog, Slot, Version
 from services.segmenter.commit import Commit, Incoming, Watermark
 from services.segmenter.partition import Partition
@@ -110,6 +111,7 @@ async def measure(url: str, segments: int, events: int, customers: int) -> list[
         await store.commit(Q, mark, Commit(mark, catalog=catalog_of(segments)))
         partition = await Partition.opened(Q, store, MemoryTimeline([[]]), Recorder())
         assert partition is not None
+        settle_garbage()  # as the service does
         await fold(partition, values[:warm])
 
         ours, bare = cpu.Spent(server), cpu.Spent(server)
