@@ -47,9 +47,10 @@ _SEE_IN_PLACE = """
         first_seen = least(identifier.first_seen, new.first_seen),
         last_seen = greatest(identifier.last_seen, new.last_seen)
     FROM unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::bigint[], $5::text::bigint[],
-                $6::text::tid[]) AS new (type, value, profile_id, first_seen, last_seen, place)
+                $6::text::tid[]) WITH ORDINALITY AS new (type, value, profile_id, first_seen, last_seen, place, n)
     WHERE identifier.ctid = new.place
         AND (identifier.type, identifier.value, identifier.profile_id) = (new.type, new.value, new.profile_id)
+    RETURNING new.n
 """
 
 
@@ -109,17 +110,23 @@ class Names:
     async def write(self, connection: Connection, owners: Mapping[Identifier, str | None]) -> None:
         """Write when they were seen, and the owners of those that we have claimed. Raises Overtaken when one that
         had an owner has another by now."""
-        known = {one: stored.owner for one, stored in self._stored.items()}
-        if known:
-            places = text_array([stored.place for stored in self._stored.values()])
-            *columns, source = self._columns(known)
-            if rows_written(await connection.execute(_SEE_IN_PLACE, *columns, places)) != len(known):
-                status = await connection.execute(_SEE, *columns, source)
-                if rows_written(status) != len(known):
-                    raise Overtaken("an identifier moved to another profile")
+        if self._stored:
+            moved = await self._write_in_place(connection)
+            if moved and rows_written(await connection.execute(_SEE, *self._columns(moved))) != len(moved):
+                raise Overtaken("an identifier moved to another profile")
         other = {one: owner for one, guess in self._claimed.items() if (owner := owners[one]) and owner != guess}
         if other:
             await connection.execute(_ASSIGN, *self._columns(other))
+
+    async def _write_in_place(self, connection: Connection) -> dict[Identifier, str]:
+        """Write the known ones; return those that lie elsewhere by now, with their owners."""
+        known = {one: stored.owner for one, stored in self._stored.items()}
+        places = text_array([stored.place for stored in self._stored.values()])
+        *columns, _ = self._columns(known)
+        written = {row[0] for row in await connection.fetch(_SEE_IN_PLACE, *columns, places)}
+        if len(written) == len(known):
+            return {}
+        return {one: owner for n, (one, owner) in enumerate(known.items(), 1) if n not in written}
 
     async def _find(self, connection: Connection, wanted: Iterable[Identifier]) -> int:
         names = list(wanted)
