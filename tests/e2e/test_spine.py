@@ -99,7 +99,7 @@ def test_without_consent_nothing_is_sent_and_the_reason_is_kept(api: Api, sdk: C
     order(sdk, "spine-bob", "2")
     profile = wait_until(lambda: api.profile("user_id", "spine-bob"), what="the profile")
 
-    def outcomes() -> list[tuple[str, str]]:
+    def outcomes() -> list[tuple[str, str | None]]:
         found = api.items("messenger", "/v1/messages", profile_id=profile["id"])
         return [(message["status"], message["reason"]) for message in found]
 
