@@ -28,7 +28,8 @@ class Appender:
     def append(self, groups: Mapping[int, Sequence[NewRecord]]) -> "list[asyncio.Future[None]]":
         """Queue each partition's records; the futures end when they are durable, or with the log's error.
 
-        A cancelled future takes records out that are not on their way yet; those that are may land.
+        A future that is cancelled, or given an error, takes records out that are not on their way yet; those that
+        are may land.
         """
         return [
             future for partition, records in groups.items() for future in self._lane(partition).submit(records)
@@ -76,10 +77,9 @@ class _Lane:
             self.task = loop.create_task(self._run(), name=f"append-{self._topic}-{self._partition}")
         return futures
 
-    def _forget(self, entry: _Entry, future: "asyncio.Future[None]") -> None:
-        """Free a cancelled request's records at once, even while the append before them hangs."""
-        if future.cancelled():
-            self._queue.pop(entry, None)
+    def _forget(self, entry: _Entry, _: "asyncio.Future[None]") -> None:
+        """Free the records of a request that was given up at once, even while the append before them hangs."""
+        self._queue.pop(entry, None)
 
     async def _run(self) -> None:
         while self._queue:

@@ -96,10 +96,13 @@ class Collector:
         await self._dead_letters.close()
 
     async def _append(self, chunk: "_Chunk") -> None:
-        futures = self._events.append(chunk.events) + self._dead_letters.append(chunk.dead_letters)
+        futures = self._events.append(chunk.events)
+        if chunk.dead_letters:
+            futures += self._dead_letters.append(chunk.dead_letters)
+        # a timer for all of them costs less than asyncio.timeout, and a request has one event as a rule
+        deadline = asyncio.get_running_loop().call_later(self._ack_timeout, _give_up, futures)
         try:
-            async with asyncio.timeout(self._ack_timeout):
-                await (futures[0] if len(futures) == 1 else asyncio.gather(*futures))
+            await (futures[0] if len(futures) == 1 else asyncio.gather(*futures))
         except RecordTooLarge as error:
             raise ApiError(413, "record_too_large", "An event is larger than the log takes.") from error
         except TimeoutError as error:
@@ -110,6 +113,7 @@ class Collector:
             log.warning("append_failed", error=type(error).__name__)
             raise _unavailable(RETRY_AFTER_SECONDS) from error
         finally:
+            deadline.cancel()
             for future in futures:
                 future.cancel()
 
@@ -122,6 +126,12 @@ class Collector:
             metrics.dead_letters.labels(reason).inc(number)
         if chunk.placeholders:
             metrics.placeholder_ids.labels(source).inc(chunk.placeholders)
+
+
+def _give_up(futures: "Sequence[asyncio.Future[None]]") -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(TimeoutError())
 
 
 def _unavailable(retry_after: int) -> ApiError:

@@ -1,10 +1,12 @@
 """Log records of what ingest decided: accepted events and dead letters."""
 
+from functools import lru_cache
+
 import msgspec
 
 from headrace.contracts.dead_letter import DeadLetter, HttpArrival
 from headrace.contracts.event import Event
-from headrace.contracts.headers import cloud_event
+from headrace.contracts.headers import TRACEPARENT, Headers, cloud_event
 from headrace.contracts.ids import content_id
 from headrace.log.port import NewRecord
 from services.ingest.rejection import Rejected
@@ -21,13 +23,20 @@ MAX_DEAD_LETTER_SHARED = 16 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
+@lru_cache(maxsize=256)
+def _around_id(source: str) -> tuple[Headers, Headers]:
+    """The headers before and behind an event's id, a trace apart."""
+    headers = cloud_event(kind="event.collected.v1", event_id="", source=source)
+    place = [name for name, _ in headers].index("ce_id")
+    return headers[:place], headers[place + 1 :]
+
+
 class EventRecords:
     """Makes the records of one request's events, whose headers differ in the id only."""
 
     def __init__(self, source: str, traceparent: str) -> None:
-        headers = cloud_event(kind="event.collected.v1", event_id="", source=source, traceparent=traceparent)
-        place = [name for name, _ in headers].index("ce_id")
-        self._before, self._behind = headers[:place], headers[place + 1 :]
+        self._before, behind = _around_id(source)
+        self._behind = (*behind, (TRACEPARENT, traceparent.encode())) if traceparent else behind
 
     def record(self, key: str, message_id: str, value: bytes) -> NewRecord:
         """`value` is an encoded event."""
