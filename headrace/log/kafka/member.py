@@ -20,8 +20,8 @@ from headrace.log.port import LogUnavailable
 
 log = structlog.get_logger()
 
-SESSION_SECONDS = 8.0
-HEARTBEATS_PER_SESSION = 16
+SESSION_SECONDS = 6.0
+HEARTBEATS_PER_SESSION = 12
 POLL_MS = 500
 COMMIT_SECONDS = 1.0
 LAST_COMMIT_SECONDS = 1.0
