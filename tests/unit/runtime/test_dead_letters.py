@@ -4,8 +4,7 @@ import msgspec
 import pytest
 
 from headrace.contracts.dead_letter import DeadLetter
-from headrace.log.port import NewRecord, Record
-from headrace.log.redis_streams.log import MAX_RECORD_BYTES
+from headrace.log.port import MAX_RECORD_BYTES, NewRecord, Record
 from headrace.runtime.dead_letters import dead_letter
 
 TRACE = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
