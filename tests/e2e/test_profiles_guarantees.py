@@ -21,8 +21,8 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.publisher import Relay
 from services.profiles.batch import Batch, Fenced, commit_batch
+from services.profiles.identifiers_sql import Overtaken
 from services.profiles.intake import event_reader
-from services.profiles.people_sql import Overtaken
 from services.profiles.store import TimelineOutbox, WrongDeployment, initialise
 from services.profiles.ticker import Active, Ticker
 from services.profiles.worker import input_topics
