@@ -1,6 +1,7 @@
 """CPU seconds of processes, and which core they run on.
 
-What others do on the machine moves a wall clock, hardly the CPU seconds that a piece of work takes.
+What others do on the machine moves these less than a wall clock, yet they move: neighbours take caches and clock
+rate. Compare only what ran in turns in one run.
 """
 
 import os
@@ -12,16 +13,17 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _TICK = os.sysconf("SC_CLK_TCK")
+_CORES = os.sched_getaffinity(0)  # as we were started: later we may keep ourselves on one of them
 
 
 def server_core() -> int:
     """The core for what is measured."""
-    return min(os.sched_getaffinity(0))
+    return min(_CORES)
 
 
 def client_core() -> int:
     """The core for what makes the load; the same when there is only one."""
-    return max(os.sched_getaffinity(0))
+    return max(_CORES)
 
 
 def pin(pid: int, core: int) -> None:
