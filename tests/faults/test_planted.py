@@ -1,5 +1,6 @@
 """The suite is worth what it finds: three planted bugs, each of which must make its row fail."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from tests.faults.suite import Row, run
 pytestmark = pytest.mark.full
 
 EVENTS = 300
-PATIENCE_SECONDS = 12.0
+PATIENCE_SECONDS = 8.0
 
 
 def found(bug: str, row: Row) -> str:
@@ -23,11 +24,11 @@ def found(bug: str, row: Row) -> str:
 
 
 def test_multi_is_executed_twice_when_its_reply_is_lost() -> None:
-    assert "doubled" in found("multi", rows.reply_lost("state", b"EXEC"))
+    assert "went entered, entered" in found("multi", rows.reply_lost("state", b"EXEC"))
 
 
 def test_serial_numbers_skip_what_is_committed_late() -> None:
-    assert "lost" in found("serial", rows.CALM)
+    assert re.search(r"lost \d+: cdp\.profile-events", found("serial", rows.CALM))
 
 
 def test_timers_by_the_wall_clock_fire_ahead_of_waiting_orders() -> None:

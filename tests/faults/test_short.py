@@ -18,7 +18,7 @@ ROWS = [
         ("segmenter", "after_commit"),
         ("messenger", "after_send"),
     ),
-    rows.killed(("profiles", "after_publish"), ("segmenter", "after_publish"), ("messenger", "after_publish")),
+    rows.killed(("profiles", "after_publish"), ("segmenter", "after_publish")),
     rows.cut_in_commit("log", "state", "postgres"),
     rows.EMPTIED,
     rows.waiting_carts(4),
