@@ -1,7 +1,7 @@
 """What customers of a web shop do, as calls of a tracking SDK: the same for the same seed.
 
 Few customers do much, most do little; half of them look around before they say who they are, some on two devices,
-so that two profiles turn out to be one.
+so that two profiles turn out to be one. What is known of somebody is told again and again and rarely changes.
 """
 
 import random
@@ -64,7 +64,7 @@ class Shop:
         return {
             "email": f"user-{customer}@shop.example",
             "city": CITIES[customer % len(CITIES)],
-            "plan": self._random.choice(PLANS),
+            "plan": self._random.choice(PLANS) if self._random.random() < 0.05 else PLANS[customer % len(PLANS)],
             "age": 18 + customer % 60,
             "newsletter": self._random.random() < 0.5,
         }
