@@ -27,6 +27,10 @@ from tests.kafka.archive import fast_jvm
 from tests.kafka.broker import Broker
 from tests.servers import DATABASE_URL, LOG_URL, REDIS_URL, programs
 
+APPEND: tuple[bytes, ...] = (b"ce_specversion",)
+"""In what is appended to a log; what is read carries it the other way."""
+_TRANSITIONS = (b"EVALSHA", b":members:")
+_COMMIT = (b"COMMIT",)
 _PASSWORD = "for-tests-only"
 # a kill loses nothing that was written; only a power cut would
 _POSTGRES = (("fsync", "off"), ("full_page_writes", "off"), ("max_connections", "200"))
@@ -34,13 +38,13 @@ _POSTGRES = (("fsync", "off"), ("full_page_writes", "off"), ("max_connections", 
 
 class Engine(Protocol):
     """`url` is its own address; `proxied_url` that of the proxy which passes from `proxy_port` on to `port`.
-    `request` is what a commit has in it on its way there."""
+    `request` is what tells a commit on its way there from other requests."""
 
     url: str
     proxied_url: str
     port: int
     proxy_port: int
-    request: bytes
+    request: tuple[bytes, ...]
 
     def start(self) -> None:
         """Return when it serves. Idempotent."""
@@ -59,7 +63,7 @@ class Server:
     """An engine that is one process at one port. See `Engine`."""
 
     def __init__(
-        self, url: str, request: bytes, prepare: Callable[[], Program], answers: Callable[[], bool]
+        self, url: str, request: tuple[bytes, ...], prepare: Callable[[], Program], answers: Callable[[], bool]
     ) -> None:
         port = urlsplit(url).port
         assert port is not None
@@ -111,7 +115,7 @@ class Server:
 class Kafka:
     """A broker whose clients come through the proxy: it tells them to. See `Engine`."""
 
-    request = b"ce_specversion"  # in what is produced; fetches carry it the other way
+    request: tuple[bytes, ...] = APPEND
 
     def __init__(self, folder: Path) -> None:
         self.port, self.proxy_port = free_port(), free_port()
@@ -159,7 +163,7 @@ def postgres(folder: Path) -> Engine:
     placement = place(folder / "postgres", folder.name, server, account)
     engine = Postgres(placement, free_port(), _PASSWORD, account, _POSTGRES)
     engines.initialize(engine, folder)
-    return Server(engine.url, b"COMMIT", lambda: engine.prepare(folder), engine.answers)
+    return Server(engine.url, _COMMIT, lambda: engine.prepare(folder), engine.answers)
 
 
 def roll_back(engine: Engine, data: Path, copy: Path) -> float:
@@ -180,7 +184,7 @@ def _valkey(name: str, folder: Path, *, durable: bool) -> Server:
             return program
         return replace(program, command=(str(programs.redis_server()), *program.command[1:]))
 
-    return Server(engine.url, b"EVALSHA", prepare, engine.answers)
+    return Server(engine.url, APPEND if durable else _TRANSITIONS, prepare, engine.answers)
 
 
 def _at(url: str, port: int) -> str:

@@ -125,6 +125,10 @@ class Platform:
         what = f"failpoint {service}.{point} to fire"
         return wait_until(lambda: failpoints.fired_at(self.failpoints, service, point), 30, what=what)
 
+    def disarm(self, service: str, point: str) -> None:
+        """Take a point back; what stands still there goes on."""
+        failpoints.disarm(self.failpoints, service, point)
+
     def make_good(self) -> None:
         """Take back what a row may have left, so that the next one begins with a whole platform."""
         for path in self.failpoints.iterdir():

@@ -51,15 +51,16 @@ class Proxy:
         """Break every connection."""
         self._call(self._cut)
 
-    def lose_reply(self, request: bytes) -> "Trap":
-        """Let the next data that contains `request` reach the engine, lose the reply and break the connection."""
+    def lose_reply(self, *request: bytes) -> "Trap":
+        """Let the next data that contains all of `request` reach the engine, lose the reply and break the
+        connection."""
         return self._set_trap(request, forward=True)
 
-    def cut_before(self, request: bytes) -> "Trap":
-        """Break the connection instead of passing on the next data that contains `request`."""
+    def cut_before(self, *request: bytes) -> "Trap":
+        """Break the connection instead of passing on the next data that contains all of `request`."""
         return self._set_trap(request, forward=False)
 
-    def _set_trap(self, request: bytes, *, forward: bool) -> "Trap":
+    def _set_trap(self, request: tuple[bytes, ...], *, forward: bool) -> "Trap":
         trap = _Trap(request, forward)
         self._call(lambda: setattr(self, "_trap", trap))
         return trap.sprung
@@ -124,7 +125,7 @@ class Proxy:
     def _caught(self, line: "_Line", data: bytes) -> bool:
         """Whether these requests must not be passed on. A trap works once."""
         trap = self._trap
-        if trap is None or trap.request not in data:
+        if trap is None or not all(part in data for part in trap.request):
             return False
         self._trap, line.lost = None, trap
         return not trap.forward
@@ -135,7 +136,7 @@ Trap = threading.Event
 
 
 class _Trap:
-    def __init__(self, request: bytes, forward: bool) -> None:
+    def __init__(self, request: tuple[bytes, ...], forward: bool) -> None:
         self.request = request
         self.forward = forward
         self.sprung = threading.Event()

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from headrace.local.ports import free_port
+from tests.faults.engines import APPEND
 from tests.faults.evidence import EVENTS, PROFILE_EVENTS, SEGMENT_CHANGES
 from tests.faults.platform import Platform
 from tests.faults.suite import Row
@@ -18,7 +19,7 @@ _TOPICS = (EVENTS, PROFILE_EVENTS, SEGMENT_CHANGES)
 class Replicated:
     """See `tests.faults.engines.Engine`. Clients know every broker: the proxy stands beside the way."""
 
-    request = b"ce_specversion"
+    request: tuple[bytes, ...] = APPEND
 
     def __init__(self, _: Path) -> None:
         self.port, self.proxy_port = free_port(), free_port()

@@ -3,13 +3,14 @@
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
 
 from headrace.runtime.failpoints import POINTS
 from tests.faults.engines import roll_back, state_files
 from tests.faults.orders import WINDOW_SECONDS, Event, carts
 from tests.faults.platform import CONSUMERS, Platform
+from tests.faults.proxy import Trap
 from tests.faults.suite import KILLED_SECONDS, Fault, Row
 
 _REBUILD = ("before_rebuild", "after_reset", "after_rebuild")
@@ -125,20 +126,31 @@ def cut_in_commit(*names: str) -> Row:
     def fault(platform: Platform) -> float:
         for name in names:
             proxy = platform.proxies[name]
-            for trap in (proxy.lose_reply, proxy.cut_before):
-                request = platform.engines[name].request
-                assert trap(request).wait(20), f"{name} saw no {request!r}"
+            for set_trap in (proxy.lose_reply, proxy.cut_before):
+                _spring(platform, name, set_trap)
             proxy.cut()
         return time.time()
 
     return Row(f"connection cut before and after a commit: {' '.join(names)}", fault)
 
 
-def reply_lost(name: str, request: bytes) -> Row:
+def _spring(platform: Platform, name: str, set_trap: Callable[..., Trap]) -> None:
+    """Set the trap for the next commit there; at Postgres for a batch's, which stands right before it."""
+    held = ("profiles", "before_commit")
+    if name == "postgres":
+        platform.arm(*held, "block", at=_HITS)
+        platform.wait_fired(*held)
+    request = platform.engines[name].request
+    sprung = set_trap(*request)
+    platform.disarm(*held)
+    assert sprung.wait(20), f"{name} saw no {request!r}"
+
+
+def reply_lost(name: str, *request: bytes) -> Row:
     """The engine does what it is asked, once, and nobody hears of it."""
 
     def fault(platform: Platform) -> float:
-        assert platform.proxies[name].lose_reply(request).wait(20), f"{name} saw no {request!r}"
+        assert platform.proxies[name].lose_reply(*request).wait(20), f"{name} saw no {request!r}"
         return time.time()
 
     return Row(f"reply lost: {name}", fault)
@@ -191,7 +203,7 @@ ROLLED_BACK = Row("state rolled back to an older file", _rolled_back)
 POISONED = Row("poison records in every topic", _poisoned)
 OTHERS = [
     CALM,
-    waiting_carts(20),
+    waiting_carts(60),
     STOPPED,
     churn(4, 5),
     *(cut_in_commit(name) for name in ("log", "state", "postgres")),

@@ -24,7 +24,7 @@ def found(bug: str, row: Row) -> str:
 
 
 def test_multi_is_executed_twice_when_its_reply_is_lost() -> None:
-    assert "went entered, entered" in found("multi", rows.reply_lost("state", b"EXEC"))
+    assert "went entered, entered" in found("multi", rows.reply_lost("state", b"EXEC", b":members:"))
 
 
 def test_serial_numbers_skip_what_is_committed_late() -> None:
