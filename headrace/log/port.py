@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.headers import Headers
 from headrace.contracts.topics import Topic
@@ -19,8 +21,7 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 """The largest append, what the engine adds to the records included. A store's outbox is cut accordingly."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewRecord:
+class NewRecord(msgspec.Struct, frozen=True, gc=False):
     """A record to append. `key` None only where nobody joins on it; `value` None is a tombstone."""
 
     key: bytes | None
@@ -35,8 +36,7 @@ class NewRecord:
         return size
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record as read. `time` is the log's own clock at the append, milliseconds since the epoch; it may
     step back between records (Kafka), so readers take the running maximum."""
 
