@@ -15,8 +15,11 @@ def _hashed(prefix: str, framed: bytes) -> str:
 
 def _framed(*parts: str | int) -> bytes:
     """Each part as its length, its text and a separator."""
-    raws = [str(part).encode("utf-8", "surrogatepass") for part in parts]
-    return b"".join([b"%b%b\x1f" % (len(raw).to_bytes(4, "big"), raw) for raw in raws])
+    framed = b""
+    for part in parts:
+        raw = str(part).encode("utf-8", "surrogatepass")
+        framed += b"%b%b\x1f" % (len(raw).to_bytes(4, "big"), raw)
+    return framed
 
 
 # one event moves a customer in many segments, and many customers in one segment
@@ -48,7 +51,7 @@ def entry_id(segment_id: str, version: int, cause: tuple[str, ...]) -> str:
 
 
 def entered_message_id(entry: str, profile: str) -> str:
-    return content_id("m", entry, profile)
+    return _hashed("m", _framed(entry) + _framed_again(profile))
 
 
 def exited_message_id(entry: str, cause: tuple[str, ...]) -> str:

@@ -14,7 +14,8 @@ from services.segmenter.paths import decode_json
 SOURCE = "segmenter"
 
 _FORMS = 16_384
-_GAP = b"\x00"  # stands in no JSON text
+_GAP = "\0"  # stands in no JSON text
+_FILLING = ('"%s"', "%s", "%s", '"%s"', '"%s"', "%s", "%d", "%s", "%s", "%s", "")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -67,56 +68,116 @@ def _text(raw: bytes | None) -> str | None:
     return value if isinstance(value, str) else None
 
 
-class Transition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One customer entered or exited one segment. `sequence` numbers the partition's transitions, so it
-    rises per customer and segment. `row_seq` is the row that decided it, 0 for a timer."""
+class Occasion(msgspec.Struct, frozen=True, gc=False):
+    """What moves one customer: all its transitions share it. `row_seq` is the row that decided it, 0 for a timer;
+    `seq` and `now` are the fold's."""
 
     profile_id: str
+    reason: ChangeReason
+    at: int
+    cause_message_id: str | None
+    row_seq: int
+    seq: int
+    now: int
+    person: Person
+
+
+class Transition(msgspec.Struct, frozen=True, gc=False):
+    """One customer entered or exited one segment, as the `step`-th of what happened there. `sequence` numbers the
+    partition's transitions, so it rises per customer and segment."""
+
+    occasion: Occasion
     segment_id: str
     segment_name: str
     version: int
     action: ChangeAction
-    reason: ChangeReason
     entry_id: str
     message_id: str
-    cause_message_id: str | None
-    at: int
     sequence: int
-    position: Position
-    person: Person
-    row_seq: int = 0
+    step: int
+
+    @property
+    def profile_id(self) -> str:
+        return self.occasion.profile_id
+
+    @property
+    def reason(self) -> ChangeReason:
+        return self.occasion.reason
+
+    @property
+    def at(self) -> int:
+        return self.occasion.at
+
+    @property
+    def cause_message_id(self) -> str | None:
+        return self.occasion.cause_message_id
+
+    @property
+    def row_seq(self) -> int:
+        return self.occasion.row_seq
+
+    @property
+    def position(self) -> Position:
+        occasion = self.occasion
+        return Position(occasion.seq, occasion.now, occasion.profile_id, self.step)
 
 
-def encode_change(transition: Transition) -> bytes:
-    """The record's value: the same bytes on every replay."""
+class Scene(NamedTuple):
+    """An occasion in JSON, once for all its changes."""
+
+    user_id: str
+    anonymous_id: str
+    timestamp: str
+    cause_message_id: str
+    traits: str
+    external_ids: str
+    profile_id: str
+
+
+def scene(occasion: Occasion) -> Scene:
+    user_id, anonymous_id, traits, external_ids = _described(occasion.person)
+    return Scene(
+        user_id,
+        anonymous_id,
+        format_instant(occasion.at),
+        _text_of(occasion.cause_message_id),
+        traits,
+        external_ids,
+        _text_of(occasion.profile_id),
+    )
+
+
+def encode_change(transition: Transition, on: Scene | None = None) -> bytes:
+    """The record's value: the same bytes on every replay. `on`: the scene of its occasion, if that is known."""
+    occasion = transition.occasion
     form = _form(
         transition.segment_id,
         transition.segment_name,
         transition.version,
         transition.action,
-        transition.reason,
+        occasion.reason,
     )
-    user_id, anonymous_id, traits, external_ids = _described(transition.person)
-    filling = (
-        _encode(transition.message_id),
+    user_id, anonymous_id, timestamp, cause, traits, external_ids, profile_id = on or scene(occasion)
+    text = form % (
+        transition.message_id,
         user_id,
         anonymous_id,
-        _encode(format_instant(transition.at)),
-        _encode(transition.entry_id),
-        _encode(transition.cause_message_id),
-        _encode(transition.sequence),
+        timestamp,
+        transition.entry_id,
+        cause,
+        transition.sequence,
         traits,
         external_ids,
-        _encode(transition.profile_id),
+        profile_id,
     )
-    return form[0] + b"".join([part for pair in zip(filling, form[1:], strict=True) for part in pair])
+    return text.encode()
 
 
 @lru_cache(maxsize=_FORMS)
-def _form(segment_id: str, name: str, version: int, action: ChangeAction, reason: ChangeReason) -> list[bytes]:
-    """What the changes of one segment have in common, in pieces: between them stands what differs. Cheaper than to
-    encode each change whole."""
-    gap: Any = msgspec.Raw(_GAP)
+def _form(segment_id: str, name: str, version: int, action: ChangeAction, reason: ChangeReason) -> str:
+    """What the changes of one segment have in common, to be filled with what differs: cheaper than to encode each
+    change whole. Ids and instants of ours need no escape."""
+    gap: Any = msgspec.Raw(_GAP.encode())
     entered = action == "entered"
     change = SegmentChange(
         event="Audience Entered" if entered else "Audience Exited",
@@ -139,7 +200,8 @@ def _form(segment_id: str, name: str, version: int, action: ChangeAction, reason
         context={"personas": _personas(segment_id), "traits": gap, "externalIds": gap},
         profile=ChangeProfile(gap),
     )
-    return _encode(change).split(_GAP)
+    pieces = _text_of(change).replace("%", "%%").split(_GAP)
+    return "".join([part for pair in zip(pieces, _FILLING, strict=True) for part in pair])
 
 
 def _personas(segment_id: str) -> dict[str, str]:
@@ -153,18 +215,22 @@ def _personas(segment_id: str) -> dict[str, str]:
 
 
 @lru_cache(maxsize=1_024)  # one event may move a customer in many segments
-def _described(who: Person) -> tuple[bytes, bytes, bytes, bytes]:
+def _described(who: Person) -> tuple[str, str, str, str]:
     """JSON of the user id, the anonymous id, the traits and the external ids."""
     traits = {"email": who.email, "phone": who.phone}
     external_ids = [
         {"id": value, "type": kind, "collection": "users", "encoding": "none"} for kind, value in who.external_ids
     ]
     return (
-        _encode(who.user_id),
-        _encode(who.anonymous_id),
-        _encode({name: value for name, value in traits.items() if value is not None}),
-        _encode(external_ids),
+        _text_of(who.user_id),
+        _text_of(who.anonymous_id),
+        _text_of({name: value for name, value in traits.items() if value is not None}),
+        _text_of(external_ids),
     )
+
+
+def _text_of(value: object) -> str:
+    return _encode(value).decode()
 
 
 def change_headers(action: ChangeAction, *, message_id: str, profile_id: str, traceparent: str | None) -> Headers:

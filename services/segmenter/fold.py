@@ -15,7 +15,7 @@ from headrace.contracts import ids
 from headrace.contracts.profile_event import ControlRow, ErasureRow, EventRow, MergeRow, TombstoneRow
 from headrace.contracts.segment_change import ChangeAction, ChangeReason
 from services.segmenter.catalog import Sweep
-from services.segmenter.change import Person, Position, Transition, person
+from services.segmenter.change import Occasion, Person, Transition, person
 from services.segmenter.customer import Customer
 from services.segmenter.journal import Origin
 from services.segmenter.leaves import Segment
@@ -300,7 +300,7 @@ class _Change:
         self._cause = cause
         self._cause_message_id = cause_message_id
         self._row_seq = row_seq
-        self._who: Person | None = Person() if reason == "erasure" else None
+        self._occasion: Occasion | None = None
 
     def move(self, segment: Segment, inside: bool) -> None:
         if inside:
@@ -310,11 +310,11 @@ class _Change:
 
     def enter(self, segment: Segment) -> None:
         entry = ids.entry_id(segment.id, segment.version, self._cause)
-        self._customer.members[segment.id] = Membership(segment.version, self._at, entry, self._cause_message_id)
+        self._customer.members.begin(segment.id, segment.version, self._at, entry, self._cause_message_id)
         self._record(segment.id, segment.name, segment.version, "entered", entry)
 
     def leave(self, segment_id: str, name: str, version: int) -> None:
-        entry = self._customer.members.pop(segment_id).entry_id
+        entry = self._customer.members.end(segment_id)
         self._leave_behind(segment_id)
         self._record(segment_id, name, version, "exited", entry)
 
@@ -342,27 +342,46 @@ class _Change:
         """Neither was a member, together they are: an ordinary entry, by the event that decided it. A customer
         who has left before may have had that very entry: it gets one of this record's own, or consumers, who
         know the entry's messageId, would drop it."""
-        cause_message_id = self._cause_message_id
         if entry is not None and segment.id not in self._customer.left:
             entry_id = entry.entry_id
         else:
             entry_id = ids.entry_id(segment.id, segment.version, ids.record_cause(self._profile_id, self._row_seq))
-        self._reason = "event" if entry is None else entry.reason
-        self._cause_message_id = cause_message_id if entry is None else entry.cause_message_id
-        self._customer.members[segment.id] = Membership(
-            segment.version, self._at, entry_id, self._cause_message_id
-        )
-        self._record(segment.id, segment.name, segment.version, "entered", entry_id)
-        self._reason, self._cause_message_id = "merge", cause_message_id
+        reason: ChangeReason = "event" if entry is None else entry.reason
+        cause_message_id = self._cause_message_id if entry is None else entry.cause_message_id
+        self._customer.members.begin(segment.id, segment.version, self._at, entry_id, cause_message_id)
+        occasion = msgspec.structs.replace(self._common(), reason=reason, cause_message_id=cause_message_id)
+        self._record(segment.id, segment.name, segment.version, "entered", entry_id, occasion)
 
     def _leave_behind(self, segment_id: str) -> None:
         if segment_id not in self._customer.left:
             self._customer.left.append(segment_id)
 
-    def _record(self, segment_id: str, name: str, version: int, action: ChangeAction, entry: str) -> None:
-        fold, clock = self._fold, self._fold.clock
-        who = self._who = self._who or person(self._customer)
-        clock.transitions += 1
+    def _common(self) -> Occasion:
+        if self._occasion is None:
+            row_seq, clock = self._row_seq, self._fold.clock
+            self._occasion = Occasion(
+                self._profile_id,
+                self._reason,
+                self._at,
+                self._cause_message_id,
+                row_seq,
+                row_seq or clock.seq,
+                clock.now,
+                Person() if self._reason == "erasure" else person(self._customer),
+            )
+        return self._occasion
+
+    def _record(
+        self,
+        segment_id: str,
+        name: str,
+        version: int,
+        action: ChangeAction,
+        entry: str,
+        occasion: Occasion | None = None,
+    ) -> None:
+        fold = self._fold
+        fold.clock.transitions += 1
         fold.step += 1
         message_id = (
             ids.entered_message_id(entry, self._profile_id)
@@ -371,19 +390,14 @@ class _Change:
         )
         fold.transitions.append(
             Transition(
-                profile_id=self._profile_id,
-                segment_id=segment_id,
-                segment_name=name,
-                version=version,
-                action=action,
-                reason=self._reason,
-                entry_id=entry,
-                message_id=message_id,
-                cause_message_id=self._cause_message_id,
-                at=self._at,
-                sequence=clock.transitions,
-                position=Position(self._row_seq or clock.seq, clock.now, self._profile_id, fold.step),
-                person=who,
-                row_seq=self._row_seq,
+                occasion or self._common(),
+                segment_id,
+                name,
+                version,
+                action,
+                entry,
+                message_id,
+                fold.clock.transitions,
+                fold.step,
             )
         )

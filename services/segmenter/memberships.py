@@ -1,6 +1,6 @@
 """A customer's memberships, kept by what they have in common: one event lets a customer enter many segments."""
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, KeysView, MutableMapping
 
 import msgspec
 
@@ -44,15 +44,29 @@ class Memberships(MutableMapping[str, Membership]):
     def __setitem__(self, segment_id: str, held: Membership) -> None:
         if segment_id in self._where:
             del self[segment_id]
+        self.begin(segment_id, held.version, held.entered_at, held.entry_id, held.cause_message_id)
+
+    def begin(self, segment_id: str, version: int, at: int, entry_id: str, cause_message_id: str | None) -> None:
+        """Add a membership in a segment that is not among them."""
         group = self._groups[-1] if self._groups else None
-        if group is None or group[0] != held.entered_at or group[1] != held.cause_message_id:
-            group = (held.entered_at, held.cause_message_id, {})
+        if group is None or group[0] != at or group[1] != cause_message_id:
+            group = (at, cause_message_id, {})
             self._groups.append(group)
-        group[2][segment_id] = held.version, bytes.fromhex(held.entry_id[1:])
+        group[2][segment_id] = version, bytes.fromhex(entry_id[1:])
         self._where[segment_id] = group
 
     def __delitem__(self, segment_id: str) -> None:
         del self._where.pop(segment_id)[2][segment_id]
+
+    @property
+    def segments(self) -> KeysView[str]:
+        """The segments, for who asks often whether one is among them."""
+        return self._where.keys()
+
+    def end(self, segment_id: str) -> str:
+        """Remove a membership; return its entry id."""
+        _, entry = self._where.pop(segment_id)[2].pop(segment_id)
+        return "e" + entry.hex()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._where)

@@ -3,7 +3,7 @@
 How far publishing has come is kept in Postgres: it must outlive a Redis that lost everything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import asyncpg
@@ -14,7 +14,7 @@ from headrace.contracts.segment_change import ChangeAction
 from headrace.log.port import Log, NewRecord
 from headrace.runtime.publisher import OutboxRecord, Published, last_published
 from services.segmenter import keys
-from services.segmenter.change import SOURCE, change_headers, encode_change
+from services.segmenter.change import SOURCE, Occasion, change_headers, encode_change, scene
 from services.segmenter.commit import Output
 from services.segmenter.redis_client import Client
 
@@ -30,23 +30,29 @@ _MARK = """
 _BEFORE = "SELECT position FROM published WHERE partition = $1 AND epoch < $2 ORDER BY epoch DESC LIMIT 1"
 
 _Packed = tuple[str, str, ChangeAction, str, str | None, bytes]
-_encoder = msgspec.msgpack.Encoder()
+_encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(_Packed)
 
 
 def pack_output(output: Output) -> bytes:
     """An output as the commit stores it: its value, and what the headers say besides epoch and number."""
-    change = output.transition
-    return _encoder.encode(
-        (
-            str(change.position),
-            change.profile_id,
-            change.action,
-            change.message_id,
-            output.traceparent,
-            encode_change(change),
-        )
-    )
+    return pack_outputs([output])[0]
+
+
+def pack_outputs(outputs: Iterable[Output]) -> list[bytes]:
+    """The same of each."""
+    packed = []
+    occasion: Occasion | None = None
+    for output in outputs:
+        change = output.transition
+        if change.occasion is not occasion:
+            occasion = change.occasion
+            on = scene(occasion)
+            profile_id, before = occasion.profile_id, f"{occasion.seq},{occasion.now},{occasion.profile_id}"
+        value = encode_change(change, on)
+        position = f"{before},{change.step}"
+        packed.append(_encode((position, profile_id, change.action, change.message_id, output.traceparent, value)))
+    return packed
 
 
 class ChangeOutbox:

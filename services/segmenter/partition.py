@@ -13,7 +13,7 @@ from headrace.contracts.errors import HeadraceError
 from headrace.contracts.profile_event import ControlRow, ErasureRow, EventRow, MergeRow, Tick, TombstoneRow
 from headrace.runtime.contiguity import Verdict, judge
 from services.segmenter.catalog import Catalog, Sweep, Version
-from services.segmenter.change import Transition, parse_position
+from services.segmenter.change import Position, Transition, parse_position
 from services.segmenter.commit import Commit, Fenced, Incoming, Output, StateStore, Timeline, Watermark
 from services.segmenter.customer import Customer
 from services.segmenter.fold import Clock, Fold
@@ -297,9 +297,12 @@ class Partition:
         self._observer.committed(self._q, records, fold.transitions)
 
     def _outputs(self, transitions: Sequence[Transition], records: Sequence[Incoming]) -> list[Output]:
-        silent = parse_position(self.mark.silent_until)
+        loud: Sequence[Transition] = transitions
+        if self.mark.silent_until:
+            silent = parse_position(self.mark.silent_until)
+            first_loud = bisect_right(transitions, silent, key=_position)  # positions rise
+            loud = transitions[first_loud:]
         traces = {record.row.seq: record.traceparent for record in records if record.traceparent}
-        loud = [transition for transition in transitions if transition.position > silent]
         first = self.mark.out_seq + 1
         return [Output(first + i, change, traces.get(change.row_seq)) for i, change in enumerate(loud)]
 
@@ -312,3 +315,7 @@ class Partition:
         self._stored = self.mark = commit.mark
         armed = [customer.due for customer in commit.customers.values() if customer is not None and customer.due]
         self._none_due_before = min([self._none_due_before, *armed])
+
+
+def _position(transition: Transition) -> Position:
+    return transition.position

@@ -16,7 +16,7 @@ from services.segmenter.change import Transition
 from services.segmenter.commit import Commit, Fenced, Watermark, decode_mark, encode_mark
 from services.segmenter.customer import Customer
 from services.segmenter.fold import Due
-from services.segmenter.outbox import pack_output
+from services.segmenter.outbox import pack_outputs
 from services.segmenter.redis_client import Client, StoreUnavailable
 
 _json = msgspec.json.Encoder(order="deterministic")
@@ -113,7 +113,11 @@ def _packed(commit: Commit, segments: Sequence[str]) -> bytes:
         forgotten,
         [part for key, due in moved if due for part in (due, key)],
         [*forgotten, *(key for key, due in moved if not due)],
-        [part for out in commit.outputs for part in (f"{out.seq}-0", _string(pack_output(out)))],
+        [
+            part
+            for output, packed in zip(commit.outputs, pack_outputs(commit.outputs), strict=True)
+            for part in (f"{output.seq}-0", _string(packed))
+        ],
         *(section for segment_id in segments for section in members[segment_id]),
     ]
     return _pack(sections)
