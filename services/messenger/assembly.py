@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from headrace.contracts.instant import Millis
 from headrace.contracts.topics import DEAD_LETTERS, MESSAGES, MESSENGER_GROUP, PROFILE_EVENTS, SEGMENT_CHANGES
-from headrace.log.port import Log
+from headrace.log.port import Log, Record
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from services.messenger.api import Services, build_app
@@ -99,6 +99,10 @@ async def assemble(
     profile_events = ProfileEvents(
         common.topic(PROFILE_EVENTS.name), positions, outbox, dead_letters, clock=clock, on_outcome=outcome
     )
+
+    async def set_aside(record: Record, detail: str) -> None:
+        await dead_letters.put(record, "undecodable", detail, clock())
+
     worker = PartitionWorker(
         log,
         positions,
@@ -106,6 +110,7 @@ async def assemble(
         (changes, profile_events),
         metrics,
         outcomes_topic=common.topic(MESSAGES.name),
+        set_aside=set_aside,
     )
     sender = Sender(claims, providers, clock=clock, on_outcome=outcome, concurrency=settings.send_concurrency)
     janitor = Janitor(

@@ -1,7 +1,7 @@
 """Reads one input partition contiguously from a stored position (DESIGN §4.3)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -21,6 +21,10 @@ _READ_RECORDS = 500
 _TICK = b"io.headrace.profile.tick.v1"
 
 
+SetAside = Callable[[Record, str], Awaitable[None]]
+"""Makes a dead letter of a record, saying what is wrong with it. Durable when it returns."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Records to apply, in order, and the position that stands behind them. `more`: the log surely holds more."""
@@ -32,14 +36,24 @@ class Batch:
 
 class ContiguousInput:
     """Applies `last + 1`, drops what was seen, and on a hole lets everything pass until `last + 1` is sent
-    again: then nothing is applied, the position stands, and an alarm is raised. Records without a number
-    (ticks) pass and move only the offset."""
+    again: then nothing is applied, the position stands, and an alarm is raised. Ticks pass and move only the
+    offset; what else has no number is no store's output and is set aside."""
 
-    def __init__(self, log: Log, topic: str, partition: int, position: Position, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        log: Log,
+        topic: str,
+        partition: int,
+        position: Position,
+        metrics: Metrics,
+        *,
+        set_aside: SetAside,
+    ) -> None:
         self._log = log
         self._topic = topic
         self._partition = partition
         self._metrics = metrics
+        self._set_aside = set_aside
         self._position = position
         self._offset = position.next_offset
         self._held_since: Millis | None = None
@@ -57,7 +71,7 @@ class ContiguousInput:
                 f"{self._topic}/{self._partition} does not hold offset {self._offset}: records were trimmed or "
                 "the log was replaced"
             ) from error
-        apply = [record for record in records if self._admit(record)]
+        apply = [record for record in records if await self._wanted(record)]
         if records:
             self._offset = records[-1].offset + 1
             if self._held_since is None:
@@ -69,11 +83,16 @@ class ContiguousInput:
         await self._measure()
         return Batch(apply, self._position, len(records) == _READ_RECORDS)
 
-    def _admit(self, record: Record) -> bool:
+    async def _wanted(self, record: Record) -> bool:
+        if header(record.headers, "ce_type") == _TICK:
+            return False
         number = _number(record)
         if number is None:
+            await self._set_aside(record, f"it lacks a whole number as {EPOCH} or {SEQ}")
             return False
-        epoch, seq = number
+        return self._admit(record, *number)
+
+    def _admit(self, record: Record, epoch: int, seq: int) -> bool:
         verdict = judge(self._position.epoch, self._position.seq, epoch, seq)
         if verdict is Verdict.GAP:
             self._alarm(seq, record.time)
@@ -117,9 +136,7 @@ class ContiguousInput:
 
 
 def _number(record: Record) -> tuple[int, int] | None:
-    """(epoch, seq) of a store's output; None for a record without a number. A tick names the row before it."""
-    if header(record.headers, "ce_type") == _TICK:
-        return None
+    """(epoch, seq) of a store's output; None for a record without a number."""
     epoch, seq = header(record.headers, EPOCH), header(record.headers, SEQ)
     if epoch is None or seq is None or not (epoch.isdigit() and seq.isdigit()):
         return None

@@ -12,7 +12,7 @@ from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Outbox, Relay
 from headrace.runtime.tasks import finish, run_together
-from services.messenger.input import Batch, ContiguousInput
+from services.messenger.input import Batch, ContiguousInput, SetAside
 from services.messenger.store import Fenced, Position, Positions
 
 log = structlog.get_logger()
@@ -53,6 +53,7 @@ class PartitionWorker:
         metrics: Metrics,
         *,
         outcomes_topic: str,
+        set_aside: SetAside,
     ) -> None:
         self._log = log
         self._positions = positions
@@ -60,6 +61,7 @@ class PartitionWorker:
         self._handlers = handlers
         self._metrics = metrics
         self._topic = outcomes_topic
+        self._set_aside = set_aside
         self._relays: dict[int, Relay] = {}
         self._member: Member | None = None
 
@@ -89,7 +91,9 @@ class PartitionWorker:
 
     async def _follow_from_stored(self, handler: Handler, partition: int) -> None:
         stored = await self._positions.load(handler.topic, partition)
-        source = ContiguousInput(self._log, handler.topic, partition, stored, self._metrics)
+        source = ContiguousInput(
+            self._log, handler.topic, partition, stored, self._metrics, set_aside=self._set_aside
+        )
         clock = asyncio.get_running_loop().time
         save_at = clock() + _SAVE_SECONDS
         while True:

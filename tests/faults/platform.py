@@ -168,10 +168,9 @@ class Platform:
             client.flushall()
 
     def poison(self) -> None:
-        """Append a record that is none to each topic that a service reads. The messenger passes over what has no
-        number; the others are set aside."""
+        """Append a record that is none to each topic that a service reads: each must be set aside."""
         asyncio.run(self._poison())
-        self.poisoned += len(INPUTS) - 1
+        self.poisoned += len(INPUTS)
 
     async def _poison(self) -> None:
         log = await connect_log(self.log.url, rollback_horizon_ms=600_000)

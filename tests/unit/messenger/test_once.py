@@ -8,6 +8,7 @@ import pytest
 from headrace.contracts.ids import send_id
 from headrace.contracts.profile_event import ErasureRow, MergeRow
 from headrace.contracts.topics import PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
+from headrace.log.port import NewRecord
 from services.messenger.claims import GONE_MS, Settlement
 from services.messenger.providers.file import SmsFile
 from services.messenger.providers.port import Accepted, NotSent, Refused, Unsure
@@ -430,6 +431,18 @@ async def test_a_record_that_cannot_be_read_goes_aside_and_the_partition_goes_on
         await rig.enter("p1", "e1")
         await eventually(lambda: settled(rig))
     assert await rig.dead_letters(q) == 5
+    assert await rig.statuses() == ["accepted"]
+
+
+async def test_a_record_that_no_store_numbered_goes_aside(rig: Rig) -> None:
+    await rig.customer("p1")
+    q = partition_of("p1", PARTITIONS)
+    topic = rig.topic_prefix + SEGMENT_CHANGES.name
+    async with rig.running():
+        await rig.log.append(topic, q, [NewRecord(b"k", entered("p1", "e0", at=START))])
+        await rig.enter("p1", "e1")
+        await eventually(lambda: settled(rig))
+    assert await rig.dead_letters(q) == 1
     assert await rig.statuses() == ["accepted"]
 
 
