@@ -99,9 +99,10 @@ class Atom:
             low, high = ladder.height(was), ladder.height(value)
             if low != high:
                 flipped += ladder.between(low, high, was, value)
-            if window is not None and (high or amount is not None):
-                at = self._first_flip(journal, state, window, ladder, value, high, now)
-                due = min(due or at, at or due)
+            if window is None or not (high or amount is not None):
+                continue
+            if at := self._first_flip(journal, state, window, ladder, value, high, now):
+                due = min(due or at, at)
         journal.arm(self.id, due)
         return flipped
 
@@ -134,10 +135,10 @@ class Atom:
         state = journal.opened(self.id)
         self.prune(journal, state, now)
         due = 0
-        for window, ladder in self._ladders.items():
-            if window is not None and state.held:
-                at = self.first_flip(journal, state, window, ladder, now)
-                due = min(due or at, at or due)
+        if state.held:
+            for window, ladder in self._ladders.items():
+                if window is not None and (at := self.first_flip(journal, state, window, ladder, now)):
+                    due = min(due or at, at)
         journal.arm(self.id, due)
 
     def first_flip(
@@ -158,14 +159,14 @@ class Atom:
         now: int,
     ) -> int:
         """The same, with the value in the window now and its height known."""
-        leaving: Iterable[tuple[int, Number]]
+        leaving: Iterable[tuple[int, Number, int]]
         if self.of is None:
             leaving = _counts(journal, state, ladder, height)
         else:
             start = bisect_left(state.held, journal.after(now - window))
-            leaving = _sums(journal, state, start, value)
-        for instant, left in leaving:
-            if ladder.differs(value, left):
+            leaving = _sums(journal, state, ladder, start, value)
+        for instant, left, low in leaving:
+            if ladder.differs(low, height, left, value):
                 return instant + window
         return 0
 
@@ -181,13 +182,18 @@ class Atom:
             first, behind = journal.after(due - window - 1), journal.after(due - window)
             if first == behind:
                 continue  # no event of the journal leaves this window now
-            end = bisect_left(state.held, behind)
-            if bisect_left(state.held, first) == end:
+            held = state.held
+            start, end = bisect_left(held, first), bisect_left(held, behind)
+            if start == end:
                 continue
-            before, after = (self.measure(journal, state, window, at) for at in (due - 1, due))
-            _, source, message_id = journal.event(state.held[end - 1])
+            before, after = (
+                (len(held) - start, len(held) - end)
+                if self.of is None
+                else (total(state.values[start:]), total(state.values[end:]))
+            )
+            origin = journal.origin(held[end - 1])
             for flip in ladder.flipped(before, after):
-                yield flip, (source, message_id)
+                yield flip, origin
 
 
 class Aggregate:
@@ -243,20 +249,23 @@ def total(values: Iterable[Decimal]) -> Decimal:
 
 def _counts(
     journal: Journal, state: AtomState, ladder: Ladder[Aggregate], height: int
-) -> Iterator[tuple[int, int]]:
-    """(instant, how many are left once its events have gone), wherever a rung is passed on the way down."""
+) -> Iterator[tuple[int, int, int]]:
+    """(instant, how many are left once its events have gone, their height), wherever a rung is passed on the way
+    down."""
     held = state.held
     while height and (left := ladder.below(height)) >= 0:
         instant = journal.time(held[len(held) - left - 1])
         remaining = len(held) - bisect_left(held, journal.after(instant))
-        yield instant, remaining
         height = ladder.height(remaining)
+        yield instant, remaining, height
 
 
-def _sums(journal: Journal, state: AtomState, start: int, value: Number) -> Iterator[tuple[int, Number]]:
-    """(instant, the sum that is left once its events have gone), in the order in which they go."""
+def _sums(
+    journal: Journal, state: AtomState, ladder: Ladder[Aggregate], start: int, value: Number
+) -> Iterator[tuple[int, Number, int]]:
+    """(instant, the sum that is left once its events have gone, its height), in the order in which they go."""
     items = zip(map(journal.time, state.held[start:]), state.values[start:], strict=True)
     for instant, leaving in groupby(items, key=itemgetter(0)):
         for _, amount in leaving:
             value = EXACT.subtract(value, amount)
-        yield instant, value
+        yield instant, value, ladder.height(value)

@@ -87,7 +87,7 @@ class Customer:
 
     def journal(self, key: str) -> Journal | None:
         journal = self._journals.get(key)
-        if isinstance(journal, msgspec.Raw):
+        if type(journal) is msgspec.Raw:
             journal = self._journals[key] = Journal.unpack(journal)
         return journal
 
@@ -124,33 +124,34 @@ class Customer:
             else:
                 self._dues.pop(key, None)
         before = self.due
-        self.due = min(self._dues.values()) if self._dues else 0
+        self.due = min(self._dues.values(), default=0)
         return self.due != before
 
     def take_identity(self, row: EventRow | MergeRow) -> None:
         """Remember the identifiers last seen."""
-        self.user_id = row.user_id or self.user_id
+        if row.user_id:
+            self.user_id = row.user_id
         if isinstance(row, EventRow):
-            self.anonymous_id = row.anonymous_id or self.anonymous_id
+            if row.anonymous_id:
+                self.anonymous_id = row.anonymous_id
             for external in row.external_ids:
                 self.external_ids[external.type] = external.value
 
     def take_traits(self, row: EventRow | MergeRow, wanted: frozenset[str]) -> None:
         """Apply the traits that the row changed, as far as anybody reads them; null removes one."""
-        for name in wanted.intersection(row.traits):
-            value = row.traits[name]
+        for name, value in row.traits.items():
+            if name not in wanted:
+                continue
             if value is None:
                 self.traits.pop(name, None)
             else:
                 self.traits[name] = _json.encode(value)
 
     def pack(self) -> bytes:
-        journals = self._journals
-        if any(isinstance(journal, Journal) for journal in journals.values()):
-            journals = {
-                key: msgspec.Raw(journal.pack()) if isinstance(journal, Journal) else journal
-                for key, journal in journals.items()
-            }
+        journals = {
+            key: journal if type(journal) is msgspec.Raw else msgspec.Raw(journal.pack())
+            for key, journal in self._journals.items()
+        }
         return _encoder.encode(
             (
                 self.user_id,

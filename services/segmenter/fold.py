@@ -17,7 +17,6 @@ from headrace.contracts.segment_change import ChangeAction, ChangeReason
 from services.segmenter.catalog import Sweep
 from services.segmenter.change import Occasion, Person, Transition, person
 from services.segmenter.customer import Customer
-from services.segmenter.journal import Origin
 from services.segmenter.leaves import Segment
 from services.segmenter.memberships import Membership
 from services.segmenter.plan import Plan
@@ -93,7 +92,8 @@ class Fold:
             self._fire(*heapq.heappop(timers))
         if self._limit is not None and low >= self._limit[0]:
             return False
-        self.clock.now = max(self.clock.now, low)
+        if low > self.clock.now:
+            self.clock.now = low
         return True
 
     def apply(self, row: EventRow | TombstoneRow | MergeRow | ErasureRow) -> None:
@@ -143,8 +143,9 @@ class Fold:
             customer = self._new(row.profile_id)
             touched.update(plan.true_when_empty)
         due = customer.due
-        by_event = admit(plan, customer, row, self.clock.now)
-        flipped = {**by_event, **self._traits(row, customer)} if row.traits else by_event
+        by_event = flipped = admit(plan, customer, row, self.clock.now)
+        if row.traits:
+            flipped = by_event | self._traits(row, customer)
         customer.take_identity(row)
         if flipped or touched:
             moved = self._moved(customer, flipped, touched)
@@ -166,22 +167,21 @@ class Fold:
     ) -> list[tuple[Segment, bool]]:
         """The segments that the customer enters (True) or leaves, in the order of their ids, now that these leaves
         have flipped; `touched` may have changed besides."""
-        verdicts: dict[str, tuple[Segment, bool | None]] = {
-            key: (segment, None) for key, segment in touched.items()
-        }
-        for index, truth in flipped.items():
-            for segment in self.plan.segments_by_leaf[index]:
-                if segment.needs.get(index, truth) is not truth:
-                    verdicts[segment.id] = segment, False  # whatever its other leaves say
-                elif segment.id not in verdicts:
-                    verdicts[segment.id] = segment, None
-        members, now = customer.members, self.clock.now
-        moved = []
-        for key, (segment, verdict) in verdicts.items():
-            inside = segment.truth(customer, now) if verdict is None else verdict
-            if inside is not (key in members):
+        reached = [self.plan.reached[index][truth] for index, truth in flipped.items()]
+        if len(reached) == 1 and not touched:
+            lost, maybe = reached[0]
+        else:
+            lost, maybe = {}, dict(touched)
+            for reach in reached:
+                lost.update(reach.lost)
+                maybe.update(reach.open)
+        members, now = customer.members.segments, self.clock.now
+        moved = [(lost[key], False) for key in lost.keys() & members]
+        for key, segment in maybe.items():
+            if key not in lost and (inside := segment.truth(customer, now)) is not (key in members):
                 moved.append((segment, inside))
-        moved.sort(key=_id_of)
+        if len(moved) > 1:
+            moved.sort(key=_id_of)
         return moved
 
     def _move(
@@ -209,15 +209,11 @@ class Fold:
             return  # armed for another instant since
         self.clock.now = due
         self.step = 0
-        flipped: dict[int, bool] = {}
-        deciding: dict[str, tuple[int, Origin]] = {}
-        for index, truth, origin in wake(self.plan, customer, due):
-            flipped[index] = truth
-            for segment in self.plan.segments_by_leaf[index]:
-                place = segment.places[index]
-                deciding[segment.id] = min(deciding.get(segment.id, (place, origin)), (place, origin))
+        woken = wake(self.plan, customer, due)
+        flipped = {index: truth for index, truth, _ in woken}
         for segment, inside in self._moved(customer, flipped, {}) if flipped else ():
-            source, message_id = deciding[segment.id][1]
+            places = segment.places
+            _, (source, message_id) = min((places[index], origin) for index, _, origin in woken if index in places)
             cause = ids.timer_cause(source, message_id, due)
             _Change(self, profile_id, customer, due, "time", cause, message_id, 0).move(segment, inside)
         self._armed(profile_id, customer, due)

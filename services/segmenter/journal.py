@@ -68,7 +68,7 @@ class Journal:
 
     def state(self, atom_id: str) -> AtomState | None:
         state = self._atoms.get(atom_id)
-        if isinstance(state, msgspec.Raw):
+        if type(state) is msgspec.Raw:
             state = self._atoms[atom_id] = _states.decode(state)
         return state
 
@@ -97,6 +97,10 @@ class Journal:
     def time(self, number: int) -> int:
         """The instant of an event."""
         return self.times[number - self.first]
+
+    def origin(self, number: int) -> Origin:
+        """The source and messageId of an event."""
+        return self.origins[number - self.first]
 
     def event(self, number: int) -> tuple[int, str, str]:
         """(instant, source, messageId)."""

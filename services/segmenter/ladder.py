@@ -62,20 +62,19 @@ class Ladder(Generic[Owner]):
         low, high = self.height(before), self.height(after)
         return self.between(low, high, before, after) if low != high else ()
 
-    def differs(self, before: Number, after: Number) -> bool:
-        """Whether any comparison flips."""
-        low, high = self.height(before), self.height(after)
+    def differs(self, low: int, high: int, before: Number, after: Number) -> bool:
+        """Whether any comparison flips; the heights are those of the values."""
         if (high - low) % 2:
             return True  # some comparison has an odd number of rungs between the two
         return any(test(before) != test(after) for _, test in self._passed(low, high))
 
     def between(self, low: int, high: int, before: Number, after: Number) -> Iterable[tuple[Owner, bool]]:
         """`flipped`, where the heights are known."""
-        changed = {
-            id(owner): (owner, truth)
-            for owner, test in self._passed(low, high)
-            if (truth := test(after)) != test(before)
-        }
+        passed = self._passed(low, high)
+        if len(passed) == 1:
+            owner, test = passed[0]
+            return [(owner, test(after))]  # nobody passes one rung alone and stays what it was
+        changed = {id(owner): (owner, truth) for owner, test in passed if (truth := test(after)) != test(before)}
         return changed.values()
 
     def _passed(self, low: int, high: int) -> list[tuple[Owner, NumberTest]]:

@@ -1,8 +1,8 @@
 """What the conditions at the leaves of a definition compile to, and the trees over them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from headrace.contracts.segment import SegmentDefinition, TraitTest
 from services.segmenter.atoms import Aggregate
@@ -73,6 +73,23 @@ class Segment:
         self.leaves = tuple(leaves)
         self.needs = needs
         self.places = {leaf.index: place for place, leaf in enumerate(self.leaves)}
+
+
+class Reach(NamedTuple):
+    """Whom a flip of a leaf reaches, by segment id: `lost` are false now, whatever their other leaves say, `open`
+    may be either."""
+
+    lost: dict[str, Segment]
+    open: dict[str, Segment]
+
+
+def reach(segments: Iterable[Segment], index: int, truth: bool) -> Reach:
+    """Whom leaf `index` reaches when it becomes `truth`, among the segments that have it."""
+    found = Reach({}, {})
+    for segment in segments:
+        by_id = found.open if segment.needs.get(index, truth) is truth else found.lost
+        by_id[segment.id] = segment
+    return found
 
 
 @lru_cache(maxsize=4_096)  # many leaves look at one trait, and most customers have one of few values

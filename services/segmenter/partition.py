@@ -167,21 +167,19 @@ class Partition:
         """Fold records up to the next control row into one commit; return how many are done."""
         size = next((i for i, record in enumerate(records) if isinstance(record.row, ControlRow)), len(records))
         batch = records[:size]
-        if all(isinstance(record.row, Tick) for record in batch) and not await self._anything_due(
-            batch[-1].row.low
-        ):
+        rows = [row for record in batch if not isinstance(row := record.row, (Tick, ControlRow))]
+        if not rows and not await self._anything_due(batch[-1].row.low):
             now = max(self.mark.now, batch[-1].row.low)
             self.mark = msgspec.structs.replace(self.mark, now=now, offset=batch[-1].next_offset)
             return size
-        fold = await self._fold(
-            [r.row for r in batch if not isinstance(r.row, Tick | ControlRow)], batch[-1].row.low
-        )
-        done = 0
+        fold = await self._fold(rows, batch[-1].row.low)
+        done, most = 0, 2 * self._chunk
         for record in batch:
-            if not fold.advance(record.row.low, most=2 * self._chunk):
+            row = record.row
+            if not fold.advance(row.low, most=most):
                 break
-            if not isinstance(record.row, Tick | ControlRow):
-                fold.apply(record.row)
+            if not isinstance(row, (Tick, ControlRow)):
+                fold.apply(row)
             done += 1
         offset = batch[done - 1].next_offset if done else self.mark.offset
         await self._commit_fold(fold, batch[:done], offset=offset)

@@ -50,11 +50,15 @@ def parse_path(path: str) -> Steps:
 
 def lookup(root: Any, steps: Sequence[Step]) -> list[Any]:
     """Every value under the path; a null counts as missing."""
-    found = [root]
-    for key, many in steps:
-        below = [node[key] for node in found if isinstance(node, dict) and key in node]
-        found = [item for node in below if isinstance(node, list) for item in node] if many else below
-    return [value for value in found if value is not None]
+    node = root
+    for place, (key, many) in enumerate(steps):
+        if not isinstance(node, dict):
+            return []
+        node = node.get(key)
+        if many:
+            rest, items = steps[place + 1 :], node if isinstance(node, list) else ()
+            return [value for item in items for value in lookup(item, rest)]
+    return [] if node is None else [node]
 
 
 def number(value: Any) -> Decimal | None:

@@ -26,7 +26,7 @@ from headrace.contracts.segment import (
 from services.segmenter.atoms import MAX_ITEMS, Aggregate, Atom, Filter
 from services.segmenter.compare import Mismatches
 from services.segmenter.customer import Customer
-from services.segmenter.leaves import EventLeaf, Formula, PlanLeaf, Segment, TraitLeaf
+from services.segmenter.leaves import EventLeaf, Formula, PlanLeaf, Reach, Segment, TraitLeaf, reach
 from services.segmenter.paths import parse_path
 from services.segmenter.touch_index import EventIndex, TraitIndex
 
@@ -39,8 +39,9 @@ _NOBODY = Customer()
 class Plan:
     """What a fold evaluates. Built once per change of definitions; never mutated while in use.
 
-    `windows`: by journal, the longest look back at its events (None: for ever). `segments_by_leaf` has the
-    published segments only, and so has `true_when_empty`: what is true of a customer without events and traits.
+    `windows`: by journal, the longest look back at its events (None: for ever). `reached` (by a leaf's index, when
+    it becomes false and when it becomes true) has the published segments only, and so has `true_when_empty`: what
+    is true of a customer without events and traits.
     """
 
     def __init__(self) -> None:
@@ -52,7 +53,7 @@ class Plan:
         self.kept_traits: frozenset[str] = ALWAYS_KEPT
         self.segments: dict[str, Segment] = {}
         self.paused: dict[str, Segment] = {}
-        self.segments_by_leaf: dict[int, list[Segment]] = {}
+        self.reached: dict[int, tuple[Reach, Reach]] = {}
         self.true_when_empty: dict[str, Segment] = {}
         self._leaves: dict[bytes, PlanLeaf] = {}
 
@@ -94,16 +95,17 @@ class _Builder:
         self._keep_everything = keep_everything
         self._next_index = 0
         self._segment_leaves: dict[int, PlanLeaf] = {}
+        self._published: dict[int, list[Segment]] = {}
         self._traits = set(ALWAYS_KEPT)
 
     def publish(self, definition: SegmentDefinition, version: int) -> None:
         plan, segment = self.plan, self._segment(definition, version)
         plan.segments[segment.id] = segment
         for leaf in segment.leaves:
-            if leaf.index not in plan.segments_by_leaf:
-                plan.segments_by_leaf[leaf.index] = []
+            if leaf.index not in self._published:
+                self._published[leaf.index] = []
                 self._index(leaf)
-            plan.segments_by_leaf[leaf.index].append(segment)
+            self._published[leaf.index].append(segment)
         if segment.truth(_NOBODY, 0):
             plan.true_when_empty[segment.id] = segment
 
@@ -125,6 +127,8 @@ class _Builder:
         """The plan; what a journal keeps follows from its atoms."""
         plan = self.plan
         plan.kept_traits = frozenset(self._traits)
+        for index, segments in self._published.items():
+            plan.reached[index] = reach(segments, index, False), reach(segments, index, True)
         for atom in plan.atoms.values():
             longest = plan.windows.get(atom.journal, 0)
             forever = longest is None or atom.window is None

@@ -24,10 +24,11 @@ def admit(plan: Plan, customer: Customer, row: EventRow, now: int, *, armed: boo
         journal = touched[atom.journal] = customer.opened(atom.journal)
         for aggregate, truth in atom.admit(journal, now, row.ts, origin, amount):
             flipped[aggregate.index] = truth
-    for key, journal in touched.items():
-        _tidy(plan, key, journal, now)
-    if armed:
-        customer.arm({key: journal.due for key, journal in touched.items()})
+    if touched:
+        for key, journal in touched.items():
+            _tidy(plan, key, journal, now)
+        if armed:
+            customer.arm({key: journal.due for key, journal in touched.items()})
     return flipped
 
 

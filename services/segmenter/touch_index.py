@@ -16,12 +16,12 @@ class EventIndex:
     __slots__ = ("_by_path", "_unfiltered")
 
     def __init__(self) -> None:
-        self._unfiltered: list[tuple[Atom, tuple[Filter, ...]]] = []
+        self._unfiltered: list[Atom] = []
         self._by_path: dict[Steps, ValueIndex[tuple[Atom, tuple[Filter, ...]]]] = {}
 
     def add(self, atom: Atom) -> None:
         if not atom.filters:
-            self._unfiltered.append((atom, ()))
+            self._unfiltered.append(atom)
             return
         access = min(atom.filters, key=_selectivity)
         others = tuple(condition for condition in atom.filters if condition is not access)
@@ -30,7 +30,7 @@ class EventIndex:
 
     def matching(self, view: EventView, mismatches: Mismatches) -> list[Atom]:
         """The atoms that the event belongs to."""
-        found = [atom for atom, _ in self._unfiltered]
+        found = self._unfiltered.copy()
         for steps, index in self._by_path.items():
             for atom, others in index.hits(view.values(steps), mismatches):
                 if not others or all(condition.matches(view, mismatches) for condition in others):

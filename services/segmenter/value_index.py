@@ -53,15 +53,18 @@ class ValueIndex(Generic[Owner]):
     def hits(self, values: Sequence[Any], mismatches: Mismatches) -> list[Owner]:
         """The owners whose test at least one of the values satisfies, each once."""
         found: list[Owner] = []
-        for value in values:
-            kind = kind_of(value)
-            mismatches.count += self._count - self._kinds[kind]
-            if kind != "other":
-                found += self._equal.get((kind, value), ())
-                self._cut(kind, value, found)
-        if len(values) > 1:
-            found = list({id(owner): owner for owner in found}.values())
-        found += [owner for owner, test, exists in self._others if satisfied(values, test, exists, mismatches)]
+        if self._count:
+            for value in values:
+                kind = kind_of(value)
+                mismatches.count += self._count - self._kinds[kind]
+                if kind != "other":
+                    found += self._equal.get((kind, value), ())
+                    if self._orders:
+                        self._cut(kind, value, found)
+            if len(values) > 1:
+                found = list({id(owner): owner for owner in found}.values())
+        if self._others:
+            found += [owner for owner, test, exists in self._others if satisfied(values, test, exists, mismatches)]
         return found
 
     def _cut(self, kind: str, value: Any, found: list[Owner]) -> None:
