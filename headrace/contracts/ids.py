@@ -15,11 +15,12 @@ def _hashed(prefix: str, framed: bytes) -> str:
 
 def _framed(*parts: str | int) -> bytes:
     """Each part as its length, its text and a separator."""
-    framed = b""
-    for part in parts:
-        raw = str(part).encode("utf-8", "surrogatepass")
-        framed += b"%b%b\x1f" % (len(raw).to_bytes(4, "big"), raw)
-    return framed
+    return b"".join([_frame(str(part)) for part in parts])
+
+
+def _frame(part: str) -> bytes:
+    raw = part.encode("utf-8", "surrogatepass")
+    return b"%b%b\x1f" % (len(raw).to_bytes(4, "big"), raw)
 
 
 # one event moves a customer in many segments, and many customers in one segment
@@ -51,11 +52,11 @@ def entry_id(segment_id: str, version: int, cause: tuple[str, ...]) -> str:
 
 
 def entered_message_id(entry: str, profile: str) -> str:
-    return _hashed("m", _framed(entry) + _framed_again(profile))
+    return _hashed("m", _frame(entry) + _framed_again(profile))
 
 
 def exited_message_id(entry: str, cause: tuple[str, ...]) -> str:
-    return _hashed("m", _framed(entry) + _framed_again(*cause, "exit"))
+    return _hashed("m", _frame(entry) + _framed_again(*cause, "exit"))
 
 
 def outcome_message_id(message_id: str, outcome: str, link: str, occurrence: int) -> str:

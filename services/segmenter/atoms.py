@@ -112,16 +112,14 @@ class Atom:
             return state.seen if self.of is None else state.total
         if not state.held:
             return 0 if self.of is None else ZERO
-        start = bisect_left(state.held, journal.after(now - window))
+        start = journal.behind(state.held, now - window)
         return len(state.held) - start if self.of is None else total(state.values[start:])
 
     def prune(self, journal: Journal, state: AtomState, now: int) -> bool:
         """Forget what no window can see any more. True when there was more than is kept."""
         held, gone = state.held, 0
         if self.window is not None and held:
-            alive = journal.after(now - self.window)
-            if held[0] < alive:
-                gone = bisect_left(held, alive)
+            gone = journal.behind(held, now - self.window)
         surplus = len(held) - gone - self.keep
         if surplus > 0:
             gone += surplus
@@ -159,14 +157,11 @@ class Atom:
         now: int,
     ) -> int:
         """The same, with the value in the window now and its height known."""
-        leaving: Iterable[tuple[int, Number, int]]
         if self.of is None:
-            leaving = _counts(journal, state, ladder, height)
-        else:
-            start = bisect_left(state.held, journal.after(now - window))
-            leaving = _sums(journal, state, ladder, start, value)
-        for instant, left, low in leaving:
-            if ladder.differs(low, height, left, value):
+            return _first_fall(journal, state.held, window, ladder, value, height)
+        start = journal.behind(state.held, now - window) if state.held else 0
+        for instant, left in _sums(journal, state, start, value):
+            if ladder.differs(ladder.height(left), height, left, value):
                 return instant + window
         return 0
 
@@ -211,8 +206,7 @@ class Aggregate:
 
     def value(self, journal: Journal | None, now: int) -> Number:
         """The aggregate at `now`."""
-        state = None if journal is None else journal.state(self.atom.id)
-        if journal is None or state is None:
+        if journal is None or (state := journal.state(self.atom.id)) is None:
             return 0
         return self.atom.measure(journal, state, self.window, now)
 
@@ -233,7 +227,7 @@ class Aggregate:
         state = journal.state(self.atom.id)
         if state is None:
             return []
-        start = 0 if self.window is None else bisect_left(state.held, journal.after(now - self.window))
+        start = 0 if self.window is None or not state.held else journal.behind(state.held, now - self.window)
         values = state.values[start:] if self.atom.of is not None else [None] * (len(state.held) - start)
         return [(*journal.event(held), value) for held, value in zip(state.held[start:], values, strict=True)]
 
@@ -247,25 +241,26 @@ def total(values: Iterable[Decimal]) -> Decimal:
     return reduce(EXACT.add, values, ZERO)
 
 
-def _counts(
-    journal: Journal, state: AtomState, ladder: Ladder[Aggregate], height: int
-) -> Iterator[tuple[int, int, int]]:
-    """(instant, how many are left once its events have gone, their height), wherever a rung is passed on the way
-    down."""
-    held = state.held
-    while height and (left := ladder.below(height)) >= 0:
-        instant = journal.time(held[len(held) - left - 1])
-        remaining = len(held) - bisect_left(held, journal.after(instant))
-        height = ladder.height(remaining)
-        yield instant, remaining, height
+def _first_fall(
+    journal: Journal, held: Sequence[int], window: int, ladder: Ladder[Aggregate], count: Number, height: int
+) -> int:
+    """When the events that leave first change a comparison of how many there are (0: never). Looks only where a
+    rung is passed on the way down."""
+    low = height
+    while low and (left := ladder.below(low)) >= 0:
+        instant = journal.time(held[-left - 1])
+        if left and journal.time(held[-left]) == instant:
+            left = len(held) - journal.behind(held, instant)  # they go together
+        low = ladder.height(left)
+        if ladder.differs(low, height, left, count):
+            return instant + window
+    return 0
 
 
-def _sums(
-    journal: Journal, state: AtomState, ladder: Ladder[Aggregate], start: int, value: Number
-) -> Iterator[tuple[int, Number, int]]:
-    """(instant, the sum that is left once its events have gone, its height), in the order in which they go."""
+def _sums(journal: Journal, state: AtomState, start: int, value: Number) -> Iterator[tuple[int, Number]]:
+    """(instant, the sum that is left once its events have gone), in the order in which they go."""
     items = zip(map(journal.time, state.held[start:]), state.values[start:], strict=True)
     for instant, leaving in groupby(items, key=itemgetter(0)):
         for _, amount in leaving:
             value = EXACT.subtract(value, amount)
-        yield instant, value, ladder.height(value)
+        yield instant, value

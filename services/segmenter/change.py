@@ -63,6 +63,7 @@ def person(customer: Customer) -> Person:
     )
 
 
+@lru_cache(maxsize=4_096)
 def _text(raw: bytes | None) -> str | None:
     value = None if raw is None else decode_json(raw)
     return value if isinstance(value, str) else None

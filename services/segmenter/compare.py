@@ -38,6 +38,10 @@ def satisfied(values: Sequence[object], test: Test | None, exists: bool | None, 
     """Whether at least one of the values passes the test; without a test, whether their presence is `exists`."""
     if test is None:
         return bool(values) is exists
+    if len(values) == 1:
+        verdict = test(values[0])
+        mismatches.count += verdict is None
+        return verdict is True
     verdicts = [test(value) for value in values]
     mismatches.count += verdicts.count(None)
     return True in verdicts
@@ -74,7 +78,7 @@ def number_test(name: str, operand: Any) -> Callable[[Any], bool]:
 
 def _order_test(compare: Callable[[Any, Any], bool], operand: Any) -> Test:
     kind = kind_of(operand)
-    return lambda value: compare(value, operand) if kind_of(value) == kind else None
+    return lambda value: compare(value, operand) if _KINDS.get(type(value)) == kind else None
 
 
 def _member_test(operands: Iterable[Any], *, wanted: bool) -> Test:

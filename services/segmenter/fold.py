@@ -173,8 +173,10 @@ class Fold:
         else:
             lost, maybe = {}, dict(touched)
             for reach in reached:
-                lost.update(reach.lost)
-                maybe.update(reach.open)
+                if reach.lost:
+                    lost |= reach.lost
+                if reach.open:
+                    maybe |= reach.open
         members, now = customer.members.segments, self.clock.now
         moved = [(lost[key], False) for key in lost.keys() & members]
         for key, segment in maybe.items():

@@ -5,7 +5,7 @@ at it. A journal decodes as far as somebody looks: an event costs what it touche
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -93,6 +93,13 @@ class Journal:
     def after(self, instant: int) -> int:
         """The number of the first event later than `instant`."""
         return self.first + bisect_right(self.times, instant)
+
+    def behind(self, held: Sequence[int], instant: int) -> int:
+        """How many of these ascending numbers (one at least) are of events at or before `instant`."""
+        at = held[0] - self.first
+        if at >= 0 and self.times[at] > instant:
+            return 0
+        return bisect_left(held, self.after(instant))
 
     def time(self, number: int) -> int:
         """The instant of an event."""

@@ -28,7 +28,8 @@ class TraitLeaf:
         return trait_values(customer.traits.get(self.root), self.steps)
 
     def truth(self, customer: Customer, now: int) -> bool:
-        return satisfied(self.values(customer), self._test, self._exists, self._mismatches)
+        values = trait_values(customer.traits.get(self.root), self.steps)
+        return satisfied(values, self._test, self._exists, self._mismatches)
 
 
 class EventLeaf:

@@ -147,6 +147,10 @@ class Partition:
         epoch, seq = self.mark.epoch, self.mark.seq
         for record in records:
             row = record.row
+            if not isinstance(row, Tick) and row.seq == seq + 1 and row.epoch == epoch:
+                seq += 1  # as nearly all
+                yield record
+                continue
             if isinstance(row, Tick):
                 if self.mark.swept is not None and seq == self.mark.seq and row.epoch == epoch:
                     continue  # of before the record that is half applied: its time has come and gone
@@ -156,7 +160,6 @@ class Partition:
             if verdict is Verdict.NEW_EPOCH:
                 raise NewEpoch(row.epoch)
             if verdict is Verdict.APPLY:
-                seq += not isinstance(row, Tick)
                 yield record
             elif verdict is Verdict.GAP:
                 self._observer.gap(self._q, seq + 1, row.seq)

@@ -70,6 +70,11 @@ def number(value: Any) -> Decimal | None:
     return exact if short else None
 
 
+def event_name(row: EventRow) -> str | None:
+    """The name that event conditions match: a track's event, or Segment's name for pages and screens."""
+    return row.event if row.type == "track" else _NOT_TRACK.get(row.type)
+
+
 class EventView:
     """One event as conditions see it; its JSON is decoded only when a condition looks inside."""
 
@@ -79,11 +84,6 @@ class EventView:
         self._row = row
         self._parts: dict[str, Any] = {}
         self._found: dict[Steps, list[Any]] = {}
-
-    @property
-    def name(self) -> str | None:
-        """The name that event conditions match: a track's event, or Segment's name for pages and screens."""
-        return self._row.event if self._row.type == "track" else _NOT_TRACK.get(self._row.type)
 
     def values(self, steps: Steps) -> list[Any]:
         found = self._found.get(steps)

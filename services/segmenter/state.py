@@ -3,17 +3,17 @@
 from headrace.contracts.profile_event import EventRow
 from services.segmenter.customer import Customer
 from services.segmenter.journal import Journal, Origin
-from services.segmenter.paths import EventView
+from services.segmenter.paths import EventView, event_name
 from services.segmenter.plan import Plan
 
 
 def admit(plan: Plan, customer: Customer, row: EventRow, now: int, *, armed: bool = True) -> dict[int, bool]:
     """Let an event in; return the leaves that flip, each with its new truth. Not `armed`: the customer's deadline
     stays as it is."""
-    view = EventView(row)
-    index = plan.events.get(view.name or "")
+    index = plan.events.get(event_name(row) or "")
     if index is None:
         return {}
+    view = EventView(row)
     origin = row.source, row.message_id
     flipped: dict[int, bool] = {}
     touched: dict[str, Journal] = {}
@@ -36,6 +36,7 @@ def wake(plan: Plan, customer: Customer, due: int) -> list[tuple[int, bool, Orig
     """It is `due`: the leaves that flip, each with its new truth and the origin of the event that decides. What
     comes next is armed."""
     flipped: list[tuple[int, bool, Origin]] = []
+    dues: dict[str, int] = {}
     for key in customer.awake(due):
         journal = customer.opened(key)
         for atom_id in [atom_id for atom_id, at in journal.dues.items() if at <= due]:
@@ -48,7 +49,8 @@ def wake(plan: Plan, customer: Customer, due: int) -> list[tuple[int, bool, Orig
             ]
             atom.arm(journal, due)
         _tidy(plan, key, journal, due)
-        customer.arm({key: journal.due})
+        dues[key] = journal.due
+    customer.arm(dues)
     return flipped
 
 
