@@ -11,9 +11,10 @@ from headrace.runtime.http import Check, create_app
 from headrace.runtime.metrics import Metrics
 from services.ingest.auth import KeyRing, basic_key
 from services.ingest.collector import Collector
+from services.ingest.config import TrackingConfig
 from services.ingest.openapi import tracking_paths
 from services.ingest.settings_documents import base_url, rudder_source_config, segment_settings
-from services.ingest.tracking import TrackingApi, TrackingConfig
+from services.ingest.tracking import TrackingApi
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 

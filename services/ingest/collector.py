@@ -18,7 +18,7 @@ from services.ingest.appender import Appender
 from services.ingest.message_id import new_message_id
 from services.ingest.records import EventRecords, dead_letter, encode_event
 from services.ingest.rejection import Rejected
-from services.ingest.usual import UsualReader
+from services.ingest.usual import Usual, UsualReader
 from services.ingest.validation import Arrival, validate
 
 log = structlog.get_logger()
@@ -88,8 +88,25 @@ class Collector:
             await self._append(chunk)
             outcome.accepted += sum(chunk.types.values())
             self._count(chunk, arrival.source.name)
-        failpoint("before_answer")
+        _before_answer()
         return outcome
+
+    def submit(self, usual: Usual, source: str, traceparent: str) -> "asyncio.Future[None]":
+        """Append one accepted event. Hand the future on to `acknowledge` once it is done."""
+        record = EventRecords(source, traceparent).record(usual.key, usual.message_id, usual.value)
+        futures = self._events.append({_partition_of(usual.key, self._partitions): [record]})
+        deadline = asyncio.get_running_loop().call_later(self._ack_timeout, _give_up, futures)
+        futures[0].add_done_callback(lambda _: deadline.cancel())
+        return futures[0]
+
+    def acknowledge(self, future: "asyncio.Future[None]", usual: Usual, source: str) -> None:
+        """What became of `submit`: the event is durable, or an error as of `collect`, or CancelledError."""
+        try:
+            future.result()
+        except (LogError, TimeoutError) as error:
+            raise _refusal(error) from error
+        self._accepted(source, usual.type).inc()
+        _before_answer()
 
     async def close(self) -> None:
         await self._events.close()
@@ -103,15 +120,8 @@ class Collector:
         deadline = asyncio.get_running_loop().call_later(self._ack_timeout, _give_up, futures)
         try:
             await (futures[0] if len(futures) == 1 else asyncio.gather(*futures))
-        except RecordTooLarge as error:
-            raise ApiError(413, "record_too_large", "An event is larger than the log takes.") from error
-        except TimeoutError as error:
-            raise _unavailable(RETRY_AFTER_SECONDS) from error
-        except LogFull as error:
-            raise _unavailable(RETRY_AFTER_FULL_SECONDS) from error
-        except LogError as error:
-            log.warning("append_failed", error=type(error).__name__)
-            raise _unavailable(RETRY_AFTER_SECONDS) from error
+        except (LogError, TimeoutError) as error:
+            raise _refusal(error) from error
         finally:
             deadline.cancel()
             for future in futures:
@@ -132,6 +142,21 @@ def _give_up(futures: "Sequence[asyncio.Future[None]]") -> None:
     for future in futures:
         if not future.done():
             future.set_exception(TimeoutError())
+
+
+def _refusal(error: LogError | TimeoutError) -> ApiError:
+    """What a request is told that the log did not take."""
+    if isinstance(error, RecordTooLarge):
+        return ApiError(413, "record_too_large", "An event is larger than the log takes.")
+    if isinstance(error, LogFull):
+        return _unavailable(RETRY_AFTER_FULL_SECONDS)
+    if isinstance(error, LogError):
+        log.warning("append_failed", error=type(error).__name__)
+    return _unavailable(RETRY_AFTER_SECONDS)
+
+
+def _before_answer() -> None:
+    failpoint("before_answer")
 
 
 def _unavailable(retry_after: int) -> ApiError:

@@ -10,20 +10,21 @@ from headrace.log.connect import connect_log
 from headrace.log.port import Log
 from headrace.log.topics import ensure_topics
 from headrace.runtime.clock import now_ms
+from headrace.runtime.direct import DirectHttpProtocol
 from headrace.runtime.entry import run_service
 from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.protocol import GuardedHttpProtocol
 from services.ingest.api import build_app
 from services.ingest.auth import KeyRing
 from services.ingest.budget import Budget
 from services.ingest.collector import Collector
+from services.ingest.config import TrackingConfig
 from services.ingest.dead_letter_routes import dead_letter_router
 from services.ingest.dead_letters import DeadLetters
 from services.ingest.replay import Replayer
 from services.ingest.settings import IngestSettings, load_settings
-from services.ingest.tracking import TrackingApi, TrackingConfig
+from services.ingest.tracking import TrackingApi
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,7 +39,7 @@ async def _run(settings: IngestSettings) -> int:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
         app = assemble(log, settings)
         settle_garbage()
-        return await serve(app, host=common.host, port=settings.port, http=GuardedHttpProtocol)
+        return await serve(app, host=common.host, port=settings.port, http=DirectHttpProtocol)
     finally:
         await log.close()
 

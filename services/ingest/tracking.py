@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
@@ -10,15 +9,18 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.contracts.errors import ApiError
+from headrace.runtime.direct import Answer, Direct
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.tracing import continue_trace
 from services.ingest import cors
-from services.ingest.auth import KeyRing, Source
-from services.ingest.budget import Budget, Lease
+from services.ingest.answers import INTERNAL, JSON, SUCCESS, SUCCESS_HEADERS, error_answer
+from services.ingest.auth import Source
+from services.ingest.budget import Lease
 from services.ingest.clock import parse_sent_at
 from services.ingest.collector import Collector, Outcome
+from services.ingest.config import TrackingConfig
+from services.ingest.direct import DirectTracking
 from services.ingest.envelope import Envelope, read_batch, read_import, read_single
-from services.ingest.limits import Limits
 from services.ingest.pixel import GIF, event_body
 from services.ingest.request import ClientGone, client_ip, query_fields, read_body
 from services.ingest.routes import ROUTES, Route, is_public
@@ -26,28 +28,11 @@ from services.ingest.validation import Arrival
 
 log = structlog.get_logger()
 
-_SUCCESS = b'{"success":true}'
-_JSON = (b"content-type", b"application/json")
-_NO_SNIFF = (b"x-content-type-options", b"nosniff")
-_GIF_HEADERS = [(b"content-type", b"image/gif"), (b"cache-control", b"no-store")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackingConfig:
-    keys: KeyRing
-    limits: Limits
-    budget: Budget
-    trusted_hops: int = 0
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    status: int
-    body: bytes
-    headers: cors.RawHeaders
+_GIF_HEADERS = ((b"content-type", b"image/gif"), (b"cache-control", b"no-store"))
 
 
 class TrackingApi:
-    """ASGI app. `clock` gives milliseconds since the epoch."""
+    """ASGI app. `clock` gives milliseconds since the epoch. `direct`: see `headrace.runtime.direct`."""
 
     def __init__(
         self,
@@ -62,6 +47,7 @@ class TrackingApi:
         self._config = config
         self._metrics = metrics
         self._clock = clock
+        self.direct = Direct(DirectTracking(collector, config, metrics, clock).route)
         self._requests = lru_cache(metrics.http_requests.labels)
         self._seconds = lru_cache(metrics.http_seconds.labels)
 
@@ -79,7 +65,7 @@ class TrackingApi:
         if scope["method"] == "OPTIONS" and (route is not None or is_public(path)):
             headers = dict(scope["headers"])
             asked = headers.get(b"access-control-request-headers")
-            await _send(send, _Answer(204, b"", cors.preflight(headers.get(b"origin"), asked)))
+            await _send(send, Answer(204, b"", ()), cors.preflight(headers.get(b"origin"), asked))
         elif route is not None:
             await self._serve(route, scope, receive, send)
         elif is_public(path):
@@ -97,28 +83,25 @@ class TrackingApi:
             return
         except ApiError as error:
             self._metrics.rejected.labels("unknown", error.code).inc()
-            answer = _error(error)
+            answer = error_answer(error)
         except Exception as error:
             log.error("request_failed", route=route.label, exc_info=error)
-            answer = _error(
-                ApiError(500, "internal", "The service failed on this request; the log has the reason.")
-            )
+            answer = error_answer(INTERNAL)
         finally:
             lease.release()
-        answer.headers.extend(cors.actual(headers.get(b"origin")))
-        await _send(send, answer)
+        await _send(send, answer, cors.actual(headers.get(b"origin")))
         self._requests(route.label, answer.status).inc()
         self._seconds(route.label).observe(time.perf_counter() - started)
 
     async def _answer(
         self, route: Route, scope: Scope, headers: dict[bytes, bytes], receive: Receive, lease: Lease
-    ) -> _Answer:
+    ) -> Answer:
         if scope["method"] != route.method:
-            refusal = _error(ApiError(405, "method_not_allowed", f"Use {route.method} here."))
-            refusal.headers.append((b"allow", f"{route.method}, OPTIONS".encode()))
-            return refusal
+            refusal = error_answer(ApiError(405, "method_not_allowed", f"Use {route.method} here."))
+            allowed = (b"allow", f"{route.method}, OPTIONS".encode())
+            return Answer(refusal.status, refusal.body, (*refusal.headers, allowed))
         if route.shape == "metrics":  # the browser SDK's own telemetry, which nobody reads
-            return _Answer(200, _SUCCESS, [_JSON])
+            return Answer(200, SUCCESS, (JSON,))
         query = query_fields(scope)
         source = self._config.keys.from_request(
             authorization=headers.get(b"authorization"),
@@ -139,8 +122,8 @@ class TrackingApi:
         single = route.shape == "single"
         outcome = await self._collector.collect(envelope.items, arrival, traceparent, single=single)
         if route.shape == "pixel":
-            return _Answer(200, GIF, list(_GIF_HEADERS))
-        return _Answer(200, _result(outcome), [_JSON, _NO_SNIFF])
+            return Answer(200, GIF, _GIF_HEADERS)
+        return Answer(200, _result(outcome), SUCCESS_HEADERS)
 
     def _read(self, route: Route, body: bytes) -> Envelope:
         if route.shape == "batch":
@@ -179,25 +162,18 @@ class TrackingApi:
 def _result(outcome: Outcome) -> bytes:
     """SDKs only look at the status; per-event results are for people and for our own clients."""
     if not outcome.rejected:
-        return _SUCCESS
+        return SUCCESS
     rejected = [
         {"index": index, "messageId": message_id, "code": code} for index, message_id, code in outcome.rejected
     ]
     return msgspec.json.encode({"success": True, "accepted": outcome.accepted, "rejected": rejected})
 
 
-def _error(error: ApiError) -> _Answer:
-    body = msgspec.json.encode({"success": False, "code": error.code, "message": error.message})
-    headers = [_JSON]
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % error.retry_after))
-    return _Answer(error.status, body, headers)
-
-
-async def _send(send: Send, answer: _Answer) -> None:
+async def _send(send: Send, answer: Answer, more: cors.RawHeaders) -> None:
+    headers = [*answer.headers, *more]
     if answer.status != 204:
-        answer.headers.append((b"content-length", b"%d" % len(answer.body)))
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
 

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from headrace.log.connect import connect_log
 from headrace.log.port import Log, NewRecord
 from headrace.log.topics import ensure_topics
+from headrace.runtime.direct import DirectHttpProtocol
 from headrace.runtime.protocol import GuardedHttpProtocol
 from headrace.runtime.settings import Environment
 from services.ingest.main import assemble
@@ -179,10 +180,10 @@ def figures(url: str, seconds: float) -> Iterator[Figure]:
         servers = {
             "bare": stack.enter_context(serving(_bare, "httptools")),
             "guarded": stack.enter_context(serving(_bare, GuardedHttpProtocol)),
-            "memory": stack.enter_context(serving(_ingest(MEMORY), GuardedHttpProtocol)),
+            "memory": stack.enter_context(serving(_ingest(MEMORY), DirectHttpProtocol)),
         }
         if url != MEMORY:
-            servers["log"] = stack.enter_context(serving(_ingest(url), GuardedHttpProtocol))
+            servers["log"] = stack.enter_context(serving(_ingest(url), DirectHttpProtocol))
         os.sched_setaffinity(0, {cpu.client_core()})
         authorization = basic(SERVER_KEY)["Authorization"]
         requests = [post("/v1/track", body, authorization) for body in singles()]

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import pytest
 import uvicorn
 
-from headrace.runtime.protocol import MAX_HEAD_BYTES, GuardedHttpProtocol
+from headrace.runtime.direct import DirectHttpProtocol
+from headrace.runtime.protocol import MAX_HEAD_BYTES
 from tests.unit.ingest.service import SERVER_KEY, Ingest, start_ingest
 
 EVENT = json.dumps({"userId": "u1", "event": "E", "writeKey": SERVER_KEY}).encode()
 OK = b"HTTP/1.1 200"
 
 
-class Impatient(GuardedHttpProtocol):
+class Impatient(DirectHttpProtocol):
     head_seconds = 0.3
     body_seconds = 0.3
 
@@ -47,7 +48,13 @@ async def served() -> AsyncIterator[Served]:
     ingest = await start_ingest()
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        ingest.app, http=Impatient, lifespan="on", log_config=None, access_log=False, timeout_keep_alive=1
+        ingest.app,
+        http=Impatient,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_keep_alive=1,
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
