@@ -49,7 +49,7 @@ class Stack:
         self.output = self.data_dir.with_name(f"{self.data_dir.name}.output")
         self.write_key = "test-write-key"
         self.admin_token = "test-admin-token"
-        self.ports = {name: free_port(*_PORTS) for name in SERVICES}
+        self.ports = _free_ports(SERVICES)
         self._place = contextlib.ExitStack()
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
@@ -188,6 +188,14 @@ class Stack:
 
     def _ready_or_gone(self) -> bool:
         return _READY_LINE in self.said() or (self.process is not None and self.process.poll() is not None)
+
+
+def _free_ports(names: Sequence[str]) -> dict[str, int]:
+    """A port for each, no two the same."""
+    ports: dict[int, None] = {}
+    while len(ports) < len(names):
+        ports[free_port(*_PORTS)] = None
+    return dict(zip(names, ports, strict=True))
 
 
 def _temporary_folder() -> Path:
