@@ -9,7 +9,7 @@ import pytest
 
 from services.segmenter import keys
 from services.segmenter.catalog import Catalog, Slot, Version
-from services.segmenter.change import Person, Position, Transition
+from services.segmenter.change import Occasion, Person, Transition
 from services.segmenter.commit import Commit, Fenced, Output, StateStore, Watermark
 from services.segmenter.customer import Customer
 from services.segmenter.members import Members
@@ -166,21 +166,17 @@ def due_at(instant: int) -> Customer:
 
 
 def entered(profile: str) -> Transition:
+    occasion = Occasion(profile, "event", at=1, cause_message_id="m0", row_seq=1, seq=1, now=1, person=Person())
     return Transition(
-        profile_id=profile,
+        occasion,
         segment_id="s",
         segment_name="S",
         version=1,
         action="entered",
-        reason="event",
         entry_id="e1",
         message_id="m1",
-        cause_message_id="m0",
-        at=1,
         sequence=1,
-        position=Position(1, 1, profile, 1),
-        person=Person(),
-        row_seq=1,
+        step=1,
     )
 
 
