@@ -184,7 +184,7 @@ class _Chunk:
         """Raises Rejected."""
         usual = self._read(raw)
         if usual is not None:
-            kind, message_id, key, value = usual
+            kind, message_id, key, value = usual.type, usual.message_id, usual.key, usual.value
         else:
             accepted = validate(raw, self._arrival)
             kind, message_id, key = accepted.event.type, accepted.event.message_id, accepted.key

@@ -7,13 +7,12 @@ range, that nothing is too deep, too many or too long, and that no key stands tw
 """
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from headrace.contracts.identifiers import is_placeholder
-from headrace.contracts.instant import format_instant
+from headrace.contracts.instant import format_instant, parse_instant
 from services.ingest.clock import correct, parse_sent_at, parse_time
 from services.ingest.raw_event import EMPTY, read_object
 from services.ingest.validation import EVENT_TYPES, Arrival
@@ -62,16 +61,20 @@ _values = msgspec.structs.astuple
 
 _shared_instant = lru_cache(maxsize=64)(format_instant)  # one for all events of a request
 _CACHED_CHARS = 64
+_INSTANT_CHARS = len("2026-01-31T12:00:00.000Z")
 _SHAPES = bytes.maketrans(b"0123456789.+-E[", b"0000000000000e{")
 """Leaves of a number what makes it large, and one kind of bracket."""
 _OBJECTS = slice(_Sent.__struct_fields__.index("properties"), _Sent.__struct_fields__.index("metadata") + 1)
+_TRUSTED = _Sent.__struct_fields__.index("trusted")
+_IMPORTED = _Sent.__struct_fields__.index("imported")
 _BRACE = ord("{")
 _BACKSLASH = ord("\\")
 _LARGE_EXPONENT = b"0e000"
-_MANY_DIGITS = b"0" * 200  # with an exponent below 100 still within a double
+_MANY = 200
+_MANY_DIGITS = b"0" * _MANY  # with an exponent below 100 still within a double
 
 
-class Usual(NamedTuple):
+class Usual(msgspec.Struct, frozen=True, gc=False):
     """What is needed of an accepted event to make its record. `value` is the encoded `contracts.event.Event`."""
 
     type: str
@@ -101,23 +104,28 @@ class UsualReader:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         kind = self._arrival.type or sent.type
-        key = sent.user_id or sent.anonymous_id
+        user_id, anonymous_id = sent.user_id, sent.anonymous_id
+        key = user_id or anonymous_id
+        values = _values(sent)
+        nulls = values.count(None)
         if (
             not key
             or not kind
-            or not self._stands(sent.user_id)
-            or not self._stands(sent.anonymous_id)
+            or (user_id and not self._stands(user_id))
+            or (anonymous_id and not self._stands(anonymous_id))
             or not self._is_named(kind, sent)
-            or not self._is_sound(raw, sent)
+            or not self._is_sound(raw, values, nulls)
             or not self._set_objects(kind, sent)
             or not self._set_instants(sent)
         ):
             return None
+        if nulls:
+            _drop_nulls(sent)
         return self._finished(kind, key, sent)
 
-    def _stands(self, value: str | UnsetType | None) -> bool:
-        """Absent, or an identifier that is kept as it was sent."""
-        return not value or (len(value) <= self._most_id_chars and _is_plain(value))
+    def _stands(self, value: str) -> bool:
+        """An identifier that is kept as it was sent."""
+        return len(value) <= self._most_id_chars and _is_plain(value)
 
     def _is_named(self, kind: str, sent: _Sent) -> bool:
         """It has what its type demands, spelt as it is kept."""
@@ -131,33 +139,36 @@ class UsualReader:
             return False
         return kind in EVENT_TYPES and kind != "alias" and kind != "group"
 
-    def _is_sound(self, raw: bytes, sent: _Sent) -> bool:
-        """No strict reader refuses these bytes, and no two readers differ on them.
+    def _is_sound(self, raw: bytes, values: tuple[object, ...], nulls: int) -> bool:
+        """No strict reader refuses these bytes, and no two readers differ on them. `values`: the fields' own.
 
         Outside of the objects every quotation mark is accounted for, two for each field and two for each text: so
         there is no other field, and none twice.
         """
-        values = _values(sent)
-        objects = [value for value in values[_OBJECTS] if value is not UNSET]
+        objects = [bytes(value) for value in values[_OBJECTS] if value is not UNSET]  # type: ignore[call-overload]
         inner = b"".join(objects)
         fields = _FIELDS - values.count(UNSET)
-        texts = fields - values.count(None) - len(objects)
+        texts = fields - nulls - len(objects)
         if (
             raw.count(b'"') - inner.count(b'"') != 2 * (fields + texts)
-            or sent.trusted is not UNSET
-            or sent.imported is not UNSET
+            or values[_TRUSTED] is not UNSET
+            or values[_IMPORTED] is not UNSET
             or (_BACKSLASH in raw and b"\\u0000" in raw)
             or not (raw.isascii() or _is_utf8(raw))
         ):
             return False
         for value in objects:
-            if memoryview(value)[0] != _BRACE:
+            if value[0] != _BRACE:
                 return False
         limits = self._limits
         if len(raw) > limits.keys and inner.count(b":") + fields > limits.keys:
             return False
         shapes = inner.translate(_SHAPES)
-        return shapes.count(b"{") < limits.depth and _LARGE_EXPONENT not in shapes and _MANY_DIGITS not in shapes
+        return (
+            shapes.count(b"{") < limits.depth
+            and _LARGE_EXPONENT not in shapes
+            and (len(shapes) < _MANY or _MANY_DIGITS not in shapes)
+        )
 
     def _set_objects(self, kind: str, sent: _Sent) -> bool:
         if sent.properties is UNSET:
@@ -183,6 +194,16 @@ class UsualReader:
         return True
 
     def _set_instants(self, sent: _Sent) -> bool:
+        arrival = self._arrival
+        if arrival.envelope_sent_at is None and not sent.sent_at and arrival.header_sent_at is None:
+            text = sent.original_timestamp or sent.timestamp
+            if text and (original := _millis(text)) is not None and original <= arrival.received_at:
+                sent.timestamp = sent.original_timestamp = text
+                sent.sent_at = UNSET
+                return True
+        return self._correct_instants(sent)
+
+    def _correct_instants(self, sent: _Sent) -> bool:
         arrival = self._arrival
         sent_at, original = arrival.envelope_sent_at, None
         try:
@@ -217,9 +238,25 @@ class UsualReader:
             sent.user_id = UNSET
         elif not sent.anonymous_id:
             sent.anonymous_id = UNSET
-        if None in _values(sent):
-            _drop_nulls(sent)
         return Usual(kind, str(sent.message_id), key, _encode(sent))
+
+
+def _millis(text: str) -> int | None:
+    """The instant of a text that `format_instant` would write just so; None for every other text."""
+    if len(text) != _INSTANT_CHARS or text[19] != "." or text[23] != "Z":
+        return None
+    second, millis = _second(text[:19]), text[20:23]
+    return second + int(millis) if second is not None and millis.isascii() and millis.isdigit() else None
+
+
+@lru_cache(maxsize=4_096)
+def _second(text: str) -> int | None:
+    # cached: the instants of events that come together lie close together
+    try:
+        millis = parse_instant(text + ".000Z")
+    except ValueError:
+        return None
+    return millis if format_instant(millis)[:19] == text else None
 
 
 @lru_cache(maxsize=16_384)
