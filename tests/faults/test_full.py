@@ -1,5 +1,6 @@
 """The whole fault suite, in `make test-kafka`: every fault in turn on one platform."""
 
+import statistics
 from collections.abc import Iterator
 from itertools import zip_longest
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.faults.platform import Platform
 from tests.faults.rows import ALL_AT_ONCE, OTHERS
-from tests.faults.suite import Row, run
+from tests.faults.suite import KILLED_SECONDS, Row, run
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(240)]
 
@@ -22,9 +23,24 @@ def platform() -> Iterator[Platform]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def recoveries() -> list[float]:
+    """Seconds after which killed processes had recovered, row by row."""
+    return []
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_nothing_is_lost_and_nothing_doubled(platform: Platform, row: Row) -> None:
+def test_nothing_is_lost_and_nothing_doubled(platform: Platform, recoveries: list[float], row: Row) -> None:
     result = run(platform, row, EVENTS)
 
     print(result)
+    if row.limit == KILLED_SECONDS:
+        recoveries.append(result.recovery)
     assert result.fine, str(result)
+
+
+def test_killed_processes_are_back_in_time_as_a_rule(recoveries: list[float]) -> None:
+    """The median, for one row may meet a machine that is busy elsewhere."""
+    if not recoveries:
+        pytest.skip("no row of this run killed a process")
+    assert statistics.median(recoveries) <= KILLED_SECONDS, recoveries
