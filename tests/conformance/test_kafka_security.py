@@ -13,7 +13,7 @@ from headrace.local.ports import free_port
 from headrace.log.kafka import KafkaLog
 from headrace.log.port import LogUnavailable
 from tests import engines
-from tests.conformance.log_engine import closing, eventually, new_topic, numbered, values
+from tests.conformance.log_engine import PARTITIONS, closing, eventually, new_topic, numbered, values
 from tests.kafka import admin
 from tests.kafka.archive import fast_jvm
 from tests.kafka.broker import Broker
@@ -53,8 +53,8 @@ async def test_scram_over_tls_appends_reads_and_joins(secured: Secured) -> None:
         topic = await new_topic(log)
         assert await log.append(topic, 0, numbered(0, 3)) == 0
         assert values(await log.read(topic, 0, 0, wait_ms=5000)) == [b"0", b"1", b"2"]
-        member = await log.join(f"group-of-{topic}", [topic], 3)
-        await eventually(lambda: member.assigned() == frozenset(range(3)))
+        member = await log.join(f"group-of-{topic}", [topic], PARTITIONS)
+        await eventually(lambda: member.assigned() == frozenset(range(PARTITIONS)))
 
 
 async def test_the_password_may_come_from_a_file(secured: Secured) -> None:

@@ -7,9 +7,11 @@ from headrace.log.port import Record
 
 
 class Feed:
-    """Records from `begin` to `position` (excluded), which is where the next fetch goes on."""
+    """Records from `begin` to `position` (excluded), which is where the next fetch goes on. Compaction leaves
+    holes between them, and before the first."""
 
     def __init__(self, position: int) -> None:
+        self.begin = position
         self.position = position
         self.size = 0
         self.readers = 0
@@ -24,10 +26,6 @@ class Feed:
     def has(self, offset: int) -> bool:
         """Whether a reader at `offset` is served from here, now or by the next fetch."""
         return self.begin <= offset <= self.position
-
-    @property
-    def begin(self) -> int:
-        return self._records[0].offset if self._records else self.position
 
     def add(self, records: list[Record]) -> None:
         self._records.extend(records)
@@ -44,14 +42,17 @@ class Feed:
         """Forget what was fetched and go on at `offset`."""
         self._records.clear()
         self.size = 0
-        self.position = offset
+        self.begin = self.position = offset
+        self.hole = None
         self.error = None
 
     def take(self, offset: int, limit: int) -> list[Record]:
         """Up to `limit` records from `offset` on. Those before it are forgotten; those taken are kept until a
         read behind them: the reader may have to read them again."""
         while self._records and self._records[0].offset < offset:
-            self.size -= weight(self._records.popleft())
+            forgotten = self._records.popleft()
+            self.begin = forgotten.offset + 1
+            self.size -= weight(forgotten)
         return [record for record, _ in zip(self._records, range(limit), strict=False)]
 
     async def changed(self) -> None:

@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 
 from headrace.contracts.topics import Topic
 from headrace.log.kafka.address import Address, parse_address
+from headrace.log.kafka.clients import completed
 from headrace.log.kafka.member import SESSION_SECONDS, KafkaMember
 from headrace.log.kafka.offsets import Offsets
 from headrace.log.kafka.producer import Producer
@@ -87,10 +88,10 @@ class KafkaLog:
         where = TopicPartition(topic, partition)
         if not records:
             return (await self._offsets.bounds(where)).end
-        self._check_sizes(topic, records)
+        size = self._check_sizes(topic, records)
         if where not in self._offsets.known:
             await self._offsets.require(where)
-        return await self._producer.append(where, records)
+        return await self._producer.append(where, records, size)
 
     async def read(
         self, topic: str, partition: int, offset: int, *, max_records: int = 500, wait_ms: int = 0
@@ -109,22 +110,25 @@ class KafkaLog:
         self._check_open()
         for topic in topics:
             await self._offsets.require(TopicPartition(topic, partitions - 1))
+        self._check_open()
         member = KafkaMember(self._address, group, topics, session=self._session_seconds)
         self._members.append(member)
         return member
 
     async def close(self) -> None:
         self._closed = True
-        await asyncio.gather(*(member.leave() for member in self._members))
-        await self._reader.close()
-        await self._producer.close()
-        await self._offsets.close()
+        await completed(self._close())
+
+    async def _close(self) -> None:
+        leaving = [member.leave() for member in self._members]
+        await asyncio.gather(*leaving, self._reader.close(), self._producer.close(), self._offsets.close())
 
     def _check_open(self) -> None:
         if self._closed:
             raise LogUnavailable("this log is closed")
 
-    def _check_sizes(self, topic: str, records: Sequence[NewRecord]) -> None:
+    def _check_sizes(self, topic: str, records: Sequence[NewRecord]) -> int:
+        """The bytes that they all have. Raises RecordTooLarge."""
         whole = 0
         for record in records:
             size = record.size()
@@ -137,3 +141,4 @@ class KafkaLog:
             raise RecordTooLarge(
                 f"a batch for {topic} has {whole} bytes, the limit is {MAX_BATCH_BYTES}: append fewer at a time"
             )
+        return whole

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import Any, TypeAlias
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -15,7 +16,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, KafkaError, NoOffsetForPartitionError
 
 from headrace.log.kafka.address import Address
-from headrace.log.kafka.clients import options, started, stopped
+from headrace.log.kafka.clients import completed, options, started, stopped
 from headrace.log.port import LogUnavailable
 
 log = structlog.get_logger()
@@ -28,6 +29,8 @@ LAST_COMMIT_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 # a member that hears nothing for so many sessions is stuck (aio-libs/aiokafka#703, #1154): it joins anew
 DEAF_SESSIONS = 4
+
+Polling: TypeAlias = asyncio.Future[Any]
 
 
 class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -68,16 +71,17 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
             self._offsets[where] = next_offset
 
     async def leave(self) -> None:
-        if self._left:
-            return
-        self._left = True
-        self._set(frozenset())
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        if not self._left:
+            self._left = True
+            self._set(frozenset())
+            self._task.cancel()
+        # a caller who goes away does not stop the leaving, and whoever calls again waits for it
+        await asyncio.gather(asyncio.shield(self._task), return_exceptions=True)
 
     # --- called by aiokafka while a rebalance goes on
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._committed.clear()  # others may commit from now on
         self._set(frozenset())
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -109,31 +113,43 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
         self._committed.clear()
         committing: asyncio.Task[None] | None = None
+        polling: Polling | None = None
         try:
             consumer.subscribe(topics=self._topics, listener=self)
             _notice_heartbeats(consumer, self._hear)
             self._hear()
             committing = asyncio.create_task(self._commit_forever(consumer), name=f"commits-{self._group}")
             while time.monotonic() - self._heard_at < DEAF_SESSIONS * self._session:
-                await self._poll(consumer)
+                if polling is None:
+                    polling = asyncio.ensure_future(consumer.getmany(timeout_ms=POLL_MS))
+                polling = await self._polled(polling)
             log.warning("member_deaf", group=self._group)
         finally:
-            if committing is not None:
-                committing.cancel()
-                await asyncio.gather(committing, return_exceptions=True)
-                await self._commit(consumer, LAST_COMMIT_SECONDS)
-            self._consumer = None
-            await stopped(consumer, consumer._client)
+            await completed(self._end(consumer, committing, polling))
 
-    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
-        """aiokafka counts a member that does not poll as hung. The poll itself is never cancelled."""
-        polling = asyncio.ensure_future(consumer.getmany(timeout_ms=POLL_MS))
-        try:
-            with suppress(NoOffsetForPartitionError):
-                await asyncio.shield(polling)
-        except asyncio.CancelledError:
-            polling.add_done_callback(lambda task: task.cancelled() or task.exception())
-            raise
+    async def _polled(self, polling: Polling) -> Polling | None:
+        """aiokafka counts a member that does not poll as hung. A poll waits for the end of a rebalance, however
+        long; the one that does is returned. It is never cancelled while the consumer is in use."""
+        await asyncio.wait([polling], timeout=self._session)
+        if not polling.done():
+            return polling
+        with suppress(NoOffsetForPartitionError):
+            polling.result()
+        return None
+
+    async def _end(
+        self, consumer: AIOKafkaConsumer, committing: asyncio.Task[None] | None, polling: Polling | None
+    ) -> None:
+        """Leave the group and nothing behind."""
+        if committing is not None:
+            committing.cancel()
+            await asyncio.gather(committing, return_exceptions=True)
+            await self._commit(consumer, LAST_COMMIT_SECONDS)
+        self._consumer = None
+        await stopped(consumer, consumer._client)
+        if polling is not None:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
 
     async def _commit_forever(self, consumer: AIOKafkaConsumer) -> None:
         while True:
@@ -141,21 +157,26 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._commit(consumer, self._session)
 
     async def _commit(self, consumer: AIOKafkaConsumer, patience: float) -> None:
+        try:
+            async with asyncio.timeout(patience):
+                if news := await self._news(consumer):
+                    await consumer.commit(news)
+                    self._committed.update(news)
+        except (KafkaError, TimeoutError) as error:
+            self.failed_commits += 1
+            log.info("commit_failed", group=self._group, reason=str(error) or type(error).__name__)
+
+    async def _news(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        """What is ours and beyond what is stored, which another member may have brought further meanwhile."""
         ours = consumer.assignment()
-        news = {
+        if unknown := self._offsets.keys() & ours - self._committed.keys():
+            stored = await consumer._coordinator.fetch_committed_offsets(list(unknown))
+            self._committed.update({where: stored[where].offset if where in stored else -1 for where in unknown})
+        return {
             where: offset
             for where, offset in self._offsets.items()
             if where in ours and offset > self._committed.get(where, -1)
         }
-        if not news:
-            return
-        try:
-            async with asyncio.timeout(patience):
-                await consumer.commit(news)
-            self._committed.update(news)
-        except (KafkaError, TimeoutError) as error:
-            self.failed_commits += 1
-            log.info("commit_failed", group=self._group, reason=str(error) or type(error).__name__)
 
     def _hear(self) -> None:
         lapsed = self.assigned() != self._ours

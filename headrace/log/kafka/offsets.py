@@ -1,14 +1,18 @@
 """Where partitions begin and end. Callers who ask at the same time share one request to each broker."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from headrace.log.kafka.address import Address
 from headrace.log.kafka.clients import deadline, options, started, stopped
-from headrace.log.kafka.shared import Shared
+from headrace.log.kafka.shared import Shared, result
 from headrace.log.port import Bounds, LogUnavailable, UnknownTopic
+
+Look: TypeAlias = asyncio.Task[Mapping[TopicPartition, Bounds]]
+Positions: TypeAlias = Mapping[TopicPartition, int]
 
 
 class Offsets:
@@ -20,7 +24,8 @@ class Offsets:
         self._consumer = Shared(self._connect, lambda consumer: stopped(consumer, consumer._client))
         self.known: set[TopicPartition] = set()
         """Partitions that were seen to exist: a look-up for what is asked at every append."""
-        self._next: tuple[set[TopicPartition], asyncio.Task[Mapping[TopicPartition, Bounds]]] | None = None
+        self._next: tuple[set[TopicPartition], Look] | None = None
+        self._looks: set[Look] = set()
 
     async def connect(self) -> None:
         """Raises LogUnavailable when no broker answers."""
@@ -33,10 +38,11 @@ class Offsets:
         if self._next is None:
             wanted: set[TopicPartition] = set()
             self._next = wanted, asyncio.create_task(self._look(wanted), name="log-offsets")
-            self._next[1].add_done_callback(lambda look: look.cancelled() or look.exception())
+            self._looks.add(self._next[1])
+            self._next[1].add_done_callback(self._looked)
         wanted, look = self._next
         wanted.add(where)
-        return (await asyncio.shield(look))[where]
+        return (await result(look))[where]
 
     async def require(self, where: TopicPartition) -> None:
         """Raises UnknownTopic unless the partition exists: asking the broker for it could create it."""
@@ -52,6 +58,9 @@ class Offsets:
         self.known.add(where)
 
     async def close(self) -> None:
+        for look in self._looks:  # the library would ask on without its consumer
+            look.cancel()
+        await asyncio.gather(*self._looks, return_exceptions=True)
         await self._consumer.close()
 
     async def _look(self, wanted: set[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
@@ -61,7 +70,7 @@ class Offsets:
         try:
             async with deadline(self._address, self._timeout):
                 consumer = await self._consumer.get()
-                begins, ends = await asyncio.gather(
+                begins, ends = await _together(
                     consumer.beginning_offsets(list(wanted)), consumer.end_offsets(list(wanted))
                 )
         except LogUnavailable:
@@ -71,9 +80,24 @@ class Offsets:
             raise
         return {where: Bounds(begins[where], ends[where]) for where in wanted}
 
+    def _looked(self, look: Look) -> None:
+        self._looks.discard(look)
+        if not look.cancelled():
+            look.exception()  # whoever waits has it
+
     async def _connect(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(**options(self._address, self._timeout, enable_auto_commit=False))
         return await started(consumer, consumer._client, self._address, self._timeout)
+
+
+async def _together(*questions: Coroutine[Any, Any, Positions]) -> list[Positions]:
+    """The answers. After an error nothing is asked any more."""
+    asking = [asyncio.ensure_future(question) for question in questions]
+    try:
+        return await asyncio.gather(*asking)
+    finally:
+        for one in asking:
+            one.cancel()
 
 
 def _exists(consumer: AIOKafkaConsumer, where: TopicPartition) -> bool:

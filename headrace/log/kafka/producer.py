@@ -7,18 +7,18 @@ under way end by themselves or by their deadline, others go to a new one with an
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import TypeAlias
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed, RecordListTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from headrace.log.kafka.address import Address
-from headrace.log.kafka.clients import options, started, stopped, translated, unavailable
+from headrace.log.kafka.clients import STOP_SECONDS, cut, options, started, stopped, translated, unavailable
 from headrace.log.kafka.shared import Shared
 from headrace.log.port import MAX_BATCH_BYTES, LogUnavailable, NewRecord, RecordTooLarge
 
@@ -28,6 +28,9 @@ BATCH_ROOM = MAX_BATCH_BYTES * 5 // 4
 # sequence numbers of a partition run to 2^31, where aiokafka goes on with a negative one
 RECORDS_PER_PRODUCER = 1_000_000_000
 UNKNOWN_OFFSET = -1
+# aiokafka puts the batches of all partitions of a broker into one request, and a broker hangs up on one of more
+# than 100 MiB (socket.request.max.bytes): as long as all are sent at once again, none would ever land
+MOST_UNDER_WAY = 8 * MAX_BATCH_BYTES
 
 Sent: TypeAlias = "asyncio.Future[RecordMetadata]"
 
@@ -44,6 +47,45 @@ class _Generation:
         self.idle = asyncio.Event()
 
 
+class _Room:
+    """So many bytes may be under way at once; whoever asks first is served first."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def taken(self, size: int) -> bool:
+        """Whether there was room at once. It is given back by `leave`."""
+        if size > self._free or self._waiting:
+            return False
+        self._free -= size
+        return True
+
+    async def take(self, size: int) -> None:
+        """Wait for room. It is given back by `leave`; when this is cancelled there is nothing to give back."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._waiting.remove((size, turn))
+                self._admit()
+            else:
+                self.leave(size)
+            raise
+
+    def leave(self, size: int) -> None:
+        self._free += size
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._free:
+            size, turn = self._waiting.popleft()
+            self._free -= size
+            turn.set_result(None)
+
+
 class Producer:
     """`timeout` seconds bound every append."""
 
@@ -51,12 +93,26 @@ class Producer:
         self._address = address
         self._timeout = timeout
         self._clock = asyncio.get_running_loop().time
+        self._room = _Room(MOST_UNDER_WAY)
         self._generation = Shared(self._start, self._retire)
 
-    async def append(self, where: TopicPartition, records: Sequence[NewRecord]) -> int:
-        """Append one batch; the first record's offset. A cancelled caller waits until the batch's fate is known.
-        Raises RecordTooLarge or LogUnavailable."""
+    async def append(self, where: TopicPartition, records: Sequence[NewRecord], size: int) -> int:
+        """Append one batch of `size` bytes; the first record's offset. A cancelled caller waits until the batch's
+        fate is known. Raises RecordTooLarge or LogUnavailable."""
         deadline = self._clock() + self._timeout
+        if not self._room.taken(size):
+            with translated(self._address):
+                async with asyncio.timeout_at(deadline):
+                    await self._room.take(size)
+        try:
+            return await self._append(where, records, deadline)
+        finally:
+            self._room.leave(size)
+
+    async def close(self) -> None:
+        await self._generation.close()
+
+    async def _append(self, where: TopicPartition, records: Sequence[NewRecord], deadline: float) -> int:
         generation = self._generation.value
         if generation is None or generation.records > RECORDS_PER_PRODUCER:
             generation = await self._another(generation, deadline)
@@ -78,9 +134,6 @@ class Producer:
             generation.under_way -= 1
             if not generation.under_way:
                 generation.idle.set()
-
-    async def close(self) -> None:
-        await self._generation.close()
 
     async def _enter(
         self, generation: _Generation, batch: BatchBuilder, where: TopicPartition, deadline: float
@@ -151,7 +204,27 @@ class Producer:
         """Let the other batches of a failed producer end, then close it."""
         if generation.under_way:
             await generation.idle.wait()
-        await stopped(generation.producer, generation.producer.client)
+        producer = generation.producer
+        flushing = asyncio.ensure_future(producer.flush())
+        await asyncio.wait([flushing], timeout=STOP_SECONDS)
+        if not flushing.done():
+            await _drop_batches(producer)
+        await flushing
+        await stopped(producer, producer.client)
+
+
+async def _drop_batches(producer: AIOKafkaProducer) -> None:
+    """Nobody waits for them any more; an idempotent producer would repeat them for ever, closed or not."""
+    sender = producer._sender.sender_task
+    sender.cancel()
+    cut(producer.client)
+    await asyncio.wait([sender], timeout=STOP_SECONDS)
+    accumulator = producer._message_accumulator
+    for batches in accumulator._batches.values():
+        for batch in batches:
+            batch.drain_ready()
+            accumulator._pending_batches.add(batch)
+    accumulator.fail_all(ProducerClosed())
 
 
 def _fill(batch: BatchBuilder, topic: str, records: Sequence[NewRecord]) -> BatchBuilder:

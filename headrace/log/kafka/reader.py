@@ -16,7 +16,7 @@ from headrace.log.kafka.address import Address
 from headrace.log.kafka.clients import options, started, stopped, translated
 from headrace.log.kafka.feed import Feed
 from headrace.log.kafka.offsets import Offsets
-from headrace.log.kafka.shared import Shared
+from headrace.log.kafka.shared import Shared, result
 from headrace.log.port import MAX_BATCH_BYTES, Bounds, LogUnavailable, OffsetOutOfRange, Record
 
 log = structlog.get_logger()
@@ -48,6 +48,7 @@ class Reader:
         self._continues: dict[TopicPartition, int] = {}
         self._pump: asyncio.Task[None] | None = None
         self._dirty = False
+        self._closed = False
 
     async def follow(self, where: TopicPartition, offset: int, limit: int, wait: float) -> list[Record]:
         """Records from `offset` on as soon as there are any; none after `wait` seconds. Raises OffsetOutOfRange,
@@ -97,36 +98,41 @@ class Reader:
         task = asyncio.create_task(self._look(where, offset, limit), name="log-look")
         self._looks.add(task)
         task.add_done_callback(self._looks.discard)
-        return await asyncio.shield(task)  # a caller who goes away does not cancel the fetch
+        return await result(task)
 
     async def close(self) -> None:
-        pump, self._pump = self._pump, None
-        if pump is not None:
-            pump.cancel()
+        self._closed = True
         for feed in self._feeds.values():
-            feed.fail(LogUnavailable("this log is closed"))
+            feed.wake()
+        ending = [*self._looks, *([self._pump] if self._pump is not None else [])]
+        for task in ending:
+            task.cancel()
         # closing the consumer ends a `getmany` at once
-        await asyncio.gather(self._consumer.close(), *([pump] if pump else []), return_exceptions=True)
-        await asyncio.gather(*self._looks, return_exceptions=True)
-        await self._looker.close()
+        await asyncio.gather(self._consumer.close(), self._looker.close(), *ending, return_exceptions=True)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LogUnavailable("this log is closed")
 
     async def _next(
         self, feed: Feed, where: TopicPartition, offset: int, limit: int, deadline: float
     ) -> list[Record]:
         stuck_at = deadline + self._timeout
         while True:
+            self._check_open()
             if not feed.has(offset):
                 self._aim(where, offset)  # another reader took it elsewhere
             if feed.error is not None:
                 await self._explain(feed, where, offset)
             if records := feed.take(offset, limit):
                 return records
+            self._flow(where, feed)  # what was read last may have filled it up
             try:
                 async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                     await feed.changed()
             except TimeoutError:
                 bounds = await self._offsets.bounds(where)
-                if offset == bounds.end and feed.begin == offset:
+                if offset == bounds.end and feed.position == offset:
                     return []
                 if not bounds.begin <= offset <= bounds.end:
                     raise _out_of_range(where, offset, bounds) from None
@@ -145,12 +151,11 @@ class Reader:
 
     async def _explain(self, feed: Feed, where: TopicPartition, offset: int) -> None:
         """Raise what the readers should know of the feed's error; go on where it may have passed."""
-        error, feed.error = feed.error, None
+        error = feed.error
         bounds = await self._offsets.bounds(where)
         if not bounds.begin <= offset <= bounds.end:
             raise _out_of_range(where, offset, bounds) from error
-        if not isinstance(error, OffsetOutOfRangeError):
-            raise LogUnavailable(f"Kafka at {self._address}: {error}") from error
+        feed.error = None
         self._seek(where, feed)
 
     def _suspect(self, feed: Feed, where: TopicPartition) -> None:
@@ -167,6 +172,7 @@ class Reader:
 
     def _aim(self, where: TopicPartition, offset: int) -> Feed:
         """The partition's feed, on its way to `offset`."""
+        self._check_open()
         feed = self._feeds.get(where)
         if feed is None:
             feed = self._feeds[where] = Feed(offset)
@@ -190,9 +196,10 @@ class Reader:
         if consumer is None or where not in consumer.assignment():
             return
         full = feed.size > max(LEAST_BYTES, BUFFER_BYTES // len(self._feeds))
-        if full != feed.paused:
-            feed.paused = full
-            (consumer.pause if full else consumer.resume)(where)
+        pause = full or feed.error is not None  # what failed would fail again, and again, until somebody reads
+        if pause != feed.paused:
+            feed.paused = pause
+            (consumer.pause if pause else consumer.resume)(where)
 
     def _reassign(self) -> None:
         """Follow exactly what has a feed, from the next turn of the loop on."""
@@ -218,8 +225,9 @@ class Reader:
                 await self._turn(await self._consumer.get())
             except OffsetOutOfRangeError as error:
                 for where in error.args[0]:
-                    if where in self._feeds:
-                        self._feeds[where].fail(error)
+                    if (feed := self._feeds.get(where)) is not None:
+                        feed.fail(error)
+                        self._flow(where, feed)
             except (KafkaError, ConsumerStoppedError, LogUnavailable) as error:
                 log.info("log_fetch_failed", reason=str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -247,7 +255,7 @@ class Reader:
         if feed is None or not fetched:
             return
         first = fetched[0].offset
-        if first != feed.position and feed.hole != (feed.position, first):
+        if first < feed.position or (first > feed.position and feed.hole != (feed.position, first)):
             # fetched before a seek; what comes again the same is a hole that compaction left
             feed.hole = feed.position, first
             self._seek(where, feed)

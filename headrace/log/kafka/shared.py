@@ -9,6 +9,18 @@ from headrace.log.port import LogUnavailable
 T = TypeVar("T")
 
 
+async def result(task: asyncio.Task[T]) -> T:
+    """What a task comes to that is not only this caller's: a caller who goes away leaves it running. Raises
+    LogUnavailable when the log was closed over it."""
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        caller = asyncio.current_task()
+        if task.cancelled() and caller is not None and not caller.cancelling():
+            raise LogUnavailable("this log is closed") from None
+        raise
+
+
 class Shared(Generic[T]):
     """`make` opens one, `discard` closes it. A caller who gives up waiting does not stop the others' start."""
 
@@ -34,7 +46,7 @@ class Shared(Generic[T]):
         if self._starting is None:
             self._starting = asyncio.create_task(self._start(), name="log-client")
             self._starting.add_done_callback(self._started)
-        return await asyncio.shield(self._starting)
+        return await result(self._starting)
 
     def drop(self, value: T) -> None:
         """Use it no more; it is closed in the background."""

@@ -7,7 +7,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from headrace.contracts.topics import Topic
 from headrace.log.kafka.address import Address
@@ -148,11 +148,16 @@ async def _appeared(admin: _Admin, topics: Sequence[Topic]) -> dict[str, int]:
 
 
 async def _settings(admin: _Admin, names: Sequence[str]) -> dict[str, Settings]:
-    responses = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
-    found: dict[str, Settings] = {}
-    for response in responses:
-        for code, message, _, name, entries in response.resources:
-            if code:
-                raise LogUnavailable(f"Kafka does not tell the settings of {name}: {message}")
-            found[name] = {entry[0]: entry[1] for entry in entries if entry[1] is not None}
-    return found
+    """By topic. A broker that does not know a new one yet is asked again; the caller has the deadline."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    while True:
+        found: dict[str, Settings] = {}
+        for response in await admin.describe_configs(resources):
+            for code, message, _, name, entries in response.resources:
+                if not code:
+                    found[name] = {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+                elif for_code(code) is not UnknownTopicOrPartitionError:
+                    raise LogUnavailable(f"Kafka does not tell the settings of {name}: {message}")
+        if len(found) == len(names):
+            return found
+        await asyncio.sleep(POLL_SECONDS)

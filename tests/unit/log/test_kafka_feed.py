@@ -46,3 +46,20 @@ def test_nothing_is_skipped_or_repeated_and_the_size_is_what_is_held(steps: list
             read += len(taken)
         held = records(feed.begin, feed.position - feed.begin)
         assert feed.size == sum(weight(record) for record in held)
+
+
+def test_a_hole_belongs_to_the_records_behind_it() -> None:
+    feed = Feed(5)
+    feed.add(records(8, 2))
+    assert [feed.has(offset) for offset in (4, 5, 7, 8, 10, 11)] == [False, True, True, True, True, False]
+    assert feed.take(5, 1) == records(8, 1)
+    assert feed.take(6, 9) == records(8, 2)
+    assert feed.take(9, 9) == records(9, 1)
+    assert feed.begin == 9
+
+
+def test_whoever_goes_elsewhere_takes_no_hole_along() -> None:
+    feed = Feed(5)
+    feed.hole = 5, 8
+    feed.aim(5)
+    assert feed.hole is None, "what was fetched before the seek would be taken for what follows 5"

@@ -92,5 +92,5 @@ async def test_closing_ends_a_start_under_way() -> None:
     waiting = asyncio.create_task(shared.get())
     await asyncio.sleep(0)
     await shared.close()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(LogUnavailable, match="closed"):
         await waiting
