@@ -106,7 +106,9 @@ class _Lane:
         return taken
 
     async def _append(self, entries: Sequence[_Entry]) -> None:
-        records = [record for entry in entries for record in entry.records]
+        records = entries[0].records
+        if len(entries) > 1:
+            records = [record for entry in entries for record in entry.records]
         failpoint("before_append")
         await self._log.append(self._topic, self._partition, records)
         failpoint("after_append")
@@ -134,6 +136,9 @@ def _fail(entries: Sequence[_Entry], error: Exception) -> None:
 
 def _chunks(records: Sequence[NewRecord]) -> "list[tuple[Sequence[NewRecord], int]]":
     """Records in pieces that fit into one append each, with their bytes."""
+    whole = sum([len(record.value or b"") for record in records]) + OVERHEAD_BYTES * len(records)
+    if 0 < len(records) <= MAX_RECORDS and whole <= MAX_BYTES:
+        return [(records, whole)]
     chunks: list[tuple[Sequence[NewRecord], int]] = []
     piece: list[NewRecord] = []
     size = 0

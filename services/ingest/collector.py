@@ -77,13 +77,14 @@ class Collector:
         outcome = Outcome()
         for start in range(0, len(items), CHUNK_EVENTS):
             chunk = _Chunk(self._partitions, arrival, traceparent)
-            for index, raw in enumerate(items[start : start + CHUNK_EVENTS], start):
+            for index, item in enumerate(items[start : start + CHUNK_EVENTS], start):
+                raw = bytes(item)
                 try:
-                    chunk.accept(bytes(raw))
+                    chunk.accept(raw)
                 except Rejected as rejected:
                     if single and rejected.malformed:
                         raise ApiError(400, rejected.code, rejected.detail) from rejected
-                    chunk.refuse(bytes(raw), rejected)
+                    chunk.refuse(raw, rejected)
                     outcome.rejected.append((index, rejected.message_id, rejected.code))
             await self._append(chunk)
             outcome.accepted += sum(chunk.types.values())
@@ -184,14 +185,18 @@ class _Chunk:
         """Raises Rejected."""
         usual = self._read(raw)
         if usual is not None:
-            kind, message_id, key, value = usual.type, usual.message_id, usual.key, usual.value
+            kind, key = usual.type, usual.key
+            record = self._record(key, usual.message_id, usual.value)
         else:
             accepted = validate(raw, self._arrival)
-            kind, message_id, key = accepted.event.type, accepted.event.message_id, accepted.key
-            value = encode_event(accepted.event)
+            kind, key = accepted.event.type, accepted.key
+            record = self._record(key, accepted.event.message_id, encode_event(accepted.event))
             self.placeholders += accepted.placeholders
         partition = _partition_of(key, self._partitions)
-        self.events.setdefault(partition, []).append(self._record(key, message_id, value))
+        group = self.events.get(partition)
+        if group is None:
+            group = self.events[partition] = []
+        group.append(record)
         self.types[kind] = self.types.get(kind, 0) + 1
 
     def refuse(self, raw: bytes, rejected: Rejected) -> None:

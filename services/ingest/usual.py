@@ -119,7 +119,7 @@ class UsualReader:
             or not self._set_instants(sent)
         ):
             return None
-        if nulls:
+        if nulls > (user_id is None) + (anonymous_id is None):
             _drop_nulls(sent)
         return self._finished(kind, key, sent)
 
