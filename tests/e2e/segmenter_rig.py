@@ -235,7 +235,7 @@ async def segmenter_rig(
         await log.close()
 
 
-async def eventually(condition: Callable[[], Awaitable[object]], timeout: float = 20.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[object]], timeout: float = 40.0) -> None:
     """Wait until the condition holds. Raises TimeoutError."""
     async with asyncio.timeout(timeout):
         while not await condition():  # noqa: ASYNC110  (what is waited for is in other processes' stores)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -140,7 +140,8 @@ async def bad_records(stack: Stack) -> None:
         change = await last_change(log, stack.topic(SEGMENT_CHANGES))
         # what nobody sent before is a hole; the last of them is no change, yet well numbered
         numbers = numbered(change, int(header(change.headers, SEQ) or 0) + 1)
-        await log.append(change.topic, change.partition, [replace(garbage, headers=(*numbers, trace))])
+        no_change = NewRecord(garbage.key, garbage.value, (*numbers, trace))
+        await log.append(change.topic, change.partition, [no_change])
         hole = NewRecord(change.key, change.value, numbered(change, 1000))
         await log.append(change.topic, change.partition, [hole])
     finally:

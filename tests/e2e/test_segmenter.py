@@ -175,6 +175,7 @@ async def test_a_merge_joins_two_histories_across_partitions(rig: Rig) -> None:
         )
         await rig.write(rig.q(winner), merge)
         await eventually(lambda: _is(running, winner, {"two-orders"}))
+        await eventually(rig.change_records)  # published a little after it is so
         (record,) = await rig.change_records()
         properties = msgspec.json.decode(record.value or b"")["properties"]
         assert properties["reason"] == "event"
