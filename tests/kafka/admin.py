@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
@@ -71,3 +71,11 @@ def delete_records(addresses: str, topic: str, partition: int, before: int) -> N
     admin = client(addresses)
     where = TopicPartition(topic, partition, before)
     admin.delete_records([where])[where].result(_SECONDS)
+
+
+def committed(addresses: str, group: str, topic: str, partition: int) -> int:
+    """The group's offset; -1001 when it has none."""
+    admin = client(addresses)
+    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
+    found = admin.list_consumer_group_offsets([asked])[group].result(_SECONDS)
+    return int(found.topic_partitions[0].offset)
