@@ -66,4 +66,4 @@ class Feed:
 
 def weight(record: Record) -> int:
     """Bytes that a record holds in memory, roughly."""
-    return 400 + len(record.key or b"") + len(record.value or b"")
+    return 400 + 200 * len(record.headers) + len(record.key or b"") + len(record.value or b"")
