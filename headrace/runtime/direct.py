@@ -106,6 +106,11 @@ class DirectHttpProtocol(GuardedHttpProtocol):
         ):
             super().data_received(data)
 
+    def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            self._direct = None  # the parser reads on in its own way behind an offer to upgrade
+        super().on_headers_complete()
+
     def _serve(self, direct: Direct, data: bytes) -> bool:
         """Whether `data` was one whole request that is served directly; the parser stays between two messages."""
         end = data.find(_HEAD_END, 0, MAX_DIRECT_HEAD)
@@ -200,7 +205,7 @@ def _read_head(raw: bytes) -> Head | None:
     parser = httptools.HttpRequestParser(reader)
     try:
         parser.feed_data(raw)
-    except httptools.HttpParserError:
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
     names = [name for name, _ in reader.headers]
     if (

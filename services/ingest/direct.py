@@ -38,10 +38,13 @@ class DirectTracking:
     def __init__(
         self, collector: Collector, config: TrackingConfig, metrics: Metrics, clock: Callable[[], int]
     ) -> None:
-        self._collector = collector
-        self._config = config
-        self._metrics = metrics
-        self._clock = clock
+        self.collector = collector
+        self.config = config
+        self.metrics = metrics
+        self.clock = clock
+        # not bound before there is something to count: a series of nothing would show up
+        self.requests = lru_cache(metrics.http_requests.labels)
+        self.seconds = lru_cache(metrics.http_seconds.labels)
 
     def route(self, head: Head) -> Start | None:
         """What serves requests with this head, if they may be usual."""
@@ -50,7 +53,7 @@ class DirectTracking:
         if route is None or route.shape != "single" or b"content-encoding" in headers:
             return None
         try:
-            source = self._config.keys.from_request(
+            source = self.config.keys.from_request(
                 authorization=headers.get(b"authorization"),
                 x_write_key=headers.get(b"x-write-key"),
                 query_key=None,
@@ -59,26 +62,17 @@ class DirectTracking:
             return None
         if not headers.get(b"origin", b"").decode("latin-1").isprintable():
             return None
-        return _Sender(self._collector, self._config, self._metrics, self._clock, route, head, source).start
+        return _Sender(self, route, head, source).start
 
 
 class _Sender:
     """All requests with one head."""
 
-    def __init__(
-        self,
-        collector: Collector,
-        config: TrackingConfig,
-        metrics: Metrics,
-        clock: Callable[[], int],
-        route: Route,
-        head: Head,
-        source: Source | None,
-    ) -> None:
+    def __init__(self, service: DirectTracking, route: Route, head: Head, source: Source | None) -> None:
         headers = dict(head.headers)
-        self._collector = collector
-        self._config = config
-        self._clock = clock
+        self._service = service
+        self._collector = service.collector
+        self._config = service.config
         self._type = route.type
         self._source = source
         self._headers = head.headers
@@ -88,10 +82,6 @@ class _Sender:
         self._cors = cors.actual(headers.get(b"origin"))
         self._success = Answer(200, SUCCESS, (*SUCCESS_HEADERS, *self._cors))
         self._label = route.label
-        self._metrics = metrics
-        # not bound before there is something to count: a series of nothing would show up
-        self._requests = lru_cache(metrics.http_requests.labels)
-        self._seconds = lru_cache(metrics.http_seconds.labels)
 
     def start(self, body: bytes, client: Client | None, answered: Answered) -> "asyncio.Future[None] | None":
         """See `headrace.runtime.direct.Start`."""
@@ -112,8 +102,8 @@ class _Sender:
             answer = self._answer(future, source, usual)
             if answer is not None:
                 answered(answer)
-                self._requests(self._label, answer.status).inc()
-                self._seconds(self._label).observe(time.perf_counter() - started)
+                self._service.requests(self._label, answer.status).inc()
+                self._service.seconds(self._label).observe(time.perf_counter() - started)
             else:
                 answered(_STOPPED)
 
@@ -123,7 +113,7 @@ class _Sender:
         return future
 
     def _arrival(self, source: Source, client: Client | None) -> Arrival:
-        received_at = self._clock()
+        received_at = self._service.clock()
         ip = None
         if self._is_page or not source.trusted:
             ip = client_ip({"headers": self._headers, "client": client}, self._config.trusted_hops)
@@ -150,7 +140,7 @@ class _Sender:
         except asyncio.CancelledError:
             return None
         except ApiError as error:
-            self._metrics.rejected.labels("unknown", error.code).inc()
+            self._service.metrics.rejected.labels("unknown", error.code).inc()
             answer = error_answer(error)
         except Exception as error:
             log.error("request_failed", route=self._label, exc_info=error)

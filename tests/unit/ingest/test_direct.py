@@ -141,10 +141,19 @@ def cut(sent: Sequence[bytes], places: Sequence[tuple[int, bool]], joined: bool)
     return [(data, pausing) for data, pausing in (*pieces, (stream, True)) if data]
 
 
+UPGRADE = request(
+    json.dumps(EVENT).encode(),
+    (b"Authorization: " + SERVER, b"Upgrade: websocket", b"Connection: Upgrade, HTTP2-Settings"),
+)
+UPGRADE_H2C = UPGRADE.replace(b"websocket", b"h2c")
+
+
 @given(streams, cuts, st.booleans(), st.integers(0, 1))
 @example([request(json.dumps(EVENT).encode())] * 3, [], False, 0)
 @example([request(json.dumps(EVENT).encode())] * 3, [(250, False)], True, 0)
 @example([request(b"{}"), request(json.dumps(EVENT).encode())], [], True, 0)
+@example([UPGRADE, request(json.dumps(EVENT).encode())], [], False, 0)
+@example([UPGRADE_H2C, request(json.dumps(EVENT).encode())], [], False, 0)
 def test_both_ways_say_and_do_the_same(
     sent: list[bytes], places: list[tuple[int, bool]], joined: bool, hops: int
 ) -> None:
