@@ -42,7 +42,7 @@ test: .venv/.installed-dev ## Every test that needs only Python packages
 .PHONY: test-kafka
 test-kafka: .venv/.installed-dev ## The same suites on a real Kafka, Postgres and Redis; needs Java 17 and Maven
 	$(VENV_PYTHON) -m tests.servers --numprocesses $(JOBS) --dist loadfile \
-		$(or $(ARGS),tests/conformance/test_kafka*.py tests/e2e tests/faults)
+		$(or $(ARGS),tests/faults tests/conformance/test_kafka*.py tests/e2e)
 
 .PHONY: check
 check: .venv/.installed-dev ## Lint, format, types, import rule, generated files, locks
