@@ -13,11 +13,10 @@ from typing import Any, TypeAlias
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import ConsumerStoppedError, KafkaError, NoOffsetForPartitionError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError
 
 from headrace.log.kafka.address import Address
 from headrace.log.kafka.clients import completed, options, started, stopped
-from headrace.log.port import LogUnavailable
 
 log = structlog.get_logger()
 
@@ -101,7 +100,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             try:
                 await self._belong()
-            except (KafkaError, ConsumerStoppedError, LogUnavailable) as error:
+            except Exception as error:  # also what the library asserts: without this task nobody would join again
                 log.warning("member_failed", group=self._group, reason=str(error) or type(error).__name__)
             self._set(frozenset())
             await asyncio.sleep(RETRY_SECONDS)
