@@ -5,13 +5,14 @@ from typing import ClassVar
 
 from headrace.log.kafka import KafkaLog
 from headrace.log.port import Log
+from tests.conformance.log_engine import SharedEngine
 from tests.kafka.broker import Broker
 
 # shorter than the default, which processes of their own (member_process) keep
 SESSION_SECONDS = 2.0
 
 
-class KafkaEngine:
+class KafkaEngine(SharedEngine):
     """See `LogEngine`. `url` is of brokers that run already; only `OwnKafkaEngine` can be killed."""
 
     session_seconds: ClassVar[float] = SESSION_SECONDS
@@ -42,18 +43,6 @@ class KafkaEngine:
 
     async def shrink(self) -> None:
         raise NotImplementedError("Kafka takes records until its disk is full")
-
-    async def kill(self) -> None:
-        raise AssertionError("the shared engine is not killed: ask for own_engine")
-
-    async def start(self) -> None:
-        raise AssertionError("the shared engine runs")
-
-    def pause(self) -> None:
-        raise AssertionError("the shared engine is not paused: ask for own_engine")
-
-    def resume(self) -> None:
-        raise AssertionError("the shared engine runs")
 
 
 class OwnKafkaEngine(KafkaEngine):

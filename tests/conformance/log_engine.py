@@ -52,6 +52,22 @@ class LogEngine(Protocol):
         ...
 
 
+class SharedEngine:
+    """What no test may do to an engine that others use."""
+
+    async def kill(self) -> None:
+        raise AssertionError("the shared engine is not killed: ask for own_engine")
+
+    async def start(self) -> None:
+        raise AssertionError("the shared engine runs")
+
+    def pause(self) -> None:
+        raise AssertionError("the shared engine is not paused: ask for own_engine")
+
+    def resume(self) -> None:
+        raise AssertionError("the shared engine runs")
+
+
 @asynccontextmanager
 async def closing(log: L) -> AsyncIterator[L]:
     """The log, closed in the end whatever happens."""

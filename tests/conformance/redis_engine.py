@@ -9,13 +9,14 @@ from redis import Redis
 from headrace.log.port import Log
 from headrace.log.redis_streams import RedisStreamsLog
 from tests import engines
+from tests.conformance.log_engine import SharedEngine
 
 ROOM = 3_000_000
 # shorter than the default, which processes of their own (member_process) keep
 LEASE_SECONDS = 2.0
 
 
-class RedisEngine:
+class RedisEngine(SharedEngine):
     """See `LogEngine`. `url` is of a server that runs already; only `OwnRedisEngine` can be killed."""
 
     def __init__(self, url: str) -> None:
@@ -43,18 +44,6 @@ class RedisEngine:
         with Redis.from_url(self._url) as client:
             used = int(client.info("memory")["used_memory"])
             client.config_set("maxmemory", used + ROOM)
-
-    async def kill(self) -> None:
-        raise AssertionError("the shared engine is not killed: ask for own_engine")
-
-    async def start(self) -> None:
-        raise AssertionError("the shared engine runs")
-
-    def pause(self) -> None:
-        raise AssertionError("the shared engine is not paused: ask for own_engine")
-
-    def resume(self) -> None:
-        raise AssertionError("the shared engine runs")
 
 
 class OwnRedisEngine(RedisEngine):

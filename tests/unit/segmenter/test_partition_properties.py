@@ -107,18 +107,19 @@ def test_without_ticks_the_same_transitions_come_with_the_same_stamps(operations
 @EXAMPLES
 @given(history)
 def test_membership_is_what_a_naive_evaluation_says_after_every_record(operations: Operations) -> None:
-    async def check() -> None:
-        world = World().everything_live()
-        store = MemoryStore()
-        for operation in [*operations, ("tick", 60_000)]:
-            world.run([operation])
-            for q, log in enumerate(world.logs):
-                partition = await opened(world, store, q)
-                await partition.process(incoming(log)[partition.mark.offset :])
-                await partition.flush()
-            await agree(world, store)
+    asyncio.run(agree_after_every_record(World(), operations))
 
-    asyncio.run(check())
+
+async def agree_after_every_record(world: World, operations: Operations) -> None:
+    world.everything_live()
+    store = MemoryStore()
+    for operation in [*operations, ("tick", 60_000)]:
+        world.run([operation])
+        for q, log in enumerate(world.logs):
+            partition = await opened(world, store, q)
+            await partition.process(incoming(log)[partition.mark.offset :])
+            await partition.flush()
+        await agree(world, store)
 
 
 async def agree(world: World, store: MemoryStore) -> None:

@@ -10,10 +10,8 @@ from tests.unit.segmenter.memory import MemoryStore
 from tests.unit.segmenter.random_definitions import definition_sets
 from tests.unit.segmenter.test_partition_properties import (
     Operations,
-    agree,
+    agree_after_every_record,
     disturbed,
-    incoming,
-    opened,
     undisturbed,
 )
 from tests.unit.segmenter.world import World, history
@@ -27,18 +25,8 @@ Definitions = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 def test_membership_is_what_a_naive_evaluation_says_after_every_record(
     definitions: Definitions, operations: Operations
 ) -> None:
-    async def check() -> None:
-        world = World(pool=definitions[0], edits=definitions[1]).everything_live()
-        store = MemoryStore()
-        for operation in [*operations, ("tick", 60_000)]:
-            world.run([operation])
-            for q, log in enumerate(world.logs):
-                partition = await opened(world, store, q)
-                await partition.process(incoming(log)[partition.mark.offset :])
-                await partition.flush()
-            await agree(world, store)
-
-    asyncio.run(check())
+    world = World(pool=definitions[0], edits=definitions[1])
+    asyncio.run(agree_after_every_record(world, operations))
 
 
 @EXAMPLES
