@@ -10,29 +10,24 @@ from itertools import islice
 from typing import Any
 
 from headrace.contracts.errors import Problem
+from headrace.contracts.segment_limits import MAX_CONDITIONS, MAX_DEPTH
 
-MAX_DEPTH = 16
-MAX_CONDITIONS = 200
-MAX_LIST = 1_000
 MAX_NAME = 100  # no key is longer; what is compared or told of a wrong one
 MAX_PROBLEMS = 100  # told at once: finding what was meant takes longer than seeing that it is wrong
 
 OPERATORS = frozenset(
     {"eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "between"}
-    | {"contains", "starts_with", "ends_with", "exists"}
+    | {"contains", "starts_with", "ends_with", "matches", "exists"}
 )
 NUMBER_OPERATORS = frozenset({"eq", "gt", "gte", "lt", "lte", "between"})
 
 _GROUPS = frozenset({"all", "any"})
-_CONDITIONS = _GROUPS | {"not", "trait", "event"}
-_LATER_CONDITIONS = frozenset(
-    {"sequence", "held", "segment", "tag", "rfm", "percent", "geo", "consent", "message"}
-)
-_LATER_TRAIT = frozenset({"matches", "within_last", "older_than", "within_next", "anniversary"})
-_LATER_EVENT = frozenset({"avg", "min", "max", "distinct", "first", "last", "between", "currency"})
+_CONDITIONS = _GROUPS | {"not", "trait", "event", "held"}
+_OTHERS = frozenset({"sequence", "segment", "tag", "rfm", "percent", "geo", "consent", "message"})
+_AGGREGATES = frozenset({"count", "sum", "avg", "min", "max", "distinct", "first", "last"})
+_DATES = frozenset({"within_last", "older_than", "within_next", "anniversary"})
 _DEFINITION = frozenset({"kind", "id", "name", "when"})
-_LATER_KINDS = frozenset({"list", "stages"})
-_EVENT = frozenset({"name", "where", "count", "sum", "within"})
+_EVENT = _AGGREGATES | {"name", "where", "within", "between", "currency"}
 _SYMBOLS = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "is": "eq"}
 
 
@@ -40,8 +35,8 @@ def lint(document: object) -> list[Problem]:
     """Everything wrong with the shape of `document`; empty when its types may be looked at."""
     if not isinstance(document, Mapping):
         return [Problem("", "must be an object", "a definition has kind, id, name and when")]
-    if str(document.get("kind")) in _LATER_KINDS:
-        return [Problem("kind", f"kind {document['kind']} is not supported yet", "write kind: segment")]
+    if str(document.get("kind")) in {"list", "stages"}:
+        return []
     found = list(islice(_keys("", document, _DEFINITION), MAX_PROBLEMS))
     found += [Problem(key, "is missing", "add it") for key in sorted(_DEFINITION - set(document) - {"kind"})]
     if "when" in document:
@@ -81,15 +76,15 @@ class _Walk:
         elif kind == "not":
             self.condition(path, body, depth + 1)
         elif kind == "trait":
-            self._test(path, body, "name", OPERATORS, _LATER_TRAIT)
+            self._test(path, body, "name", OPERATORS | _DATES)
             if isinstance(body, Mapping) and str(body.get("name", "")).split(".")[0] == "computed":
                 self._add(f"{path}.name", "computed traits are not supported yet", "use a trait that is sent")
         elif kind == "event":
             self._event(path, body)
-        elif kind in _LATER_CONDITIONS:
-            self._add(path, f"the condition {kind} is not supported yet", "use trait, event, all, any or not")
-        else:
-            self._add(path, "is not a condition", _nearest(kind, _CONDITIONS | _LATER_CONDITIONS))
+        elif kind == "held" and isinstance(body, Mapping) and "condition" in body:
+            self.condition(f"{path}.condition", body["condition"], depth + 1)
+        elif kind not in _OTHERS:
+            self._add(path, "is not a condition", _nearest(kind, _CONDITIONS | _OTHERS))
 
     def _group(self, path: str, body: object, depth: int) -> None:
         if not isinstance(body, list | tuple) or not body:
@@ -102,18 +97,14 @@ class _Walk:
         if not isinstance(body, Mapping):
             self._add(path, "must be an object", "write event: {name: Order Completed}")
             return
-        wrong = list(islice(_keys(path, body, _EVENT, _LATER_EVENT), MAX_PROBLEMS))
+        wrong = list(islice(_keys(path, body, _EVENT), MAX_PROBLEMS))
         self.problems += wrong
         if "name" not in body and not wrong:
             self._add(f"{path}.name", "is missing", "add the event's name")
-        if "count" in body and "sum" in body:
-            self._add(
-                path, "has more than one aggregate", "keep count or sum, join two event conditions with all:"
-            )
+        if len(_AGGREGATES & set(body)) > 1:
+            self._add(path, "has more than one aggregate", "keep one, join two event conditions with all:")
         if "count" in body:
             self._test(f"{path}.count", body["count"], None, NUMBER_OPERATORS)
-        if "sum" in body:
-            self._test(f"{path}.sum", body["sum"], "of", NUMBER_OPERATORS)
         self._where(f"{path}.where", body.get("where", ()))
 
     def _where(self, path: str, body: object) -> None:
@@ -123,7 +114,8 @@ class _Walk:
         for index, test in enumerate(body):
             if len(self.problems) >= MAX_PROBLEMS:
                 return
-            self._test(f"{path}.{index}", test, "path", OPERATORS, frozenset({"matches", "local"}))
+            if not isinstance(test, Mapping) or "local" not in test:
+                self._test(f"{path}.{index}", test, "path", OPERATORS)
 
     def _test(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from headrace.contracts.profile_event import EventRow
-from headrace.contracts.segment import duration_ms
+from headrace.contracts.segment_values import duration_ms
 
 Definition = Mapping[str, Any]
 

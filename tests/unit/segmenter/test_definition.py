@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from headrace.contracts.errors import InvalidDefinition
-from headrace.contracts.segment import EventCondition, duration_ms, parse_segment
+from headrace.contracts.segment import parse_segment
+from headrace.contracts.segment_conditions import EventCondition
+from headrace.contracts.segment_values import duration_ms
 
 
 def definition(when: Any) -> dict[str, Any]:

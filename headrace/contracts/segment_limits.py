@@ -1,0 +1,8 @@
+"""How large a segment definition may be."""
+
+MAX_DEPTH = 16
+MAX_CONDITIONS = 200
+MAX_LIST = 1_000
+MAX_STEPS = 10
+MAX_STAGES = 20
+MAX_WINDOW_COUNT = 10_000
