@@ -49,6 +49,7 @@ class EventRow(Row, tag="event", frozen=True):
     context: msgspec.Raw = msgspec.Raw(b"{}")
     traits: dict[str, Any] = {}
     consents: dict[str, ConsentStatus] = {}
+    tags: dict[str, bool] = {}
     user_id: str | None = None
     anonymous_id: str | None = None
     external_ids: tuple[ExternalIdentifier, ...] = ()
@@ -77,6 +78,7 @@ class MergeRow(Row, tag="merge", frozen=True):
     message_id: str
     traits: dict[str, Any] = {}
     consents: dict[str, ConsentStatus] = {}
+    tags: dict[str, bool] = {}
     user_id: str | None = None
 
 

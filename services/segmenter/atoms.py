@@ -11,52 +11,53 @@ from decimal import Decimal
 from functools import reduce
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
-from services.segmenter.compare import Mismatches, compiled, number_test, satisfied
+from services.segmenter.compare import Mismatches, number_test
+from services.segmenter.filters import AnyFilter
+from services.segmenter.items import MAX_ITEMS, Scope
 from services.segmenter.journal import ZERO, AtomState, Journal, Origin, hold
 from services.segmenter.ladder import Ladder, Number
 from services.segmenter.paths import EXACT, EventView, Steps, number
-
-MAX_ITEMS = 10_000
+from services.segmenter.timed import TimedLeaf
 
 Item = tuple[int, str, str, Decimal | None]  # ts, source, messageId, value (None where only counted)
 
 
-class Filter:
-    """One test of `where`: true when a value under the path satisfies it."""
-
-    __slots__ = ("_exists", "_test", "operand", "operator", "steps")
-
-    def __init__(self, steps: Steps, operator: str, operand: object) -> None:
-        self.steps = steps
-        self.operator = operator
-        self.operand = operand
-        self._test, self._exists = compiled(operator, operand)
-
-    def matches(self, view: EventView, mismatches: Mismatches) -> bool:
-        return satisfied(view.values(self.steps), self._test, self._exists, mismatches)
-
-
 class Atom:
     """A compiled atom. `keep` is how many items any window needs, `window` the longest (None: keep all ages);
-    `journal` names where its state lies.
+    `journal` names where its state lies, `scope` what else than the filters an event must pass, `leaves` are those
+    that look back at it.
 
     Count thresholds bound `keep`: the n newest events decide whether there are n, whatever arrives late.
     """
 
-    __slots__ = ("_ladders", "filters", "id", "journal", "keep", "names", "of", "window")
+    __slots__ = ("_ladders", "filters", "id", "journal", "keep", "leaves", "names", "of", "scope", "window")
 
     def __init__(
-        self, key: str, journal: str, names: Sequence[str], filters: Sequence[Filter], of: Steps | None
+        self,
+        key: str,
+        journal: str,
+        names: Sequence[str],
+        filters: Sequence[AnyFilter],
+        of: Steps | None,
+        scope: Scope | None,
     ) -> None:
         self.id = key
         self.journal = journal
         self.names = tuple(names)
         self.filters = tuple(filters)
         self.of = of
+        self.scope = scope
+        self.leaves: list[TimedLeaf] = []
         self.keep = 0
         self.window: int | None = 0
         self._ladders: dict[int | None, Ladder[Aggregate]] = {}
+
+    @property
+    def needs(self) -> tuple[Any, ...]:
+        """What it must have kept; equal or less is covered by an atom that keeps more."""
+        return self.window, self.keep
 
     def need(self, window: int | None, items: int) -> None:
         """A condition looks back `window` ms (None: for ever) at up to `items` items."""
@@ -212,6 +213,33 @@ class Aggregate:
 
     def truth(self, journal: Journal | None, now: int) -> bool:
         return self._test(self.value(journal, now))
+
+    def past(self, journal: Journal, instant: int) -> bool:
+        """The truth at an instant before now, of the events until then. What the atom keeps reaches so far back."""
+        state = journal.state(self.atom.id)
+        if state is None:
+            return self._test(0)
+        journal.trim(state)
+        held = state.held
+        end = journal.behind(held, instant) if held else 0
+        if self.window is None:
+            later = len(held) - end if self.atom.of is None else total(state.values[end:])
+            whole = state.seen if self.atom.of is None else state.total
+            return self._test(EXACT.subtract(Decimal(whole), Decimal(later)))
+        start = min(end, journal.behind(held, instant - self.window)) if held else 0
+        return self._test(end - start if self.atom.of is None else total(state.values[start:end]))
+
+    def breakpoints(self, journal: Journal, low: int, high: int) -> Iterator[int]:
+        """When, low < t <= high, events come into the window and leave it."""
+        state = journal.state(self.atom.id)
+        if state is None:
+            return
+        journal.trim(state)
+        for instant in map(journal.time, state.held):
+            if low < instant <= high:
+                yield instant
+            if self.window is not None and low < instant + self.window <= high:
+                yield instant + self.window
 
     def next_change(self, journal: Journal, now: int) -> int:
         """When, after `now`, the truth changes if nothing happens (0: never)."""

@@ -1,27 +1,36 @@
 """The definitions of a partition and how control records change them (DESIGN §4.6)."""
 
+from collections.abc import Container
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
 import msgspec
 
+from headrace.contracts.cut_points import CONTROL as CUT_POINTS
+from headrace.contracts.cut_points import CutPoints
 from headrace.contracts.errors import InvalidDefinition
 from headrace.contracts.profile_event import ControlRow
-from headrace.contracts.segment import SegmentDefinition, parse_segment
+from headrace.contracts.segment import Definition, SegmentDefinition, parse_segment
+from headrace.contracts.segment_change import ChangeReason
 from services.segmenter.paths import decode_json
 
 
 class Version(msgspec.Struct, frozen=True):
-    """One version of a segment; `definition` is its canonical JSON text."""
+    """One version of a definition: of a segment, a list or stages; `definition` is its canonical JSON text."""
 
     number: int
     definition: str
 
-    def parse(self) -> SegmentDefinition:
+    def parse(self) -> Definition:
         return _parsed(self.definition)
 
+    def names(self) -> dict[str, str]:
+        """The segments that it defines, by id."""
+        return {segment.id: segment.name for segment in self.parse().segments()}
 
-@lru_cache(maxsize=4_096)
-def _parsed(definition: str) -> SegmentDefinition:
+
+@lru_cache(maxsize=16_384)
+def _parsed(definition: str) -> Definition:
     return parse_segment(decode_json(definition.encode()))
 
 
@@ -44,12 +53,17 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Sweep(msgspec.Struct, frozen=True):
-    """What a control record asks for: bring every customer's membership in line with `version`, which is
-    evaluated from now on; `gone` = nobody is a member any more."""
+    """What a control record asks for: bring every customer's membership in `segments`, and in whatever asks for
+    them, in line with the plan after the record. Nobody is a member of what is `gone` (name and version by id) any
+    more. `stale`: a version was replaced, what only it needed is forgotten. Of new cut points, `population` says for
+    whom; `cuts` are the ones before and after."""
 
-    segment_id: str
-    version: Version
-    gone: bool = False
+    segments: frozenset[str]
+    gone: dict[str, tuple[str, int]] = {}
+    stale: bool = False
+    reason: ChangeReason = "definition"
+    population: str = ""
+    cuts: tuple[CutPoints | None, CutPoints] | None = None
 
 
 class _Payload(msgspec.Struct):
@@ -59,13 +73,17 @@ class _Payload(msgspec.Struct):
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """Every segment's slot by id. Immutable: a control record makes a new one."""
+    """Every definition's slot by id, and the cut points by population. Immutable: a control record makes a new
+    one."""
 
     slots: dict[str, Slot] = {}
+    cuts: dict[str, CutPoints] = {}
 
     def apply(self, row: ControlRow) -> tuple["Catalog", Sweep | None]:
         """The catalog after the record, and the sweep it asks for. What does not fit (an older version, a
         definition that does not parse) has no effect, on every replay alike."""
+        if row.control == CUT_POINTS:
+            return self._cut(row)
         try:
             payload = msgspec.json.decode(row.payload, type=_Payload)
         except msgspec.DecodeError:
@@ -78,8 +96,8 @@ class Catalog(msgspec.Struct, frozen=True):
         if row.control == "activate":
             return self._activate(payload, slot)
         if row.control == "delete":
-            version = slot.live or slot.versions[0]
-            return self._with(payload.segment_id, None), Sweep(payload.segment_id, version, gone=True)
+            gone = {} if slot.live is None else _gone(slot.live)
+            return self._with(payload.segment_id, None), Sweep(frozenset(), gone, stale=True)
         if row.control in {"pause", "resume"}:
             return self._hold(payload, slot, row.control == "pause")
         return self, None
@@ -87,6 +105,29 @@ class Catalog(msgspec.Struct, frozen=True):
     def pending(self) -> list[tuple[str, Version]]:
         """What is being prepared, in the order of segment ids."""
         return [(key, slot.pending) for key, slot in sorted(self.slots.items()) if slot.pending is not None]
+
+    def without_pending(self, segment_ids: Container[str]) -> "Catalog":
+        """The same without these versions in preparation."""
+        slots = {
+            key: msgspec.structs.replace(slot, pending=None) if key in segment_ids else slot
+            for key, slot in self.slots.items()
+        }
+        return Catalog(slots, self.cuts)
+
+    def slot_of(self, segment_id: str) -> Slot | None:
+        """The slot whose live version defines this segment: its own, or that of the stages it is one of."""
+        own = self.slots.get(segment_id)
+        if own is not None:
+            return own
+        for slot in self.slots.values():
+            if slot.live is not None and segment_id in slot.live.names():
+                return slot
+        return None
+
+    def definitions(self) -> dict[str, SegmentDefinition]:
+        """The live definition of every segment, by id."""
+        live = (slot.live for slot in self.slots.values() if slot.live is not None)
+        return {segment.id: segment for version in live for segment in version.parse().segments()}
 
     def publishing(self) -> list[tuple[str, Version]]:
         """The versions that are evaluated and published."""
@@ -112,8 +153,13 @@ class Catalog(msgspec.Struct, frozen=True):
     def _activate(self, payload: _Payload, slot: Slot) -> tuple["Catalog", Sweep | None]:
         if slot.pending is None or slot.pending.number != payload.version:
             return self, None
-        sweep = None if slot.held else Sweep(payload.segment_id, slot.pending)
-        return self._with(payload.segment_id, Slot(live=slot.pending, paused=slot.held)), sweep
+        after = self._with(payload.segment_id, Slot(live=slot.pending, paused=slot.held))
+        names = slot.pending.names()
+        gone = {} if slot.live is None else {k: v for k, v in _gone(slot.live).items() if k not in names}
+        if slot.held and not gone:
+            return after, None
+        segments = frozenset() if slot.held else frozenset(names)
+        return after, Sweep(segments, gone, stale=slot.live is not None)
 
     def _hold(self, payload: _Payload, slot: Slot, paused: bool) -> tuple["Catalog", Sweep | None]:
         changed = msgspec.structs.replace(
@@ -121,9 +167,26 @@ class Catalog(msgspec.Struct, frozen=True):
         )
         sweep = None
         if slot.live is not None and slot.paused and not paused:
-            sweep = Sweep(payload.segment_id, slot.live)
+            sweep = Sweep(frozenset(slot.live.names()))
         return self._with(payload.segment_id, changed), sweep
+
+    def _cut(self, row: ControlRow) -> tuple["Catalog", Sweep | None]:
+        try:
+            cuts = msgspec.json.decode(row.payload, type=CutPoints)
+            [Decimal(cut) for cut in cuts.monetary]
+        except (msgspec.DecodeError, InvalidOperation):
+            return self, None
+        before = self.cuts.get(cuts.population)
+        if before is not None and before.version >= cuts.version:
+            return self, None
+        after = Catalog(self.slots, {**self.cuts, cuts.population: cuts})
+        sweep = Sweep(frozenset(), reason="population", population=cuts.population, cuts=(before, cuts))
+        return after, sweep
 
     def _with(self, segment_id: str, slot: Slot | None) -> "Catalog":
         slots = {key: value for key, value in self.slots.items() if key != segment_id}
-        return Catalog(slots if slot is None else {**slots, segment_id: slot})
+        return Catalog(slots if slot is None else {**slots, segment_id: slot}, self.cuts)
+
+
+def _gone(version: Version) -> dict[str, tuple[str, int]]:
+    return {key: (name, version.number) for key, name in version.names().items()}

@@ -1,6 +1,6 @@
 """What one commit of a partition holds, and the port of the store that keeps it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from headrace.contracts.errors import HeadraceError
 from headrace.contracts.profile_event import ControlRow, ProfileEvent, ProfileRow
 from services.segmenter.catalog import Catalog
 from services.segmenter.change import Transition
-from services.segmenter.customer import FORMAT, Customer
+from services.segmenter.customer import FORMAT, Customer, Scores
 from services.segmenter.fold import Due
 from services.segmenter.history import History
 
@@ -82,6 +82,13 @@ class Output(msgspec.Struct, frozen=True, gc=False):
     traceparent: str | None = None
 
 
+ScoreChanges = Mapping[str, Mapping[str, Scores | None]]
+"""By population, the figures by which customers are found when cut points change (None: not any more)."""
+
+Range = tuple[int, float, float]
+"""Which of the three figures, from, to (both included)."""
+
+
 @dataclass(slots=True)
 class Commit:
     """Everything a batch changes, written in one piece. A customer None is forgotten. `catalog` None: as it
@@ -92,6 +99,7 @@ class Commit:
     transitions: Sequence[Transition] = ()
     outputs: Sequence[Output] = ()
     catalog: Catalog | None = None
+    scores: ScoreChanges = field(default_factory=dict)
 
 
 class StateStore(Protocol):
@@ -113,6 +121,10 @@ class StateStore(Protocol):
         """Every known customer, ascending."""
         ...
 
+    async def scored(self, partition: int, population: str, ranges: Sequence[Range]) -> list[str]:
+        """Every customer with one of its figures in one of these ranges, ascending."""
+        ...
+
     async def commit(self, partition: int, expected: Watermark, commit: Commit) -> None:
         """Write all of it if the stored watermark is `expected`, else nothing. Succeeds as well when exactly
         this commit is there already. Raises Fenced."""
@@ -126,9 +138,11 @@ class StateStore(Protocol):
 class Timeline(Protocol):
     """Reads of the profile service's timeline: always ahead of the log."""
 
-    async def history(self, profile_ids: Sequence[str], *, replayed: bool = False) -> History:
-        """The rows of these customers and of everybody merged into them; with all control rows if it is to be
-        `replayed`."""
+    async def history(
+        self, profile_ids: Sequence[str], *, replayed: bool = False, names: Collection[str] | None = None
+    ) -> History:
+        """The rows of these customers and of everybody merged into them, of events only those of these names (None:
+        all); with all control rows if it is to be `replayed`."""
         ...
 
     async def controls(self, partition: int) -> list[ControlRow]:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from headrace.contracts.segment_patterns import compiled_pattern
+
 Verdict = bool | None  # None: the value is of another type than the operand
 Test = Callable[[Any], Verdict]
 
@@ -21,12 +23,13 @@ _TEXT: dict[str, Callable[[str, str], bool]] = {"starts_with": str.startswith, "
 
 
 class Mismatches:
-    """How many comparisons met a value of another type."""
+    """How many comparisons met a value of another type, how many events had another currency."""
 
-    __slots__ = ("count",)
+    __slots__ = ("count", "other_currency")
 
     def __init__(self) -> None:
         self.count = 0
+        self.other_currency = 0
 
 
 def compiled(operator: str, operand: Any) -> tuple[Test | None, bool | None]:
@@ -63,6 +66,9 @@ def value_test(name: str, operand: Any) -> Test:
         return _member_test(operand, wanted=name == "in")
     if name == "contains":
         return _contains_test(operand)
+    if name == "matches":
+        search = compiled_pattern(operand).search
+        return lambda value: search(value) is not None if isinstance(value, str) else None
     compare = _TEXT[name]
     return lambda value: compare(value, operand) if isinstance(value, str) else None
 

@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from headrace.contracts.errors import ApiError
-from headrace.contracts.segment import SegmentDefinition
+from headrace.contracts.segment import Definition
 
 Status = Literal["backfilling", "live", "paused"]
 
@@ -80,7 +80,7 @@ class Definitions:
         self._pool = pool
         self._partitions = partitions
 
-    async def put(self, definition: SegmentDefinition) -> int:
+    async def put(self, definition: Definition) -> int:
         """Store a definition as a new version, with its control record; return the version. An unchanged
         definition keeps its version."""
         text = _json.encode(definition.canonical()).decode()

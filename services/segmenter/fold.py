@@ -6,8 +6,8 @@ randomness, no dependence on where batches end: replaying the same rows gives th
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,14 +16,18 @@ from headrace.contracts.profile_event import ControlRow, ErasureRow, EventRow, M
 from headrace.contracts.segment_change import ChangeAction, ChangeReason
 from services.segmenter.catalog import Sweep
 from services.segmenter.change import Occasion, Person, Transition, person
-from services.segmenter.customer import Customer
-from services.segmenter.leaves import Segment
+from services.segmenter.customer import Customer, changed_at, trait_changes
+from services.segmenter.leaves import EventLeaf, Segment
 from services.segmenter.memberships import Membership
 from services.segmenter.plan import Plan
-from services.segmenter.state import admit, rearm, wake
+from services.segmenter.state import Admission, flips, forget, rearm, rearm_leaves, truths, wake
+from services.segmenter.timed import TimedLeaf
 
 Cause = tuple[str, ...]
 Due = tuple[int, str]
+
+_NOTHING: Mapping[str, Any] = {}
+_NOBODY: Mapping[str, TimedLeaf] = {}
 
 
 class Clock(msgspec.Struct):
@@ -108,26 +112,82 @@ class Fold:
             self._drop(row)
 
     def sweep(self, row: ControlRow, sweep: Sweep, profile_ids: Sequence[str]) -> None:
-        """Bring these customers, ascending, in line with a definition (DESIGN §4.6). `plan` is already the
-        one after the record. The caller sets `clock.seq` when the whole partition is swept."""
-        segment = self.plan.segments.get(sweep.segment_id)
+        """Bring these customers, ascending, in line with what a control record changed (DESIGN §4.6). `plan` is
+        already the one after the record. The caller sets `clock.seq` when the whole partition is swept."""
+        segments = self._swept(sweep)
+        journals, leaves = self._fresh(segments)
         at = max(self.clock.now, row.time)
         for profile_id in profile_ids:
             customer = self.customers.get(profile_id)
             if customer is None:
                 continue
             self.step = 0
-            inside = segment is not None and not sweep.gone and segment.truth(customer, self.clock.now)
-            if inside != (sweep.segment_id in customer.members):
-                cause = ids.record_cause(profile_id, row.seq)
-                change = _Change(self, profile_id, customer, at, "definition", cause, None, row.seq)
-                if segment is not None and inside:
-                    change.enter(segment)
-                else:
-                    change.leave(sweep.segment_id, sweep.version.parse().name, sweep.version.number)
-            if sweep.gone and sweep.segment_id in customer.left:
-                customer.left.remove(sweep.segment_id)
-            self._rearm(profile_id, customer)
+            due, steps = customer.due, self.clock.transitions
+            cause = ids.record_cause(profile_id, row.seq)
+            change = _Change(self, profile_id, customer, at, sweep.reason, cause, None, row.seq)
+            left = self._end(change, customer, sweep)
+            self._reconcile(change, customer, segments)
+            rearm_leaves(self.plan, customer, self.clock.now, journals, leaves)
+            if sweep.stale:
+                left = forget(self.plan, customer) or left
+            if left or customer.due != due or self.clock.transitions != steps:
+                self._armed(profile_id, customer, due)
+
+    def _swept(self, sweep: Sweep) -> list[Segment]:
+        """The segments that a sweep may move, in order."""
+        named = {*sweep.segments, *sweep.gone}
+        if sweep.population:
+            named |= {
+                key for key, segment in self.plan.segments.items() if sweep.population in segment.populations
+            }
+        return self.plan.ordered(self.plan.dependents(named))
+
+    def _end(self, change: "_Change", customer: Customer, sweep: Sweep) -> bool:
+        """End the memberships in what is gone. True when the customer was, or had been, in any of it."""
+        left = False
+        for segment_id, (name, version) in sorted(sweep.gone.items()):
+            if segment_id in customer.members:
+                change.leave(segment_id, name, version)
+            if segment_id in customer.left:
+                customer.left.remove(segment_id)
+                left = True
+        return left
+
+    def _reconcile(self, change: "_Change", customer: Customer, segments: Iterable[Segment]) -> None:
+        for segment in segments:
+            if segment.id in self.plan.segments:
+                inside = segment.truth(customer, self.clock.now)
+                if inside != (segment.id in customer.members):
+                    change.move(segment, inside)
+
+    def _fresh(self, segments: Iterable[Segment]) -> tuple[set[str], set[str]]:
+        """The journals and the leaves whose deadlines may be new with these segments."""
+        journals: set[str] = set()
+        leaves: set[str] = set()
+        for leaf in (leaf for segment in segments for leaf in segment.leaves):
+            if isinstance(leaf, EventLeaf):
+                journals.add(leaf.aggregate.atom.journal)
+            elif isinstance(leaf, TimedLeaf) and leaf.id in self.plan.timed:
+                leaves.add(leaf.id)
+        return journals, leaves
+
+    def repair(self, row: ControlRow, states: Mapping[str, Customer], segment_ids: Collection[str]) -> None:
+        """Put customers right: `states` are they as their histories say, without memberships. Of the segments (all
+        if none is named) each is entered or left where that is due."""
+        segments = self.plan.ordered(segment_ids or self.plan.segments)
+        at = max(self.clock.now, row.time)
+        for profile_id, state in sorted(states.items()):
+            self.step = 0
+            customer = self.customers.get(profile_id)
+            due = customer.due if customer is not None else 0
+            if customer is not None:
+                state.members, state.left, state.scores = customer.members, customer.left, customer.scores
+                state.stored_due = customer.stored_due
+            self.customers[profile_id] = state
+            cause = ids.record_cause(profile_id, row.seq)
+            self._reconcile(_Change(self, profile_id, state, at, "repair", cause, None, row.seq), state, segments)
+            rearm(self.plan, state, self.clock.now)
+            self._armed(profile_id, state, due)
 
     def rearm(self, profile_ids: Iterable[str]) -> None:
         """Find these customers' deadlines again: the plan is another one."""
@@ -137,36 +197,55 @@ class Fold:
                 self._rearm(profile_id, customer)
 
     def _event(self, row: EventRow) -> None:
-        plan, customer = self.plan, self.customers.get(row.profile_id)
+        plan, customer, now = self.plan, self.customers.get(row.profile_id), self.clock.now
         touched: dict[str, Segment] = {}
         if customer is None:
             customer = self._new(row.profile_id)
-            touched.update(plan.true_when_empty)
+            touched.update(plan.when_new)
         due = customer.due
-        by_event = flipped = admit(plan, customer, row, self.clock.now)
-        if row.traits:
-            flipped = by_event | self._traits(row, customer)
+        admission = Admission(plan, row, now)
+        watchers = admission.watchers
+        changes = trait_changes(row) if row.traits or row.consents or row.tags else _NOTHING
+        by_trait = self._watching(changes) if changes and plan.timed_by_trait else _NOBODY
+        if watchers or by_trait:
+            leaves = list({**by_trait, **watchers}.values())
+            before = truths(leaves, customer, now)
+        by_event = flipped = admission.admit(customer) if not admission.vain else {}
+        if changes:
+            flipped = by_event | self._traits(row, changes, customer)
         customer.take_identity(row)
+        if watchers or by_trait:
+            turned = flips(leaves, before, customer, now)
+            flipped = flipped | turned
+            seen = {leaf.index for leaf in watchers.values()}
+            by_event = by_event | {index: truth for index, truth in turned.items() if index in seen}
         if flipped or touched:
-            moved = self._moved(customer, flipped, touched)
-            if moved:
-                self._move(row, customer, moved, by_event)
+            self._move(row, customer, self._moved(customer, flipped, touched), by_event)
         self._armed(row.profile_id, customer, due)
 
-    def _traits(self, row: EventRow, customer: Customer) -> dict[int, bool]:
-        """Apply the row's traits; return the leaves that flip, each with its new truth."""
-        before = {name: customer.traits.get(name) for name in row.traits if name in self.plan.traits}
-        customer.take_traits(row, self.plan.kept_traits)
+    def _watching(self, changes: Mapping[str, Any]) -> dict[str, TimedLeaf]:
+        """The leaves that look as a whole at one of these traits."""
+        known = self.plan.timed_by_trait
+        return {leaf.id: leaf for name in changes for leaf in known.get(name, ())}
+
+    def _traits(self, row: EventRow | MergeRow, changes: Mapping[str, Any], customer: Customer) -> dict[int, bool]:
+        """Apply what the row changed; return the leaves that flip, each with its new truth."""
+        plan = self.plan
+        before = {name: customer.traits.get(name) for name in changes if name in plan.traits}
+        customer.take_traits(changes, changed_at(row), plan.kept_traits, plan.lookbacks, self.clock.now)
         flipped: dict[int, bool] = {}
         for name, was in before.items():
-            flipped |= self.plan.traits[name].flipped(was, customer.traits.get(name), self.plan.mismatches)
+            flipped |= plan.traits[name].flipped(was, customer.traits.get(name), plan.mismatches)
         return flipped
 
     def _moved(
         self, customer: Customer, flipped: Mapping[int, bool], touched: Mapping[str, Segment]
-    ) -> list[tuple[Segment, bool]]:
-        """The segments that the customer enters (True) or leaves, in the order of their ids, now that these leaves
-        have flipped; `touched` may have changed besides."""
+    ) -> Iterable[tuple[Segment, bool]]:
+        """The segments that the customer enters (True) or leaves, each behind what it asks for and in the order of
+        their ids, now that these leaves have flipped; `touched` may have changed besides. Whoever asks for a segment
+        is looked at once it has moved: take each move before the next."""
+        if self.plan.referring:
+            return self._cascade(customer, flipped, touched)
         reached = [self.plan.reached[index][truth] for index, truth in flipped.items()]
         if len(reached) == 1 and not touched:
             lost, maybe = reached[0]
@@ -186,6 +265,27 @@ class Fold:
             moved.sort(key=_id_of)
         return moved
 
+    def _cascade(
+        self, customer: Customer, flipped: Mapping[int, bool], touched: Mapping[str, Segment]
+    ) -> Iterator[tuple[Segment, bool]]:
+        """The same, where segments ask for segments."""
+        plan, now = self.plan, self.clock.now
+        waiting = {(segment.rank, key): segment for key, segment in touched.items()}
+        for index, truth in flipped.items():
+            for segment in _reached(plan, index, truth):
+                waiting[segment.rank, segment.id] = segment
+        moved: set[str] = set()
+        while waiting:
+            segment = waiting.pop(min(waiting))
+            inside = segment.truth(customer, now)
+            if inside is (segment.id in customer.members) or segment.id in moved:
+                continue
+            moved.add(segment.id)
+            yield segment, inside
+            for index, member in plan.referring.get(segment.id, ()):
+                for other in _reached(plan, index, inside is member):
+                    waiting[other.rank, other.id] = other
+
     def _move(
         self,
         row: EventRow,
@@ -196,14 +296,18 @@ class Fold:
         at = max(self.clock.now, row.ts)
         cause = ids.event_cause(row.source, row.message_id)
         changes: dict[ChangeReason, _Change] = {}
+        deciding = set(by_event)
         for segment, inside in moved:
-            decided = not row.traits or not segment.places.keys().isdisjoint(by_event)
+            stated = row.traits or row.consents or row.tags
+            decided = not stated or not segment.places.keys().isdisjoint(deciding)
             reason: ChangeReason = "import" if row.imported else "event" if decided else "trait"
             if reason not in changes:
                 changes[reason] = _Change(
                     self, row.profile_id, customer, at, reason, cause, row.message_id, row.seq
                 )
             changes[reason].move(segment, inside)
+            if decided:
+                deciding.update(index for index, _ in self.plan.referring.get(segment.id, ()))
 
     def _fire(self, due: int, profile_id: str) -> None:
         customer = self.customers.get(profile_id)
@@ -213,11 +317,16 @@ class Fold:
         self.step = 0
         woken = wake(self.plan, customer, due)
         flipped = {index: truth for index, truth, _ in woken}
+        origins = {index: origin for index, _, origin in reversed(woken)}
         for segment, inside in self._moved(customer, flipped, {}) if flipped else ():
             places = segment.places
-            _, (source, message_id) = min((places[index], origin) for index, _, origin in woken if index in places)
+            decided = min((index for index in origins if index in places), key=places.__getitem__)
+            source, message_id = origins[decided] or ("", profile_id)
             cause = ids.timer_cause(source, message_id, due)
-            _Change(self, profile_id, customer, due, "time", cause, message_id, 0).move(segment, inside)
+            known = message_id if origins[decided] else None
+            _Change(self, profile_id, customer, due, "time", cause, known, 0).move(segment, inside)
+            for index, _ in self.plan.referring.get(segment.id, ()):
+                origins.setdefault(index, origins[decided])
         self._armed(profile_id, customer, due)
 
     def _drop(self, row: TombstoneRow | ErasureRow) -> None:
@@ -242,12 +351,12 @@ class Fold:
         merged = self._past.merged(row, self.plan, self.clock.now)
         customer = self.customers.get(row.profile_id) or self._new(row.profile_id)
         customer.take_identity(row)
-        customer.take_traits(row, self.plan.kept_traits)
-        customer.take_journals(merged.combined)
+        self._traits(row, trait_changes(row), customer)
+        customer.take_events(merged.combined)
         at = max(self.clock.now, row.time)
         cause = ids.event_cause(row.source, row.message_id)
         change = _Change(self, row.profile_id, customer, at, "merge", cause, row.message_id, row.seq)
-        for segment in self._segments_of({**self.plan.segments, **self.plan.paused}):
+        for segment in self.plan.ordered({**self.plan.segments, **self.plan.paused}):
             change.reconcile(segment, merged)
         self._rearm(row.profile_id, customer)
 
@@ -256,7 +365,7 @@ class Fold:
         return [known[key] for key in sorted(segment_ids) if key in known]
 
     def _new(self, profile_id: str) -> Customer:
-        customer = self.customers[profile_id] = Customer()
+        customer = self.customers[profile_id] = Customer(profile_id)
         self.dropped.discard(profile_id)
         return customer
 
@@ -270,6 +379,13 @@ class Fold:
         self.changed.add(profile_id)
         if customer.due and customer.due != before:
             heapq.heappush(self._timers, (customer.due, profile_id))
+
+
+def _reached(plan: Plan, index: int, truth: bool) -> Iterator[Segment]:
+    """The published segments that a leaf's new truth may move."""
+    reach = plan.reached[index][truth]
+    yield from reach.lost.values()
+    yield from reach.open.values()
 
 
 def _id_of(moved: tuple[Segment, bool]) -> str:

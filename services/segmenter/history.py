@@ -14,11 +14,12 @@ import msgspec
 from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, ProfileRow, TombstoneRow
 from services.segmenter.catalog import Catalog, Sweep, Version
 from services.segmenter.change import Transition
-from services.segmenter.customer import Customer
+from services.segmenter.compiler import compile_plan
+from services.segmenter.customer import Customer, changed_at, trait_changes
 from services.segmenter.fold import Clock, Fold, Merged
 from services.segmenter.memberships import Membership
-from services.segmenter.plan import Plan, compile_plan
-from services.segmenter.state import admit
+from services.segmenter.plan import Plan
+from services.segmenter.state import Admission
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,19 @@ def plan_of(catalog: Catalog, also: Iterable[tuple[str, Version]] = ()) -> Plan:
         [(version.parse(), version.number) for _, version in catalog.publishing()],
         [(version.parse(), version.number) for _, version in catalog.paused()],
         prepared,
+        cuts=catalog.cuts,
+    )
+
+
+def explaining_plan(catalog: Catalog, version: Version) -> Plan:
+    """A plan of one version alone, which keeps all that an explanation shows and evaluates in place what is asked
+    for, but for paused segments."""
+    return compile_plan(
+        [(version.parse(), version.number)],
+        [(one.parse(), one.number) for _, one in catalog.paused() if one != version],
+        cuts=catalog.cuts,
+        keep_everything=True,
+        asked=catalog.definitions(),
     )
 
 
@@ -120,17 +134,26 @@ class History:
     def state(self, plan: Plan, profile_id: str, before: int, now: int) -> Customer:
         """The customer's journals, traits and identifiers after its rows with seq < `before`; no memberships, no
         deadlines armed."""
-        customer = _journals(plan, self.combined(profile_id, before), now)
+        customer = _journals(plan, profile_id, self.combined(profile_id, before), now)
         for stored in self._own(profile_id, before):
-            if isinstance(stored.row, EventRow | MergeRow):
-                customer.take_identity(stored.row)
-                customer.take_traits(stored.row, plan.kept_traits)
+            row = stored.row
+            if isinstance(row, EventRow | MergeRow):
+                customer.take_identity(row)
+                customer.take_traits(trait_changes(row), changed_at(row), plan.kept_traits, plan.lookbacks, now)
         return customer
+
+    def partition_of(self, profile_id: str, before: int) -> int | None:
+        """The output partition of the customer's own rows with seq < `before`; None when there is none, or when the
+        customer is gone."""
+        own = self._own(profile_id, before)
+        if not own or not isinstance(own[-1].row, EventRow | MergeRow):
+            return None
+        return own[-1].partition
 
     def setter(self, profile_id: str, trait: str, before: int) -> EventRow | MergeRow | None:
         """The row that last changed the trait."""
         for stored in reversed(self._own(profile_id, before)):
-            if isinstance(stored.row, EventRow | MergeRow) and trait in stored.row.traits:
+            if isinstance(stored.row, EventRow | MergeRow) and trait in trait_changes(stored.row):
                 return stored.row
         return None
 
@@ -155,7 +178,7 @@ class History:
             members = together.customers.get(row.profile_id, Customer()).members
             return _entries(together.transitions, members)
 
-        return Merged(_journals(plan, rows, now), self._loser(row), entries)
+        return Merged(_journals(plan, row.profile_id, rows, now), self._loser(row), entries)
 
     def _loser(self, row: MergeRow) -> Mapping[str, Membership]:
         """What the loser was a member of before its tombstone."""
@@ -224,12 +247,12 @@ class PartitionPast:
         return self._history.merged(row, self._partition, plan, now)
 
 
-def _journals(plan: Plan, rows: Iterable[StoredRow], now: int) -> Customer:
-    """A customer with the journals of a multiset of events: what the fold holds after them."""
-    customer = Customer()
+def _journals(plan: Plan, profile_id: str, rows: Iterable[StoredRow], now: int) -> Customer:
+    """A customer with all that is kept of a multiset of events: what the fold holds after them."""
+    customer = Customer(profile_id)
     for stored in rows:
         if isinstance(stored.row, EventRow):
-            admit(plan, customer, stored.row, now, armed=False)
+            Admission(plan, stored.row, now).admit(customer, armed=False)
     return customer
 
 

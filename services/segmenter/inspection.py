@@ -7,12 +7,14 @@ import asyncpg
 
 from headrace.contracts.errors import ApiError
 from headrace.contracts.instant import format_instant
-from headrace.contracts.segment import SegmentDefinition
+from headrace.contracts.segment import Definition
 from services.segmenter.catalog import Version
 from services.segmenter.commit import Timeline
+from services.segmenter.compiler import compile_plan
 from services.segmenter.explain import Explanation
+from services.segmenter.history import explaining_plan
 from services.segmenter.members import Members, Snapshot
-from services.segmenter.plan import Plan, compile_plan
+from services.segmenter.plan import Plan
 
 CHUNK = 500
 SAMPLE = 10
@@ -36,9 +38,12 @@ class Inspection:
         root = await self.root(profile_id)
         snapshot, customer = await self._members.customer(root)
         version = _live(snapshot, segment_id)
-        plan = compile_plan([(version.parse(), version.number)], keep_everything=True)
+        asked = snapshot.catalog.definitions()
+        plan = explaining_plan(snapshot.catalog, version)
         history = await self._timeline.history([root])
-        explanation = Explanation(plan, history, root, seq=snapshot.mark.seq, now=snapshot.mark.now)
+        explanation = Explanation(
+            plan, history, customer, seq=snapshot.mark.seq, now=snapshot.mark.now, asked=asked
+        )
         held = customer.members.get(segment_id)
         membership = None
         if held is not None:
@@ -57,7 +62,7 @@ class Inspection:
             **explanation.of(plan.segments[segment_id]),
         }
 
-    async def preview(self, definition: SegmentDefinition) -> dict[str, Any]:
+    async def preview(self, definition: Definition) -> dict[str, Any]:
         """Who would be a member now: the exact count and a sample."""
         plan = compile_plan([(definition, 0)])
         count = 0
@@ -113,7 +118,7 @@ class Inspection:
 
 
 def _live(snapshot: Snapshot, segment_id: str) -> Version:
-    slot = snapshot.catalog.slots.get(segment_id)
+    slot = snapshot.catalog.slot_of(segment_id)
     if slot is None or slot.live is None:
         raise _not_live(segment_id)
     return slot.live

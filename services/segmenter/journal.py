@@ -7,6 +7,7 @@ at it. A journal decodes as far as somebody looks: an event costs what it touche
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -28,17 +29,28 @@ class AtomState(msgspec.Struct, array_like=True, gc=False):
     values: list[Decimal] = []
 
 
-_Packed = tuple[int, int, list[int], list[Origin], dict[str, int], dict[str, msgspec.Raw]]
+class ItemState(msgspec.Struct, array_like=True, gc=False):
+    """What an atom whose values are not just added up keeps (items.py): `base` sums up all events ever, `held` and
+    `values` are as in `AtomState`, each value as its aggregate stores it."""
+
+    base: Any = None
+    held: list[int] = []
+    values: list[Any] = []
+    approximate: bool = False
+
+
+_Packed = tuple[int, int, list[int], list[Origin], dict[str, int], dict[str, msgspec.Raw], dict[str, msgspec.Raw]]
 _encoder = msgspec.msgpack.Encoder()
 _journals: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(_Packed)
 _states = msgspec.msgpack.Decoder(AtomState)
+_item_states = msgspec.msgpack.Decoder(ItemState)
 
 
 class Journal:
     """Events ascending by (instant, source, messageId), numbered from `first`. `dues`: by atom, when a condition
     on it next changes by itself. An event that comes late moves the numbers behind it."""
 
-    __slots__ = ("_atoms", "_room", "dues", "first", "origins", "times")
+    __slots__ = ("_atoms", "_items", "_room", "dues", "first", "origins", "times")
 
     def __init__(self) -> None:
         self.first = 0
@@ -47,16 +59,23 @@ class Journal:
         self.origins: list[Origin] = []
         self.dues: dict[str, int] = {}
         self._atoms: dict[str, AtomState | msgspec.Raw] = {}
+        self._items: dict[str, ItemState | msgspec.Raw] = {}
 
     @classmethod
     def unpack(cls, raw: msgspec.Raw | bytes) -> "Journal":
         journal = cls()
-        journal.first, journal._room, journal.times, journal.origins, journal.dues, atoms = _journals.decode(raw)
+        journal.first, journal._room, journal.times, journal.origins, journal.dues, atoms, items = (
+            _journals.decode(raw)
+        )
         journal._atoms.update(atoms)
+        if items:
+            journal._items.update(items)
         return journal
 
     def pack(self) -> bytes:
-        return _encoder.encode((self.first, self._room, self.times, self.origins, self.dues, self._atoms))
+        return _encoder.encode(
+            (self.first, self._room, self.times, self.origins, self.dues, self._atoms, self._items)
+        )
 
     @property
     def due(self) -> int:
@@ -64,7 +83,7 @@ class Journal:
         return min(self.dues.values()) if self.dues else 0
 
     def atom_ids(self) -> list[str]:
-        return list(self._atoms)
+        return [*self._atoms, *self._items]
 
     def state(self, atom_id: str) -> AtomState | None:
         state = self._atoms.get(atom_id)
@@ -79,8 +98,30 @@ class Journal:
             state = self._atoms[atom_id] = AtomState()
         return state
 
+    def item_state(self, atom_id: str) -> ItemState | None:
+        state = self._items.get(atom_id)
+        if type(state) is msgspec.Raw:
+            state = self._items[atom_id] = _item_states.decode(state)
+        if state is not None:
+            self.trim(state)
+        return state
+
+    def trim(self, state: AtomState | ItemState) -> None:
+        """Have the atom hold no event that the journal has forgotten."""
+        if state.held and state.held[0] < self.first:
+            gone = bisect_left(state.held, self.first)
+            del state.held[:gone], state.values[: gone if state.values else 0]
+
+    def opened_items(self, atom_id: str) -> ItemState:
+        """The same, begun if there is none."""
+        state = self.item_state(atom_id)
+        if state is None:
+            state = self._items[atom_id] = ItemState()
+        return state
+
     def forget(self, atom_id: str) -> None:
         self._atoms.pop(atom_id, None)
+        self._items.pop(atom_id, None)
         self.dues.pop(atom_id, None)
 
     def arm(self, atom_id: str, due: int) -> None:
@@ -159,14 +200,18 @@ class Journal:
             start = bisect_left(state.held, number)
             state.held[start:] = [held + 1 for held in state.held[start:]]
 
-    def _states(self) -> Iterator[AtomState]:
+    def _states(self) -> Iterator[AtomState | ItemState]:
         for atom_id in self._atoms:
             state = self.state(atom_id)
             assert state is not None  # it is one of ours
             yield state
+        for atom_id in self._items:
+            items = self.item_state(atom_id)
+            assert items is not None
+            yield items
 
 
-def hold(state: AtomState, number: int, value: Decimal | None) -> None:
+def hold(state: AtomState | ItemState, number: int, value: Any) -> None:
     """Let the atom hold this event."""
     if not state.held or number > state.held[-1]:
         state.held.append(number)

@@ -1,5 +1,7 @@
 """The Redis keys of a partition, all with the hash tag `{q}`: one slot of Redis Cluster, one Lua script."""
 
+from hashlib import blake2b
+
 PREFIX = "headrace:segmenter"
 
 
@@ -30,6 +32,12 @@ def deadlines(partition: int) -> str:
 def members(partition: int, segment_id: str) -> str:
     """Sorted set: profile ids of the members, all with score 0 and so in the order of their ids."""
     return key(partition, "members", segment_id)
+
+
+def scores(partition: int, population: str, figure: int) -> str:
+    """Sorted set: profile ids by one figure of RFM: 0 recency (milliseconds), 1 frequency, 2 monetary value."""
+    digest = blake2b(population.encode(), digest_size=12).hexdigest()
+    return key(partition, "scores", digest, figure)
 
 
 def outbox(partition: int, epoch: int) -> str:

@@ -4,24 +4,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from headrace.contracts.segment import SegmentDefinition, TraitTest
+from headrace.contracts.segment import SegmentDefinition
 from services.segmenter.atoms import Aggregate
 from services.segmenter.compare import Mismatches, compiled, satisfied
 from services.segmenter.customer import Customer
-from services.segmenter.paths import Steps, decode_json, lookup, parse_path
+from services.segmenter.paths import Steps, decode_json, lookup
+from services.segmenter.timed import TimedLeaf
 
 
 class TraitLeaf:
-    """One comparison of a trait: what a trait condition is."""
+    """One comparison of a trait, a consent or a tag."""
 
     __slots__ = ("_exists", "_mismatches", "_test", "index", "operand", "operator", "root", "steps")
 
-    def __init__(self, index: int, test: TraitTest, mismatches: Mismatches) -> None:
+    def __init__(self, index: int, steps: Steps, operator: str, operand: Any, mismatches: Mismatches) -> None:
         self.index = index
-        self.steps = parse_path(test.name)
-        self.root = self.steps[0][0]
-        self.operator, self.operand = test.operator
-        self._test, self._exists = compiled(self.operator, self.operand)
+        self.steps = steps
+        self.root = steps[0][0]
+        self.operator, self.operand = operator, operand
+        self._test, self._exists = compiled(operator, operand)
         self._mismatches = mismatches
 
     def values(self, customer: Customer) -> Sequence[Any]:
@@ -31,9 +32,16 @@ class TraitLeaf:
         values = trait_values(customer.traits.get(self.root), self.steps)
         return satisfied(values, self._test, self._exists, self._mismatches)
 
+    def past(self, customer: Customer, instant: int) -> bool:
+        values = trait_values(customer.trait_at(self.root, instant), self.steps)
+        return satisfied(values, self._test, self._exists, self._mismatches)
+
+    def breakpoints(self, customer: Customer, low: int, high: int) -> Iterable[int]:
+        return [at for at, _ in customer.changed.get(self.root, ()) if low < at <= high]
+
 
 class EventLeaf:
-    """An aggregate of the customer's events compared in a window."""
+    """A count or a sum of the customer's events compared in a window."""
 
     __slots__ = ("_empty", "_journal", "aggregate", "index")
 
@@ -47,16 +55,39 @@ class EventLeaf:
         journal = customer.journal(self._journal)
         return self._empty if journal is None else self.aggregate.truth(journal, now)
 
+    def past(self, customer: Customer, instant: int) -> bool:
+        journal = customer.journal(self._journal)
+        return self._empty if journal is None else self.aggregate.past(journal, instant)
 
-PlanLeaf = TraitLeaf | EventLeaf
+    def breakpoints(self, customer: Customer, low: int, high: int) -> Iterable[int]:
+        journal = customer.journal(self._journal)
+        return () if journal is None else self.aggregate.breakpoints(journal, low, high)
+
+
+PlanLeaf = TraitLeaf | EventLeaf | TimedLeaf
 Formula = Callable[[Customer, int], bool]
 
 
 class Segment:
     """A published version: `truth` of its whole tree, and its leaves in the order of the definition (`places`: by
-    index). `needs`: of some leaves, what they must be for the segment to be true at all."""
+    index). `needs`: of some leaves, what they must be for the segment to be true at all. `asks_for` are the
+    segments whose membership it looks at, `rank` is greater than all of theirs, `populations` those
+    by whose cut points it is scored, `slot` names the definition that it comes from."""
 
-    __slots__ = ("definition", "id", "leaves", "name", "needs", "places", "truth", "version")
+    __slots__ = (
+        "asks_for",
+        "definition",
+        "id",
+        "leaves",
+        "name",
+        "needs",
+        "places",
+        "populations",
+        "rank",
+        "slot",
+        "truth",
+        "version",
+    )
 
     def __init__(
         self,
@@ -65,6 +96,11 @@ class Segment:
         truth: Formula,
         leaves: Sequence[PlanLeaf],
         needs: Mapping[int, bool],
+        *,
+        rank: int = 0,
+        slot: str = "",
+        asks_for: frozenset[str] = frozenset(),
+        populations: frozenset[str] = frozenset(),
     ) -> None:
         self.definition = definition
         self.id = definition.id
@@ -73,6 +109,10 @@ class Segment:
         self.truth = truth
         self.leaves = tuple(leaves)
         self.needs = needs
+        self.rank = rank
+        self.asks_for = asks_for
+        self.populations = populations
+        self.slot = slot or definition.id
         self.places = {leaf.index: place for place, leaf in enumerate(self.leaves)}
 
 

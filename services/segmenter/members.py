@@ -98,7 +98,7 @@ class Members:
             return None
         blobs = packed[0] if packed else []
         customers = {
-            key: Customer.unpack(raw) for key, raw in zip(profile_ids, blobs, strict=True) if raw is not None
+            key: Customer.unpack(raw, key) for key, raw in zip(profile_ids, blobs, strict=True) if raw is not None
         }
         return Snapshot(q, watermark, _catalogs.decode(catalog) if catalog else Catalog(), customers)
 

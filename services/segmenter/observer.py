@@ -29,3 +29,7 @@ class Observer(Protocol):
     def definitions(self, partition: int, *, ready: Mapping[str, int], live: Mapping[str, int]) -> None:
         """Segment → version: whose state is complete here, and who is evaluated and published (or paused)."""
         ...
+
+    def backfilling(self, partition: int, versions: Mapping[str, int], *, done: int, total: int) -> None:
+        """Of these versions in preparation, `done` of `total` customers are recomputed here."""
+        ...

@@ -17,13 +17,18 @@ from services.segmenter.change import Position, Transition, parse_position
 from services.segmenter.commit import Commit, Fenced, Incoming, Output, StateStore, Timeline, Watermark
 from services.segmenter.customer import Customer
 from services.segmenter.fold import Clock, Fold
+from services.segmenter.held import HeldLeaf
 from services.segmenter.history import plan_of, versions_in
 from services.segmenter.observer import Observer
-from services.segmenter.plan import Plan
+from services.segmenter.plan import Parts, Plan, missing
+from services.segmenter.scores import cut_ranges, note_scores
+from services.segmenter.state import rearm_leaves
+from services.segmenter.timed import NEVER
 
 CHUNK = 500  # customers, timers and, twice that, transitions in one commit: a few milliseconds of Redis
 
-NEVER = 2**53  # behind every instant; the greatest score that Redis holds exactly
+REPAIR = "repair"
+"""The control that puts customers right."""
 
 CustomerRow = EventRow | TombstoneRow | MergeRow | ErasureRow
 
@@ -62,6 +67,7 @@ class Partition:
         self._later = later
         self._compiled: Plan | None = None
         self._everybody: list[str] | None = None
+        self._parts: Parts | None = None
         self._none_due_before = 0
 
     @classmethod
@@ -111,19 +117,37 @@ class Partition:
         """Recompute the next customers for the versions in preparation. False when there is nothing to do."""
         if self.mark.backfill is None:
             return False
-        if self._everybody is None:
-            # who comes later is complete from the first event on: the plan has the new versions already
-            self._everybody = await self._store.profile_ids(self._q)
-        start = bisect_right(self._everybody, self.mark.backfill)
-        behind = self._everybody[start : start + self._chunk]
+        parts, everybody = self._unprepared(), await self._everyone()
+        start = bisect_right(everybody, self.mark.backfill)
+        behind = everybody[start : start + self._chunk] if parts else []
         if behind:
             mark = msgspec.structs.replace(self.mark, backfill=behind[-1])
-            await self._commit(Commit(mark, await self._recomputed(behind)))
+            await self._commit_recomputed(mark, behind, self._plan, parts)
+            self._observer.backfilling(self._q, self._unready(), done=start + len(behind), total=len(everybody))
             return True
         ready = {key: version.number for key, version in self.catalog.pending()}
         await self._commit(Commit(msgspec.structs.replace(self.mark, backfill=None, ready=ready)))
         self.report()
         return False
+
+    async def _everyone(self) -> list[str]:
+        """The customers as they were when the definitions last changed: who comes later is complete from the first
+        event on, the plan has the new versions already."""
+        if self._everybody is None:
+            self._everybody = await self._store.profile_ids(self._q)
+        return self._everybody
+
+    def _unready(self) -> dict[str, int]:
+        """The versions in preparation that are not complete here."""
+        pending = {key: version.number for key, version in self.catalog.pending()}
+        return {key: number for key, number in pending.items() if self.mark.ready.get(key) != number}
+
+    def _unprepared(self) -> Parts:
+        """What the versions in preparation need and nobody has kept so far."""
+        if self._parts is None:
+            settled = self.catalog.without_pending(self._unready())
+            self._parts = missing(plan_of(settled, self._later), self._plan)
+        return self._parts
 
     @property
     def mismatches(self) -> int:
@@ -217,6 +241,9 @@ class Partition:
         """Apply a control row: timers before it, its own preparations, then its sweep, chunk by chunk."""
         if self.mark.swept is None:
             await self._fire_until(row.low)
+        if row.control == REPAIR:
+            await self._repair(record, row)
+            return
         catalog, sweep = self.catalog.apply(row)
         for segment_id, version in self.catalog.pending():
             if row.control == "activate" and catalog.slots[segment_id].live == version:
@@ -238,17 +265,55 @@ class Partition:
                 return
 
     async def _sweep(self, row: ControlRow, catalog: Catalog, sweep: Sweep) -> None:
-        after = self.mark.swept or ""
-        behind = [key for key in await self._store.profile_ids(self._q) if key > after]
-        if not behind:
-            return
         plan = plan_of(catalog, self._later)
+        if self.mark.swept is None:
+            await self._complete(plan)
+        after = self.mark.swept or ""
+        behind = [key for key in await self._candidates(plan, sweep) if key > after]
         for start in range(0, len(behind), self._chunk):
             chunk = behind[start : start + self._chunk]
             customers = await self._store.customers(self._q, chunk)
             fold = Fold(plan, customers, Clock(self.mark.seq, self.mark.now, self.mark.transitions))
             fold.sweep(row, sweep, chunk)
             await self._commit_fold(fold, (), swept=chunk[-1])
+
+    async def _complete(self, plan: Plan) -> None:
+        """Recompute what the plan needs and nobody has kept: hardly ever anything, a definition is prepared before
+        it is activated."""
+        parts = missing(self._plan, plan)
+        if not parts:
+            return
+        everybody = await self._store.profile_ids(self._q)
+        for start in range(0, len(everybody), self._chunk):
+            await self._commit_recomputed(self.mark, everybody[start : start + self._chunk], plan, parts)
+
+    async def _candidates(self, plan: Plan, sweep: Sweep) -> list[str]:
+        """Whom a sweep may concern, ascending: of new cut points only who lies between an old and a new one, unless
+        somebody looks back by them."""
+        leaf = plan.scored.get(sweep.population)
+        if sweep.population and (
+            leaf is None or not any(sweep.population in s.populations for s in plan.segments.values())
+        ):
+            return []
+        if sweep.cuts is None or not _only_now(plan, sweep.population):
+            return await self._store.profile_ids(self._q)
+        return await self._store.scored(self._q, sweep.population, cut_ranges(*sweep.cuts))
+
+    async def _repair(self, record: Incoming, row: ControlRow) -> None:
+        """Put the named customers right, from their whole histories."""
+        wanted = decode_repair(row.payload)
+        ids = sorted(set(wanted.profile_ids))
+        history = await self._timeline.history(ids)
+        states = {
+            key: history.state(self._plan, key, self.mark.seq + 1, self.mark.now)
+            for key in ids
+            if history.partition_of(key, self.mark.seq + 1) == self._q
+        }
+        customers = await self._store.customers(self._q, sorted(states))
+        fold = Fold(self._plan, customers, Clock(self.mark.seq, self.mark.now, self.mark.transitions))
+        fold.repair(row, states, wanted.segments)
+        fold.clock.seq = row.seq
+        await self._commit_fold(fold, (), offset=record.next_offset)
 
     def _prepared(self, mark: Watermark, catalog: Catalog, row: ControlRow) -> Watermark:
         """The watermark with what the new catalog asks to be recomputed: a definition starts a pass over all
@@ -263,21 +328,27 @@ class Partition:
     def _adopt(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self._everybody = None
+        self._parts = None
         if self.mark.seq >= self.mark.lookahead:
             self._later = ()
         self._compiled = None
 
-    async def _recomputed(self, profile_ids: Sequence[str]) -> dict[str, Customer | None]:
-        """These customers from their whole history, with the memberships they have."""
+    async def _commit_recomputed(
+        self, mark: Watermark, profile_ids: Sequence[str], plan: Plan, parts: Parts
+    ) -> None:
+        """Commit these parts of what is kept of these customers, made anew from history."""
         known = await self._store.customers(self._q, profile_ids)
-        history = await self._timeline.history(profile_ids)
-        fold = Fold(self._plan, {}, Clock(now=self.mark.now))
-        for profile_id, present in known.items():
-            customer = history.state(self._plan, profile_id, self.mark.seq + 1, self.mark.now)
-            customer.members, customer.left = present.members, present.left
-            fold.customers[profile_id] = customer
-        fold.rearm(known)
-        return dict(fold.customers)
+        history = await self._timeline.history(profile_ids, names=parts.names)
+        alone, now = plan.part(parts), self.mark.now
+        changed: dict[str, Customer | None] = {}
+        for profile_id, customer in known.items():
+            before = customer.pack()
+            customer.take_parts(history.state(alone, profile_id, self.mark.seq + 1, now), parts)
+            rearm_leaves(plan, customer, now, parts.journals, ())
+            if customer.pack() != before:
+                changed[profile_id] = customer
+        scores = note_scores(plan, changed, now)
+        await self._commit(Commit(mark, changed, scores=scores))
 
     async def _commit_fold(
         self, fold: Fold, records: Sequence[Incoming], *, offset: int | None = None, swept: str | None = None
@@ -294,7 +365,8 @@ class Partition:
         )
         customers: dict[str, Customer | None] = {key: fold.customers[key] for key in fold.changed}
         customers.update((key, None) for key in fold.dropped)
-        await self._commit(Commit(mark, customers, fold.transitions, outputs))
+        scores = note_scores(fold.plan, customers, fold.clock.now) if fold.plan.scored else {}
+        await self._commit(Commit(mark, customers, fold.transitions, outputs, scores=scores))
         self._observer.committed(self._q, records, fold.transitions)
 
     def _outputs(self, transitions: Sequence[Transition], records: Sequence[Incoming]) -> list[Output]:
@@ -316,6 +388,31 @@ class Partition:
         self._stored = self.mark = commit.mark
         armed = [customer.due for customer in commit.customers.values() if customer is not None and customer.due]
         self._none_due_before = min([self._none_due_before, *armed])
+
+
+class Repair(msgspec.Struct, frozen=True):
+    """Payload of the control `repair`: these customers, of these segments (none: all)."""
+
+    profile_ids: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+
+
+def decode_repair(payload: bytes | msgspec.Raw) -> Repair:
+    """What cannot be read asks for nothing, on every replay alike."""
+    try:
+        return msgspec.json.decode(payload, type=Repair)
+    except msgspec.DecodeError:
+        return Repair()
+
+
+def _only_now(plan: Plan, population: str) -> bool:
+    """Whether nobody looks back by the cut points of this population."""
+    return not any(
+        isinstance(leaf, HeldLeaf)
+        for segment in plan.segments.values()
+        if population in segment.populations
+        for leaf in segment.leaves
+    )
 
 
 def _position(transition: Transition) -> Position:

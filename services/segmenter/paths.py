@@ -31,6 +31,8 @@ _json = msgspec.json.Decoder(float_hook=_exact)
 _rows: msgspec.json.Decoder[ProfileEvent] = msgspec.json.Decoder(ProfileEvent, float_hook=_exact)
 _MANY = "[]"
 _NOT_TRACK = {"page": "Page Viewed", "screen": "Screen Viewed"}
+UNNAMED = frozenset(_NOT_TRACK.values())
+"""Names of events that carry none of their own."""
 
 
 def decode_row(value: bytes) -> ProfileEvent:
@@ -78,10 +80,11 @@ def event_name(row: EventRow) -> str | None:
 class EventView:
     """One event as conditions see it; its JSON is decoded only when a condition looks inside."""
 
-    __slots__ = ("_found", "_parts", "_row")
+    __slots__ = ("_found", "_parts", "_row", "ts")
 
     def __init__(self, row: EventRow) -> None:
         self._row = row
+        self.ts = row.ts
         self._parts: dict[str, Any] = {}
         self._found: dict[Steps, list[Any]] = {}
 

@@ -1,223 +1,159 @@
 """Compiled definitions: shared atoms, and indexes from what an event touches to the segments it may flip.
 
 Identical (event names, filter, aggregate, path) pieces are one atom per customer, however many segments use
-them. Only published versions are evaluated; versions in preparation only have their atoms kept.
+them. Only published versions are evaluated; versions in preparation only have their state kept. compiler.py builds it.
 """
 
-from binascii import b2a_base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from hashlib import blake2b
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from headrace.contracts.segment import (
-    All,
-    AnyOf,
-    Condition,
-    EventCondition,
-    EventTest,
-    Leaf,
-    Not,
-    SegmentDefinition,
-    Trait,
-)
-from services.segmenter.atoms import MAX_ITEMS, Aggregate, Atom, Filter
+from services.segmenter.atoms import Atom
 from services.segmenter.compare import Mismatches
-from services.segmenter.customer import Customer
-from services.segmenter.leaves import EventLeaf, Formula, PlanLeaf, Reach, Segment, TraitLeaf, reach
-from services.segmenter.paths import parse_path
+from services.segmenter.items import ItemAtom
+from services.segmenter.leaves import PlanLeaf, Reach, Segment
+from services.segmenter.sequence_leaf import SequenceLeaf, StepPiece
+from services.segmenter.timed import TimedLeaf
 from services.segmenter.touch_index import EventIndex, TraitIndex
+from services.segmenter.value_leaves import ScoreLeaf
 
 ALWAYS_KEPT = frozenset({"email", "phone"})  # every change of a segment carries them
-_KNOWN_SHAPES = 65_536
-_encoder = msgspec.json.Encoder(order="deterministic")
-_NOBODY = Customer()
+
+Piece = Atom | ItemAtom | StepPiece
 
 
 class Plan:
     """What a fold evaluates. Built once per change of definitions; never mutated while in use.
 
-    `windows`: by journal, the longest look back at its events (None: for ever). `reached` (by a leaf's index, when
-    it becomes false and when it becomes true) has the published segments only, and so has `true_when_empty`: what
-    is true of a customer without events and traits.
+    `windows`: by journal, the longest look back at its events (None: for ever). `lookbacks` and `latest`: by trait,
+    and by what the latest event says, how far back one must be able to look. `timed` are the published leaves that
+    are looked at as a whole, by what touches them besides their pieces. `reached` (by a leaf's index, when it becomes
+    false and when it becomes true) has the published segments only; `referring`, by segment, the leaves that are its
+    membership, and `when_new` who may be true of a customer of whom nothing is known.
     """
 
     def __init__(self) -> None:
         self.mismatches = Mismatches()
         self.atoms: dict[str, Atom] = {}
+        self.items: dict[str, ItemAtom] = {}
+        self.sequences: dict[str, SequenceLeaf] = {}
         self.windows: dict[str, int | None] = {}
-        self.events: dict[str, EventIndex] = {}
+        self.events: dict[str, EventIndex[Piece]] = {}
         self.traits: dict[str, TraitIndex] = {}
         self.kept_traits: frozenset[str] = ALWAYS_KEPT
+        self.lookbacks: dict[str, int] = {}
+        self.latest: dict[str, int] = {}
+        self.timed: dict[str, TimedLeaf] = {}
+        self.timed_by_trait: dict[str, list[TimedLeaf]] = {}
+        self.timed_by_latest: dict[str, list[TimedLeaf]] = {}
         self.segments: dict[str, Segment] = {}
         self.paused: dict[str, Segment] = {}
         self.reached: dict[int, tuple[Reach, Reach]] = {}
-        self.true_when_empty: dict[str, Segment] = {}
-        self._leaves: dict[bytes, PlanLeaf] = {}
+        self.referring: dict[str, list[tuple[int, bool]]] = {}
+        self.when_new: dict[str, Segment] = {}
+        self.scored: dict[str, ScoreLeaf] = {}
+        self.leaves: dict[bytes, PlanLeaf] = {}
 
-    def leaf(self, node: Leaf) -> PlanLeaf:
-        """The compiled form of a leaf of one of the plan's definitions."""
-        return self._leaves[node.key]
+    def known(self, segment_id: str) -> Segment | None:
+        """The segment, published or paused."""
+        return self.segments.get(segment_id) or self.paused.get(segment_id)
 
-    def add_leaf(self, node: Leaf, leaf: PlanLeaf) -> None:
-        self._leaves[node.key] = leaf
+    def ordered(self, segment_ids: Iterable[str]) -> list[Segment]:
+        """Those of them that are known, each behind all that it asks for."""
+        found = [segment for key in set(segment_ids) if (segment := self.known(key)) is not None]
+        return sorted(found, key=_place)
 
-    def knows(self, node: Leaf) -> bool:
-        return node.key in self._leaves
+    def dependents(self, segment_ids: Iterable[str]) -> set[str]:
+        """The segments that ask for one of these, or for one that does."""
+        found, wanted = set(segment_ids), set(segment_ids)
+        while wanted:
+            wanted = {
+                segment.id
+                for segment in (*self.segments.values(), *self.paused.values())
+                if segment.id not in found and not wanted.isdisjoint(segment.asks_for)
+            }
+            found |= wanted
+        return found
 
-
-def compile_plan(
-    published: Iterable[tuple[SegmentDefinition, int]],
-    paused: Iterable[tuple[SegmentDefinition, int]] = (),
-    prepared: Iterable[SegmentDefinition] = (),
-    *,
-    keep_everything: bool = False,
-) -> Plan:
-    """A plan that evaluates `published` and keeps the state of `paused` and `prepared` as well.
-
-    `keep_everything` keeps up to 10,000 events of every atom whatever the windows: for explanations.
-    """
-    builder = _Builder(keep_everything)
-    for definition, version in published:
-        builder.publish(definition, version)
-    for definition, version in paused:
-        builder.pause(definition, version)
-    for definition in prepared:
-        builder.formula(definition.when)
-    return builder.finish()
-
-
-class _Builder:
-    def __init__(self, keep_everything: bool) -> None:
-        self.plan = Plan()
-        self._keep_everything = keep_everything
-        self._next_index = 0
-        self._segment_leaves: dict[int, PlanLeaf] = {}
-        self._published: dict[int, list[Segment]] = {}
-        self._traits = set(ALWAYS_KEPT)
-
-    def publish(self, definition: SegmentDefinition, version: int) -> None:
-        plan, segment = self.plan, self._segment(definition, version)
-        plan.segments[segment.id] = segment
-        for leaf in segment.leaves:
-            if leaf.index not in self._published:
-                self._published[leaf.index] = []
-                self._index(leaf)
-            self._published[leaf.index].append(segment)
-        if segment.truth(_NOBODY, 0):
-            plan.true_when_empty[segment.id] = segment
-
-    def pause(self, definition: SegmentDefinition, version: int) -> None:
-        self.plan.paused[definition.id] = self._segment(definition, version)
-
-    def formula(self, node: Condition) -> Formula:
-        if isinstance(node, All | AnyOf):
-            children = node.all if isinstance(node, All) else node.any
-            return _join([self.formula(child) for child in children], every=isinstance(node, All))
-        if isinstance(node, Not):
-            inner = self.formula(node.not_)
-            return lambda customer, now: not inner(customer, now)
-        leaf = self._leaf(node)
-        self._segment_leaves[leaf.index] = leaf
-        return leaf.truth
-
-    def finish(self) -> Plan:
-        """The plan; what a journal keeps follows from its atoms."""
-        plan = self.plan
-        plan.kept_traits = frozenset(self._traits)
-        for index, segments in self._published.items():
-            plan.reached[index] = reach(segments, index, False), reach(segments, index, True)
-        for atom in plan.atoms.values():
-            longest = plan.windows.get(atom.journal, 0)
+    def index(self) -> None:
+        """Make the index of events anew, of all pieces; and what the journals must hold."""
+        self.events = {}
+        atoms: list[Atom | ItemAtom] = [*self.atoms.values(), *self.items.values()]
+        for atom in atoms:
+            longest = self.windows.get(atom.journal, 0)
             forever = longest is None or atom.window is None
-            plan.windows[atom.journal] = None if forever else max(longest or 0, atom.window or 0)
-            for name in atom.names:
-                if name not in plan.events:
-                    plan.events[name] = EventIndex()
-                plan.events[name].add(atom)
+            self.windows[atom.journal] = None if forever else max(longest or 0, atom.window or 0)
+        steps = (step for sequence in self.sequences.values() for step in sequence.steps)
+        pieces: list[Piece] = [*atoms, *steps]
+        for piece in pieces:
+            for name in piece.names:
+                if name not in self.events:
+                    self.events[name] = EventIndex()
+                self.events[name].add(piece)
+
+    def part(self, parts: "Parts") -> "Plan":
+        """The same plan, of these parts alone: for folding them anew."""
+        plan = Plan()
+        plan.atoms = {key: atom for key, atom in self.atoms.items() if atom.journal in parts.journals}
+        plan.items = {key: atom for key, atom in self.items.items() if atom.journal in parts.journals}
+        plan.sequences = {key: self.sequences[key] for key in parts.sequences}
+        plan.kept_traits = parts.traits
+        plan.lookbacks = {key: value for key, value in self.lookbacks.items() if key in parts.traits}
+        plan.latest = {key: self.latest[key] for key in parts.latest}
+        plan.index()
         return plan
 
-    def _segment(self, definition: SegmentDefinition, version: int) -> Segment:
-        self._segment_leaves = {}
-        truth = self.formula(definition.when)
-        needs = dict(self._needs(definition.when))
-        return Segment(definition, version, truth, list(self._segment_leaves.values()), needs)
 
-    def _needs(self, node: Condition) -> Iterator[tuple[int, bool]]:
-        """The leaves, or negated leaves, of which all must hold."""
-        children = node.all if isinstance(node, All) else (node,)
-        for child in children:
-            wanted, inner = (False, child.not_) if isinstance(child, Not) else (True, child)
-            if isinstance(inner, Trait | EventCondition):
-                yield self.plan.leaf(inner).index, wanted
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts of what a customer keeps under a plan. `names`: the events they are made of (None: of any event)."""
 
-    def _leaf(self, node: Leaf) -> PlanLeaf:
-        if not self.plan.knows(node):
-            index = self._next_index
-            self._next_index += 1
-            if isinstance(node, Trait):
-                trait = TraitLeaf(index, node.trait, self.plan.mismatches)
-                self._traits.add(trait.root)
-                self.plan.add_leaf(node, trait)
-            else:
-                self.plan.add_leaf(node, EventLeaf(index, self._aggregate(index, node.key, node.event)))
-        return self.plan.leaf(node)
+    journals: frozenset[str]
+    sequences: frozenset[str]
+    traits: frozenset[str]
+    latest: frozenset[str]
+    names: frozenset[str] | None
 
-    def _aggregate(self, index: int, key: bytes, test: EventTest) -> Aggregate:
-        atom = self._atom(key, test)
-        counted = test.sum or test.count
-        operator, operand = counted.operator if counted is not None else ("gte", 1)
-        window = test.within_ms
-        if window is not None:
-            threshold = max(operand) if isinstance(operand, tuple) else operand
-            atom.need(window, MAX_ITEMS if test.sum else int(threshold) + 1)
-        if self._keep_everything:
-            atom.need(None, MAX_ITEMS)
-        return Aggregate(index, atom, window, operator, operand)
-
-    def _atom(self, key: bytes, test: EventTest) -> Atom:
-        journal, atom_id = _shape(key)
-        if atom_id not in self.plan.atoms:
-            filters = [Filter(parse_path(item.path), *item.operator) for item in test.where]
-            of = parse_path(test.sum.of) if test.sum else None
-            self.plan.atoms[atom_id] = Atom(atom_id, journal, sorted(set(test.name)), filters, of)
-        return self.plan.atoms[atom_id]
-
-    def _index(self, leaf: PlanLeaf) -> None:
-        if isinstance(leaf, EventLeaf):
-            leaf.aggregate.atom.watch(leaf.aggregate)
-            return
-        if leaf.root not in self.plan.traits:
-            self.plan.traits[leaf.root] = TraitIndex()
-        self.plan.traits[leaf.root].add(leaf)
+    def __bool__(self) -> bool:
+        return bool(self.journals or self.sequences or self.traits or self.latest)
 
 
-def _join(children: Sequence[Formula], *, every: bool) -> Formula:
-    if len(children) == 1:
-        return children[0]
-    if len(children) == 2:
-        left, right = children
-        if every:
-            return lambda customer, now: left(customer, now) and right(customer, now)
-        return lambda customer, now: left(customer, now) or right(customer, now)
-    join = all if every else any
-    return lambda customer, now: join(child(customer, now) for child in children)
+def missing(before: Plan, after: Plan) -> Parts:
+    """What `after` needs and `before` did not keep."""
+    atoms = _uncovered(before.atoms, after.atoms) + _uncovered(before.items, after.items)
+    journals = frozenset(after_atom.journal for after_atom in atoms)
+    sequences = frozenset(
+        key
+        for key, sequence in after.sequences.items()
+        if (old := before.sequences.get(key)) is None or old.pattern.lookback < sequence.pattern.lookback
+    )
+    traits = (after.kept_traits - before.kept_traits) | _further(before.lookbacks, after.lookbacks)
+    latest = _further(before.latest, after.latest)
+    known: list[Atom | ItemAtom] = [*after.atoms.values(), *after.items.values()]
+    pieces = [atom for atom in known if atom.journal in journals]
+    names = {name for piece in pieces for name in piece.names}
+    names |= {name for key in sequences for name in after.sequences[key].names}
+    anything = bool(traits or latest)
+    return Parts(journals, sequences, frozenset(traits), latest, None if anything else frozenset(names))
 
 
-@lru_cache(maxsize=_KNOWN_SHAPES)
-def _shape(leaf_key: bytes) -> tuple[str, str]:
-    """The ids of the journal and of the atom of an event condition: equal for conditions that share them."""
-    test = msgspec.json.decode(leaf_key)["event"]
-    names = sorted(set(test["name"]))
-    shape = {
-        "names": names,
-        "where": sorted(test.get("where", ()), key=_encoder.encode),
-        "sum": test["sum"]["of"] if "sum" in test else None,
-    }
-    return _digest(names), _digest(shape)
+def _uncovered(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Any]:
+    return [
+        atom
+        for key, atom in after.items()
+        if (old := before.get(key)) is None
+        or any(_less(had, needed) for had, needed in zip(old.needs, atom.needs, strict=True))
+    ]
 
 
-def _digest(shape: Sequence[Any] | Mapping[str, Any]) -> str:
-    return b2a_base64(blake2b(_encoder.encode(shape), digest_size=9).digest(), newline=False).decode()
+def _less(had: int | None, needed: int | None) -> bool:
+    """None is without end."""
+    return had is not None and (needed is None or had < needed)
+
+
+def _further(before: Mapping[str, int], after: Mapping[str, int]) -> frozenset[str]:
+    return frozenset(key for key, far in after.items() if before.get(key, -1) < far)
+
+
+def _place(segment: Segment) -> tuple[int, str]:
+    return segment.rank, segment.id

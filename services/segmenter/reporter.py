@@ -72,6 +72,9 @@ class Reporter:
             self._waiting |= new
             self._wake.set()
 
+    def backfilling(self, partition: int, versions: Mapping[str, int], *, done: int, total: int) -> None:
+        return
+
     async def run(self) -> None:
         """Write the reports as they come, for ever."""
         while True:

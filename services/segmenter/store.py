@@ -1,6 +1,6 @@
 """The segmenter's state in Redis: one Lua script per commit, on keys of one hash tag (DESIGN §4.1)."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any, cast
 
@@ -13,8 +13,8 @@ from headrace.runtime.failpoints import failpoint
 from services.segmenter import keys
 from services.segmenter.catalog import Catalog
 from services.segmenter.change import Transition
-from services.segmenter.commit import Commit, Fenced, Watermark, decode_mark, encode_mark
-from services.segmenter.customer import Customer
+from services.segmenter.commit import Commit, Fenced, Range, Watermark, decode_mark, encode_mark
+from services.segmenter.customer import Customer, Scores
 from services.segmenter.fold import Due
 from services.segmenter.outbox import pack_outputs
 from services.segmenter.redis_client import Client, StoreUnavailable
@@ -47,7 +47,7 @@ class RedisStore:
             Awaitable[list[bytes | None]], self._reader.hmget(keys.customers(partition), list(profile_ids))
         )
         packed = zip(profile_ids, await reply, strict=True)
-        return {profile_id: Customer.unpack(raw) for profile_id, raw in packed if raw is not None}
+        return {key: Customer.unpack(raw, key) for key, raw in packed if raw is not None}
 
     async def due(self, partition: int, until: int, limit: int) -> list[Due]:
         reply = self._reader.zrangebyscore(
@@ -60,6 +60,14 @@ class RedisStore:
         reply = cast(Awaitable[list[bytes]], self._reader.hkeys(keys.customers(partition)))
         return sorted(raw.decode() for raw in await reply)
 
+    async def scored(self, partition: int, population: str, ranges: Sequence[Range]) -> list[str]:
+        found: set[str] = set()
+        for figure, low, high in ranges:
+            index = keys.scores(partition, population, figure)
+            reply = cast(list[bytes], await self._reader.zrangebyscore(index, low, high))
+            found.update(raw.decode() for raw in reply)
+        return sorted(found)
+
     async def commit(self, partition: int, expected: Watermark, commit: Commit) -> None:
         mine = encode_mark(commit.mark)
         segments = sorted({change.segment_id for change in commit.transitions})
@@ -70,6 +78,7 @@ class RedisStore:
             keys.deadlines(partition),
             keys.outbox(partition, commit.mark.epoch),
             *(keys.members(partition, segment_id) for segment_id in segments),
+            *(keys.scores(partition, population, figure) for population in commit.scores for figure in range(3)),
         ]
         catalog = b"" if commit.catalog is None else _json.encode(commit.catalog)
         arguments = [encode_mark(expected), mine, catalog, _packed(commit, segments)]
@@ -119,8 +128,23 @@ def _packed(commit: Commit, segments: Sequence[str]) -> bytes:
             for part in (f"{output.seq}-0", _string(packed))
         ],
         *(section for segment_id in segments for section in members[segment_id]),
+        *(
+            section
+            for changes in commit.scores.values()
+            for figure in range(3)
+            for section in _scored(changes, figure)
+        ),
     ]
     return _pack(sections)
+
+
+def _scored(changes: Mapping[str, Scores | None], figure: int) -> tuple[list[float | str], list[str]]:
+    """ZADD's and ZREM's arguments for the index of one figure."""
+    placed: list[float | str] = []
+    for profile_id, scores in changes.items():
+        if scores is not None:
+            placed += (float(scores[figure]), profile_id)
+    return placed, [profile_id for profile_id, scores in changes.items() if scores is None]
 
 
 def _string(raw: bytes) -> msgspec.Raw:

@@ -1,6 +1,6 @@
 """Reads of `profiles.timeline_v1`, on the primary: always ahead of the log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import asyncpg
 import msgspec
@@ -8,14 +8,16 @@ import structlog
 
 from headrace.contracts.profile_event import ControlRow, MergeRow, ProfileRow, Tick, encode_row
 from services.segmenter.history import History, Scripts, StoredRow
-from services.segmenter.paths import decode_row
+from services.segmenter.paths import UNNAMED, decode_row
 
 log = structlog.get_logger()
 
 _COLUMNS = "partition, seq, epoch, time, low, payload"
 _OF_PROFILES = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1
-    WHERE profile_id = ANY($1) AND kind <> 'control' ORDER BY profile_id, partition, seq
+    WHERE profile_id = ANY($1) AND kind <> 'control'
+      AND ($2::text[] IS NULL OR kind <> 'event' OR event = ANY($2) OR ($3 AND event IS NULL))
+    ORDER BY profile_id, partition, seq
 """  # noqa: S608
 _CONTROLS = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1
@@ -34,12 +36,16 @@ class PostgresTimeline:
         self._pool = pool
         self._scripts = Scripts()
 
-    async def history(self, profile_ids: Sequence[str], *, replayed: bool = False) -> History:
+    async def history(
+        self, profile_ids: Sequence[str], *, replayed: bool = False, names: Collection[str] | None = None
+    ) -> History:
+        unnamed = names is not None and not UNNAMED.isdisjoint(names)
+        listed = None if names is None else sorted(names)
         rows: dict[str, list[StoredRow]] = {}
         wanted: set[str] = set(profile_ids)
         known: set[str] = set()
         while wanted:
-            found = _decoded(await self._pool.fetch(_OF_PROFILES, sorted(wanted)))
+            found = _decoded(await self._pool.fetch(_OF_PROFILES, sorted(wanted), listed, unnamed))
             known |= wanted
             wanted = set()
             for stored in found:

@@ -3,34 +3,55 @@
 The work is of the size of what is found, not of all that is defined.
 """
 
-from services.segmenter.atoms import Atom, Filter
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
+
 from services.segmenter.compare import Mismatches
+from services.segmenter.filters import AnyFilter, Filter
 from services.segmenter.leaves import TraitLeaf, trait_values
 from services.segmenter.paths import EventView, Steps
 from services.segmenter.value_index import INDEXED, ValueIndex
 
 
-class EventIndex:
-    """The atoms of one event name, each found through one of its filters: an equality if it has one."""
+class Piece(Protocol):
+    """What an event may belong to."""
 
-    __slots__ = ("_by_path", "_unfiltered")
+    @property
+    def filters(self) -> Sequence[AnyFilter]:
+        """All must pass."""
+        ...
+
+
+PieceType = TypeVar("PieceType", bound=Piece)
+
+
+class EventIndex(Generic[PieceType]):
+    """The pieces of one event name, each found through one of its filters: an equality if it has one."""
+
+    __slots__ = ("_by_path", "_tried", "_unfiltered")
 
     def __init__(self) -> None:
-        self._unfiltered: list[Atom] = []
-        self._by_path: dict[Steps, ValueIndex[tuple[Atom, tuple[Filter, ...]]]] = {}
+        self._unfiltered: list[PieceType] = []
+        self._tried: list[PieceType] = []
+        self._by_path: dict[Steps, ValueIndex[tuple[PieceType, tuple[AnyFilter, ...]]]] = {}
 
-    def add(self, atom: Atom) -> None:
-        if not atom.filters:
-            self._unfiltered.append(atom)
+    def add(self, piece: PieceType) -> None:
+        plain = [condition for condition in piece.filters if isinstance(condition, Filter)]
+        if not plain:
+            (self._tried if piece.filters else self._unfiltered).append(piece)
             return
-        access = min(atom.filters, key=_selectivity)
-        others = tuple(condition for condition in atom.filters if condition is not access)
+        access = min(plain, key=_selectivity)
+        others = tuple(condition for condition in piece.filters if condition is not access)
         index = self._by_path.setdefault(access.steps, ValueIndex())
-        index.add((atom, others), access.operator, access.operand)
+        index.add((piece, others), access.operator, access.operand)
 
-    def matching(self, view: EventView, mismatches: Mismatches) -> list[Atom]:
-        """The atoms that the event belongs to."""
+    def matching(self, view: EventView, mismatches: Mismatches) -> list[PieceType]:
+        """The pieces that the event belongs to."""
         found = self._unfiltered.copy()
+        if self._tried:
+            found += [
+                piece for piece in self._tried if all(test.matches(view, mismatches) for test in piece.filters)
+            ]
         for steps, index in self._by_path.items():
             for atom, others in index.hits(view.values(steps), mismatches):
                 if not others or all(condition.matches(view, mismatches) for condition in others):

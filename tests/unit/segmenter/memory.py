@@ -1,15 +1,16 @@
 """The segmenter's ports in memory: a store that keeps every commit it ever had, and a timeline of lists."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from headrace.contracts.profile_event import ControlRow, MergeRow, ProfileRow
+from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, ProfileRow
 from headrace.runtime.publisher import Published
 from services.segmenter.catalog import Catalog
 from services.segmenter.change import Transition, encode_change
-from services.segmenter.commit import Commit, Fenced, Watermark
+from services.segmenter.commit import Commit, Fenced, Range, Watermark
 from services.segmenter.customer import Customer
 from services.segmenter.fold import Due
 from services.segmenter.history import History, Scripts, StoredRow
+from services.segmenter.paths import event_name
 from tests.unit.segmenter.recorder import Recorder
 
 __all__ = ["MemoryPublished", "MemoryStore", "MemoryTimeline", "Recorder"]
@@ -37,7 +38,7 @@ class MemoryStore:
 
     async def customers(self, partition: int, profile_ids: Sequence[str]) -> dict[str, Customer]:
         packed = self.states[partition][-1][2]
-        return {key: Customer.unpack(packed[key]) for key in profile_ids if key in packed}
+        return {key: Customer.unpack(packed[key], key) for key in profile_ids if key in packed}
 
     async def due(self, partition: int, until: int, limit: int) -> list[Due]:
         armed = self.states[partition][-1][3]
@@ -45,6 +46,15 @@ class MemoryStore:
 
     async def profile_ids(self, partition: int) -> list[str]:
         return sorted(self.states[partition][-1][2])
+
+    async def scored(self, partition: int, population: str, ranges: Sequence[Range]) -> list[str]:
+        kept = await self.customers(partition, await self.profile_ids(partition))
+        figures = {key: customer.scores.get(population) for key, customer in kept.items()}
+        return [
+            key
+            for key, found in sorted(figures.items())
+            if found is not None and any(low <= float(found[figure]) <= high for figure, low, high in ranges)
+        ]
 
     async def commit(self, partition: int, expected: Watermark, commit: Commit) -> None:
         mark, catalog, packed, armed = self.states[partition][-1]
@@ -79,10 +89,14 @@ class MemoryTimeline:
         self._rows = rows
         self._scripts = Scripts()
 
-    async def history(self, profile_ids: Sequence[str], *, replayed: bool = False) -> History:
+    async def history(
+        self, profile_ids: Sequence[str], *, replayed: bool = False, names: Collection[str] | None = None
+    ) -> History:
         own: dict[str, list[StoredRow]] = {}
         for number, rows in enumerate(self._rows):
             for row in rows:
+                if isinstance(row, EventRow) and names is not None and event_name(row) not in names:
+                    continue
                 if not isinstance(row, ControlRow):
                     own.setdefault(row.profile_id, []).append(StoredRow(number, row))
         wanted, queue = set(profile_ids), list(profile_ids)

@@ -28,3 +28,6 @@ class Recorder:
 
     def definitions(self, partition: int, *, ready: Mapping[str, int], live: Mapping[str, int]) -> None:
         self.ready[partition], self.live[partition] = dict(ready), dict(live)
+
+    def backfilling(self, partition: int, versions: Mapping[str, int], *, done: int, total: int) -> None:
+        return

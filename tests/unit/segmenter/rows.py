@@ -6,8 +6,9 @@ import msgspec
 
 from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, TombstoneRow
 from headrace.contracts.segment import parse_segment
+from services.segmenter.compiler import compile_plan
 from services.segmenter.fold import Clock, Fold
-from services.segmenter.plan import Plan, compile_plan
+from services.segmenter.plan import Plan
 
 
 def plan(**conditions: Any) -> Plan:
