@@ -117,6 +117,14 @@ def test_a_control_row_moves_no_clock() -> None:
     assert decoded(row) == msgspec.structs.replace(request, seq=7, epoch=2, time=50, low=40)
 
 
+def test_what_comes_from_no_input_counts_at_its_partitions_time_however_quiet_it_was() -> None:
+    heads = {q: Counter(q=q, epoch=1, next_seq=1, time=5, low=90) for q in range(PARTITIONS)}
+    draft = event_draft("p1", InputClock(time=0, processed=0), 2**63 - 1)
+    [row] = assign([draft], heads, others_low=0, partitions=PARTITIONS)
+    assert (row.ts, row.time, row.low) == (90, 90, 90)
+    assert as_event(row).ts == 90
+
+
 def test_rows_go_to_their_profiles_partition() -> None:
     clock = InputClock(time=10, processed=9)
     made: Sequence[Draft] = [event_draft(f"p{n}", clock, 3) for n in range(8)]
