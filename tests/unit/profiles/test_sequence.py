@@ -63,6 +63,7 @@ def test_rows_are_dense_and_neither_time_nor_low_falls(made: list[Draft], others
         times, lows = [before.time, *(row.time for row in mine)], [before.low, *(row.low for row in mine)]
         assert times == sorted(times)
         assert lows == sorted(lows)
+        assert all(row.low <= row.time for row in mine)
 
 
 @given(drafts(), st.integers(0, 60))
