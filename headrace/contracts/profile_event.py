@@ -35,7 +35,8 @@ class EventRow(Row, tag="event", frozen=True):
     """A customer's event. `ts` = min(timestamp, time) is the instant at which it counts.
 
     `traits` are the profile's traits that this event changed, with their new values (null = removed);
-    `consents` likewise by channel. `user_id` is the profile's known user id after the event, if any.
+    `consents` likewise by channel, `tags` by name (true = put on, false = taken off). `user_id` is the profile's
+    known user id after the event, if any.
     """
 
     profile_id: str
@@ -68,7 +69,7 @@ class TombstoneRow(Row, tag="tombstone", frozen=True):
 
 class MergeRow(Row, tag="merge", frozen=True):
     """On the winner's partition: `loser`'s history up to row (`loser_partition`, `loser_seq`) is now part of
-    `profile_id`'s. `traits` and `consents` are what the merge changed on the winner."""
+    `profile_id`'s. `traits`, `consents` and `tags` are what the merge changed on the winner."""
 
     profile_id: str
     loser: str

@@ -21,6 +21,7 @@ from services.profiles.reads import Document, Position, Profiles, positions
 from services.profiles.sequence import RowTooLarge
 from services.profiles.settings import Settings
 from services.profiles.store import put_control
+from services.profiles.tag_routes import tag_routes
 
 MAX_PAGE = 200
 EXPORT_PAGE = 1_000
@@ -50,6 +51,7 @@ def build_api(
     guard = Depends(admin_guard(settings.common.admin_token))
     app.include_router(_reads(profiles, settings.phone_region), dependencies=[guard])
     app.include_router(_writes(pool, settings.common.partitions, wake), dependencies=[guard])
+    app.include_router(tag_routes(pool, profiles, settings.common.partitions, wake), dependencies=[guard])
     return app
 
 

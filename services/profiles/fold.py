@@ -1,8 +1,8 @@
 """Applies a batch to the people it concerns and drafts the timeline rows (pure).
 
 Two passes, since most events need no more of a profile than who it is: `locate` tells whose each event is, `fold`
-writes traits and consents; meanwhile the documents of `in_need` are loaded. A draft is a row without its numbers:
-those are given under the counters' locks (`sequence.py`).
+writes traits, consents and tags; meanwhile the documents of `in_need` are loaded. A draft is a row without its
+numbers: those are given under the counters' locks (`sequence.py`).
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -18,6 +18,7 @@ from services.profiles.consent import apply_consent
 from services.profiles.identity import People
 from services.profiles.intake import Incoming
 from services.profiles.profile import Documents, Profile
+from services.profiles.tags import apply_tags
 from services.profiles.traits import apply_traits
 
 
@@ -47,6 +48,7 @@ class MergeDraft(msgspec.Struct, frozen=True, gc=False):
     traits: dict[str, Any]
     consents: dict[str, ConsentStatus]
     user_id: str | None
+    tags: dict[str, bool] = {}
 
 
 Draft = EventDraft | MergeDraft
@@ -89,7 +91,7 @@ def in_need(located: Iterable[Located]) -> Collection[Profile]:
     found: dict[str, Profile] = {}
     for one in located:
         incoming = one.arrival.incoming
-        if one.losers or incoming.traits or incoming.consents:
+        if one.losers or incoming.traits or incoming.consents or incoming.tags:
             found[one.profile.id] = one.profile
             found.update((loser.id, loser) for loser in one.losers)
     return found.values()
@@ -105,7 +107,7 @@ def fold(located: Iterable[Located]) -> list[Draft]:
 
 
 def _merge_draft(one: Located, loser: Profile) -> MergeDraft:
-    traits, consents = _documents(one.profile).absorb(_documents(loser))
+    traits, consents, tags = _documents(one.profile).absorb(_documents(loser))
     source, message_id = one.arrival.incoming.key
     return MergeDraft(
         clock=one.arrival.clock,
@@ -117,18 +119,20 @@ def _merge_draft(one: Located, loser: Profile) -> MergeDraft:
         traits=traits,
         consents=consents,
         user_id=one.user_id,
+        tags=tags,
     )
 
 
 def _event_draft(one: Located) -> EventDraft:
     incoming = one.arrival.incoming
     row = msgspec.structs.replace(incoming.row, profile_id=one.profile.id, user_id=one.user_id)
-    if incoming.traits or incoming.consents:
+    if incoming.traits or incoming.consents or incoming.tags:
         documents = _documents(one.profile)
         row = msgspec.structs.replace(
             row,
             traits=apply_traits(documents.traits, documents.trait_times, incoming.traits, incoming.stamp),
             consents=apply_consent(documents.consents, incoming.consents, incoming.ts),
+            tags=apply_tags(documents.tags, documents.tag_times, incoming.tags, incoming.ts),
         )
     return EventDraft(one.arrival.clock, incoming.traceparent, row)
 

@@ -16,6 +16,7 @@ from headrace.log.port import Record
 from services.profiles.consent import declared, is_declaration
 from services.profiles.identity import Identifier, strongest_first
 from services.profiles.normalise import identifier, identifier_type
+from services.profiles.tags import is_tagging, tagged
 from services.profiles.traits import Stamp
 
 _EMPTY = msgspec.Raw(b"{}")
@@ -50,6 +51,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     addressed_to: str | None = None
     traits: dict[str, Any] = {}
     consents: dict[str, ConsentStatus] = {}
+    tags: dict[str, bool] = {}
     time_zone: str | None = None
 
 
@@ -93,6 +95,7 @@ def event_reader(region: str | None) -> Reader:
             identifiers=strongest_first(identifiers) if len(identifiers) > 1 else tuple(identifiers),
             traits=traits if event.type == "identify" else _NOTHING,
             consents=_consents(event),
+            tags=_tags(event),
             time_zone=context.timezone if isinstance(context.timezone, str) else None,
         )
 
@@ -196,6 +199,12 @@ def _consents(event: Event) -> dict[str, ConsentStatus]:
     return declared(str(event.event), _read_object(event.properties))
 
 
+def _tags(event: Event) -> dict[str, bool]:
+    if event.type != "track" or not is_tagging(event.event):
+        return _NOTHING
+    return tagged(str(event.event), _read_object(event.properties))
+
+
 def _others(identifiers: Collection[Identifier]) -> tuple[ExternalIdentifier, ...]:
     """Those for which a row has no place of their own."""
     return tuple([ExternalIdentifier(kind, value) for kind, value in identifiers if kind not in _NAMED])
@@ -218,6 +227,7 @@ def _row(event: Event, timestamp: Millis, external_ids: tuple[ExternalIdentifier
         context=event.context,
         traits=_NOTHING,
         consents=_NOTHING,
+        tags=_NOTHING,
         anonymous_id=event.anonymous_id,
         external_ids=external_ids,
         imported=event.imported,

@@ -14,7 +14,7 @@ from services.profiles.sequence import assign, partitions_of
 from services.profiles.store import Connection, lock_counters, write_rows
 
 SOURCE = "headrace.api"
-_NO_INPUT = InputClock(time=0, processed=0)
+NO_INPUT = InputClock(time=0, processed=0)
 """It comes from no input: its rows take the time and low that their partitions have."""
 
 
@@ -46,11 +46,11 @@ async def _merge(connection: Connection, ids: Sequence[str], partitions: int) ->
         return Merge.TWO_CUSTOMERS
     winner.absorb(loser)
     of_winner, of_loser = await load_documents(connection, (winner, loser))
-    traits, consents = of_winner.absorb(of_loser)
+    traits, consents, tags = of_winner.absorb(of_loser)
     people.merged.append((loser.id, winner.id))
     await write_people(connection, people)
     draft = MergeDraft(
-        clock=_NO_INPUT,
+        clock=NO_INPUT,
         traceparent=None,
         winner=winner.id,
         loser=loser.id,
@@ -59,6 +59,7 @@ async def _merge(connection: Connection, ids: Sequence[str], partitions: int) ->
         traits=traits,
         consents=consents,
         user_id=winner.user_id,
+        tags=tags,
     )
     counters = await lock_counters(connection, partitions_of([draft], partitions))
     await write_rows(connection, assign([draft], counters, others_low=0, partitions=partitions), counters)

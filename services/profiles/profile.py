@@ -6,27 +6,29 @@ from typing import Any
 from headrace.contracts.instant import Millis
 from headrace.contracts.profile_event import ConsentStatus
 from services.profiles.consent import Consent, merge_consent
+from services.profiles.tags import merge_tags
 from services.profiles.traits import Stamp, merge_traits
 
 
 @dataclass(slots=True, eq=False)
 class Documents:
     """What few events change, and is loaded only for those. `trait_times` holds the stamp of every trait ever
-    written."""
+    written, `tag_times` the time of every tag's last change."""
 
     traits: dict[str, Any] = field(default_factory=dict)
     trait_times: dict[str, Stamp] = field(default_factory=dict)
     consents: dict[str, Consent] = field(default_factory=dict)
     computed: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
+    tag_times: dict[str, Millis] = field(default_factory=dict)
 
-    def absorb(self, loser: "Documents") -> tuple[dict[str, Any], dict[str, ConsentStatus]]:
-        """Take over a merged profile's; return the traits and consents that changed here."""
+    def absorb(self, loser: "Documents") -> tuple[dict[str, Any], dict[str, ConsentStatus], dict[str, bool]]:
+        """Take over a merged profile's; return the traits, consents and tags that changed here."""
         self.computed = {**loser.computed, **self.computed}
-        self.tags = sorted({*self.tags, *loser.tags})
         return (
             merge_traits(self.traits, self.trait_times, loser.traits, loser.trait_times),
             merge_consent(self.consents, loser.consents),
+            merge_tags(self.tags, self.tag_times, loser.tags, loser.tag_times),
         )
 
 

@@ -138,6 +138,7 @@ def _merge(draft: MergeDraft, counters: Mapping[int, Counter], low: Millis, part
         message_id=draft.message_id,
         traits=draft.traits,
         consents=draft.consents,
+        tags=draft.tags,
         user_id=draft.user_id,
     )
     return [
@@ -163,7 +164,9 @@ def _merge_part(
 
 
 def _time(clock: InputClock, counter: Counter) -> Millis:
-    return max(counter.time, clock.time)
+    """No earlier than the row before, nor than what timers may have passed: a quiet partition's last row may be
+    hours old when something comes from no input."""
+    return max(counter.time, counter.low, clock.time)
 
 
 def _number(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+import httpx
 import msgspec
 
 from headrace.contracts import topics
@@ -18,10 +19,13 @@ from headrace.contracts.profile_event import ProfileEvent, Tick, decode_profile_
 from headrace.log.connect import connect_log
 from headrace.log.port import Log, Member, NewRecord, Record
 from headrace.log.topics import ensure_topics
+from headrace.runtime.engine import async_engine
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.migrations import migrate
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.settings import CommonSettings
+from services.profiles.api import build_api
+from services.profiles.reads import Profiles
 from services.profiles.settings import Settings
 from services.profiles.store import MIGRATIONS, SCHEMA, connect, initialise
 from services.profiles.worker import Worker, input_topics
@@ -95,6 +99,27 @@ class Rig:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             await pool.close()
+
+    @asynccontextmanager
+    async def api(self, worker: Worker) -> AsyncIterator[httpx.AsyncClient]:
+        """A client of the service's HTTP with the admin token; `worker` publishes what it writes."""
+        engine = async_engine(self.settings.database_url, schema=SCHEMA)
+        app = build_api(
+            self.settings,
+            pool=self.pool,
+            profiles=Profiles(engine),
+            wake=worker.wake,
+            metrics=Metrics("profiles"),
+            checks={},
+        )
+        client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://profiles",
+            headers={"Authorization": "Bearer admin"},
+        )
+        async with client:
+            yield client
+        await engine.dispose()
 
     async def send_outcome(self, **fields: Any) -> None:
         """Append a message's outcome as the messenger does."""

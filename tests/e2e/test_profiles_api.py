@@ -9,11 +9,6 @@ import pytest
 
 from headrace.contracts.ids import profile_id
 from headrace.contracts.profile_event import ControlRow, ErasureRow, MergeRow
-from headrace.runtime.engine import async_engine
-from headrace.runtime.metrics import Metrics
-from services.profiles.api import build_api
-from services.profiles.reads import Profiles
-from services.profiles.store import SCHEMA
 from tests.e2e.profiles_rig import T0, Rig, event, profiles_rig
 
 UNKNOWN = [("email", "a@example.com"), ("email", "no address"), ("card", "")]
@@ -26,6 +21,8 @@ ROUTES = [
     ("GET", "/v1/profiles/p1/export"),
     ("DELETE", "/v1/profiles/p1"),
     ("POST", "/v1/profiles/p1/merge"),
+    ("POST", "/v1/profiles/p1/tags"),
+    ("POST", "/v1/tags"),
     ("POST", "/v1/control"),
 ]
 
@@ -39,24 +36,8 @@ async def rig(database_url: str, log_url: str, topic_prefix: str) -> AsyncIterat
 @pytest.fixture
 async def api(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the admin token, beside a running worker."""
-    engine = async_engine(rig.settings.database_url, schema=SCHEMA)
-    async with rig.worker() as worker:
-        app = build_api(
-            rig.settings,
-            pool=rig.pool,
-            profiles=Profiles(engine),
-            wake=worker.wake,
-            metrics=Metrics("profiles"),
-            checks={},
-        )
-        client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://profiles",
-            headers={"Authorization": "Bearer admin"},
-        )
-        async with client:
-            yield client
-    await engine.dispose()
+    async with rig.worker() as worker, rig.api(worker) as client:
+        yield client
 
 
 async def merged_customer(rig: Rig) -> None:

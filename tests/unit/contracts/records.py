@@ -47,6 +47,7 @@ PROFILE_EVENTS: list[ProfileEvent] = [
         properties=msgspec.Raw(b'{"total":12.50}'),
         traits={"first_name": "Eva", "city": None, "scores": [1, 2.5]},
         consents={"sms": "granted"},
+        tags={"vip": True, "list:beta": False},
         user_id="u1",
         external_ids=(ExternalIdentifier("card", "77"),),
         received_at=NOW,

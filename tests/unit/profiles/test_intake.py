@@ -125,6 +125,12 @@ def test_consent_is_declared_by_track_events_only() -> None:
     assert read("identify", **said).consents == {}
 
 
+def test_tags_are_changed_by_track_events_only() -> None:
+    said: dict[str, Any] = {"event": "Tag Removed", "user_id": "u1", "properties": {"tag": "vip"}}
+    assert read("track", **said).tags == {"vip": False}
+    assert read("identify", **said).tags == {}
+
+
 def test_a_retry_has_the_same_fingerprint_and_another_body_another() -> None:
     first = read("track", user_id="u1", event="X", at=NOW - 1000, properties={"a": 1})
     retry = read("track", user_id="u1", event="X", at=NOW - 999, properties={"a": 1})

@@ -63,6 +63,7 @@ def test_rows_are_dense_and_neither_time_nor_low_falls(made: list[Draft], others
         times, lows = [before.time, *(row.time for row in mine)], [before.low, *(row.low for row in mine)]
         assert times == sorted(times)
         assert lows == sorted(lows)
+        assert all(row.low <= row.time for row in mine)
 
 
 @given(drafts(), st.integers(0, 60))
@@ -115,6 +116,14 @@ def test_a_control_row_moves_no_clock() -> None:
     assert (row.q, row.seq, row.epoch, row.time, row.low, row.profile_id) == (1, 7, 2, 50, 40, "")
     assert (counter.next_seq, counter.time, counter.low) == (8, 50, 40)
     assert decoded(row) == msgspec.structs.replace(request, seq=7, epoch=2, time=50, low=40)
+
+
+def test_what_comes_from_no_input_counts_at_its_partitions_time_however_quiet_it_was() -> None:
+    heads = {q: Counter(q=q, epoch=1, next_seq=1, time=5, low=90) for q in range(PARTITIONS)}
+    draft = event_draft("p1", InputClock(time=0, processed=0), 2**63 - 1)
+    [row] = assign([draft], heads, others_low=0, partitions=PARTITIONS)
+    assert (row.ts, row.time, row.low) == (90, 90, 90)
+    assert as_event(row).ts == 90
 
 
 def test_rows_go_to_their_profiles_partition() -> None:
