@@ -166,7 +166,8 @@ class Catalog(msgspec.Struct, frozen=True):
             slot, paused=paused and slot.live is not None, held=paused and slot.pending is not None
         )
         sweep = None
-        if slot.live is not None and slot.paused and not paused:
+        if slot.live is not None and slot.paused is not paused:
+            # whoever looks back at its membership sees another one now
             sweep = Sweep(frozenset(slot.live.names()))
         return self._with(payload.segment_id, changed), sweep
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -325,8 +325,7 @@ class _Builder:
             check = lambda values: satisfied(values, one, None, mismatches)  # noqa: E731
         else:
             check = number_test(operator, _fractions(operand) if aggregate == "avg" else operand)
-        most = max(operand) if isinstance(operand, tuple) else operand
-        item.need(test.within_ms, 0, int(most) + 1 if aggregate == "distinct" else 1)
+        item.need(test.within_ms, 0, _greatest(operand) + 1 if aggregate == "distinct" else 1)
         return ValueLeaf(index, key, item, test.within_ms, check)
 
     def _scores(self, index: int, key: str, node: Rfm) -> ScoreLeaf:
@@ -387,12 +386,11 @@ class _Builder:
             self.plan.lookbacks[leaf.root] = max(self.plan.lookbacks.get(leaf.root, 0), lookback)
 
     def _require_count(self, aggregate: Aggregate, lookback: int) -> None:
-        atom, operand = aggregate.atom, cast(Any, aggregate.operand)
+        atom, operand = aggregate.atom, aggregate.operand
         if lookback:
             atom.need((aggregate.window or 0) + lookback, MAX_ITEMS)
         elif aggregate.window is not None:
-            threshold = max(operand) if isinstance(operand, tuple) else operand
-            atom.need(aggregate.window, MAX_ITEMS if atom.of is not None else int(threshold) + 1)
+            atom.need(aggregate.window, MAX_ITEMS if atom.of is not None else _greatest(operand) + 1)
         if self._keep_everything:
             atom.need(None, MAX_ITEMS)
 
@@ -483,6 +481,10 @@ def _reachable(node: Condition, known: Mapping[str, SegmentDefinition]) -> dict[
 
 def _fractions(operand: Any) -> Any:
     return tuple(map(Fraction, operand)) if isinstance(operand, tuple) else Fraction(operand)
+
+
+def _greatest(operand: Any) -> int:
+    return int(max(operand) if isinstance(operand, tuple) else operand)
 
 
 def _never(customer: Customer, now: int) -> bool:

@@ -114,7 +114,7 @@ class Fold:
     def sweep(self, row: ControlRow, sweep: Sweep, profile_ids: Sequence[str]) -> None:
         """Bring these customers, ascending, in line with what a control record changed (DESIGN §4.6). `plan` is
         already the one after the record. The caller sets `clock.seq` when the whole partition is swept."""
-        segments = self._swept(sweep)
+        segments = swept(self.plan, sweep)
         journals, leaves = self._fresh(segments)
         at = max(self.clock.now, row.time)
         for profile_id in profile_ids:
@@ -133,15 +133,6 @@ class Fold:
             if left or customer.due != due or self.clock.transitions != steps:
                 self._armed(profile_id, customer, due)
 
-    def _swept(self, sweep: Sweep) -> list[Segment]:
-        """The segments that a sweep may move, in order."""
-        named = {*sweep.segments, *sweep.gone}
-        if sweep.population:
-            named |= {
-                key for key, segment in self.plan.segments.items() if sweep.population in segment.populations
-            }
-        return self.plan.ordered(self.plan.dependents(named))
-
     def _end(self, change: "_Change", customer: Customer, sweep: Sweep) -> bool:
         """End the memberships in what is gone. True when the customer was, or had been, in any of it."""
         left = False
@@ -155,10 +146,9 @@ class Fold:
 
     def _reconcile(self, change: "_Change", customer: Customer, segments: Iterable[Segment]) -> None:
         for segment in segments:
-            if segment.id in self.plan.segments:
-                inside = segment.truth(customer, self.clock.now)
-                if inside != (segment.id in customer.members):
-                    change.move(segment, inside)
+            inside = segment.truth(customer, self.clock.now)
+            if inside != (segment.id in customer.members):
+                change.move(segment, inside)
 
     def _fresh(self, segments: Iterable[Segment]) -> tuple[set[str], set[str]]:
         """The journals and the leaves whose deadlines may be new with these segments."""
@@ -174,7 +164,8 @@ class Fold:
     def repair(self, row: ControlRow, states: Mapping[str, Customer], segment_ids: Collection[str]) -> None:
         """Put customers right: `states` are they as their histories say, without memberships. Of the segments (all
         if none is named) each is entered or left where that is due."""
-        segments = self.plan.ordered(segment_ids or self.plan.segments)
+        wanted = self.plan.dependents(segment_ids) if segment_ids else self.plan.segments
+        segments = [segment for segment in self.plan.ordered(wanted) if segment.id in self.plan.segments]
         at = max(self.clock.now, row.time)
         for profile_id, state in sorted(states.items()):
             self.step = 0
@@ -379,6 +370,14 @@ class Fold:
         self.changed.add(profile_id)
         if customer.due and customer.due != before:
             heapq.heappush(self._timers, (customer.due, profile_id))
+
+
+def swept(plan: Plan, sweep: Sweep) -> list[Segment]:
+    """The published segments that a sweep may move, in order."""
+    named = {*sweep.segments, *sweep.gone}
+    if sweep.population:
+        named |= {key for key, segment in plan.segments.items() if sweep.population in segment.populations}
+    return [segment for segment in plan.ordered(plan.dependents(named)) if segment.id in plan.segments]
 
 
 def _reached(plan: Plan, index: int, truth: bool) -> Iterator[Segment]:

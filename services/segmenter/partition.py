@@ -16,7 +16,7 @@ from services.segmenter.catalog import Catalog, Sweep, Version
 from services.segmenter.change import Position, Transition, parse_position
 from services.segmenter.commit import Commit, Fenced, Incoming, Output, StateStore, Timeline, Watermark
 from services.segmenter.customer import Customer
-from services.segmenter.fold import Clock, Fold
+from services.segmenter.fold import Clock, Fold, swept
 from services.segmenter.held import HeldLeaf
 from services.segmenter.history import plan_of, versions_in
 from services.segmenter.observer import Observer
@@ -290,10 +290,7 @@ class Partition:
     async def _candidates(self, plan: Plan, sweep: Sweep) -> list[str]:
         """Whom a sweep may concern, ascending: of new cut points only who lies between an old and a new one, unless
         somebody looks back by them."""
-        leaf = plan.scored.get(sweep.population)
-        if sweep.population and (
-            leaf is None or not any(sweep.population in s.populations for s in plan.segments.values())
-        ):
+        if not (swept(plan, sweep) or sweep.gone or sweep.stale):
             return []
         if sweep.cuts is None or not _only_now(plan, sweep.population):
             return await self._store.profile_ids(self._q)

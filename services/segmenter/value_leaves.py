@@ -82,6 +82,8 @@ class ValueLeaf(ItemLeaf):
         if journal is None or state is None or self.window is None or not state.held:
             return 0
         start, end = self.atom.slice(journal, state, now - self.window, None)
+        if start == end:
+            return 0
         truth = self.truth(customer, now)
         times = [journal.time(number) for number in state.held[start:end]]
         left = self.atom.aggregate.shrinking(state.values[start:end])

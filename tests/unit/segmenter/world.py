@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from headrace.contracts.cut_points import CutPoints
 from headrace.contracts.profile_event import (
     ControlRow,
     ErasureRow,
@@ -17,6 +18,7 @@ from headrace.contracts.profile_event import (
     Tick,
     TombstoneRow,
 )
+from headrace.contracts.segment_conditions import RfmTest
 
 PARTITIONS = 2
 CUSTOMERS = 5
@@ -64,25 +66,50 @@ EDITS: Sequence[dict[str, Any]] = (
     ),
 )
 
-TRAITS = [
+CHANGES: Sequence[dict[str, Any]] = (
     {},
     {},
     {},
-    {"city": "Brno"},
-    {"city": "Praha"},
-    {"city": 7},
-    {"vip": True},
-    {"vip": None},
-    {"email": "a@b.cz"},
-]
+    {"traits": {"city": "Brno"}},
+    {"traits": {"city": "Praha"}},
+    {"traits": {"city": 7}},
+    {"traits": {"vip": True}},
+    {"traits": {"vip": None}},
+    {"traits": {"email": "a@b.cz"}},
+    {"traits": {"born": "2023-11-14T22:13:25Z"}},
+    {"traits": {"born": "1980-11-14T23:13:40", "timezone": "Europe/Prague"}},
+    {"traits": {"born": "1980-11-15", "timezone": "Europe/London"}},
+    {"traits": {"timezone": None}},
+    {"tags": {"vip": True}},
+    {"tags": {"vip": False}},
+    {"consents": {"sms": "granted"}},
+    {"consents": {"sms": "withdrawn"}, "traits": {"vip": True}},
+    {"context": {"timezone": "Europe/Prague", "location": {"latitude": 50.08, "longitude": 14.43}}},
+    {"context": {"timezone": "America/New_York", "location": {"latitude": 40.7, "longitude": -74}}},
+    {"context": {"location": {"latitude": 49.2, "longitude": 16.6}, "timezone": "Mars/Base"}},
+)
+"""What an event changes besides, and what it says about where it happened."""
+
+MORE: Sequence[dict[str, Any]] = (
+    {},
+    {"cart": "x"},
+    {"cart": "y", "currency": "CZK"},
+    {"cart": 1, "currency": "EUR"},
+    {"cart": ["x", "y"], "items": [{"sku": "s1", "price": 3}, {"sku": "s2", "price": 0.5}]},
+    {"items": [{"sku": "s1", "price": 9}, {"sku": 1}], "currency": "czk"},
+    {"cart": 1.0},
+)
+"""Properties besides the total."""
+
 event_op = st.tuples(
     st.just("event"),
     st.integers(0, CUSTOMERS - 1),
-    st.sampled_from(["A", "B"]),
+    st.sampled_from(["A", "A", "B", "B", "B", "Page Viewed", "Email Link Clicked"]),
     st.sampled_from([0, 0, 1, 700, 3000]),  # time since the row before
     st.sampled_from([0, 0, 0, 1, 4000, 15_000]),  # lateness
     st.sampled_from(["1", "2.5", "0.1", "9", "-4", '"9"', "null", "12.25"]),
-    st.sampled_from(TRAITS),
+    st.sampled_from(CHANGES),
+    st.sampled_from(MORE),
 )
 tick_op = st.tuples(st.just("tick"), st.sampled_from([1, 500, 2500, 9000, 30_000]))
 erase_op = st.tuples(st.just("erase"), st.integers(0, CUSTOMERS - 1))
@@ -91,8 +118,14 @@ control_op = st.tuples(
     st.sampled_from(["define", "activate", "activate", "pause", "resume", "delete"]),
     st.integers(0, len(POOL) + len(EDITS) - 1),
 )
+cut_op = st.tuples(st.just("cut"), st.integers(0, 2), st.lists(st.integers(0, 12), min_size=4, max_size=4))
 history = st.lists(
     st.one_of(event_op, event_op, event_op, tick_op, merge_op, erase_op, control_op), min_size=1, max_size=40
+)
+whole_history = st.lists(
+    st.one_of(event_op, event_op, event_op, event_op, tick_op, merge_op, erase_op, control_op, cut_op),
+    min_size=1,
+    max_size=40,
 )
 
 
@@ -109,6 +142,7 @@ class World:
     lag: int = 0
     pool: Sequence[dict[str, Any]] = POOL
     edits: Sequence[dict[str, Any]] = EDITS
+    cuts: dict[str, CutPoints] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
     _pending: dict[str, int] = field(default_factory=dict)
     _definitions: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
@@ -123,7 +157,7 @@ class World:
 
     def run(self, operations: Sequence[tuple[Any, ...]]) -> "World":
         for operation in operations:
-            if operation[0] in {"event", "tick", "merge", "erase"}:
+            if operation[0] in {"event", "tick", "merge", "erase", "cut"}:
                 getattr(self, f"_{operation[0]}")(*operation[1:])
             else:
                 self._control(*operation)
@@ -158,11 +192,22 @@ class World:
         self.rows[partition].append(row)
         self.logs[partition].append(row)
 
-    def _event(self, who: int, name: str, pause: int, late: int, total: str, traits: dict[str, Any]) -> None:
+    def _event(
+        self,
+        who: int,
+        name: str,
+        pause: int,
+        late: int,
+        total: str,
+        changes: dict[str, Any],
+        more: dict[str, Any],
+    ) -> None:
         self.time += pause
         self._events += 1
         profile = self._person(who)
         partition = int(profile[1:]) % PARTITIONS
+        page = name == "Page Viewed"
+        properties = {"total": msgspec.Raw(total.encode()), "campaign_id": "c1", **more}
         self._append(
             partition,
             EventRow(
@@ -170,11 +215,14 @@ class World:
                 profile_id=profile,
                 source="web",
                 message_id=f"m{self._events}",
-                type="track",
+                type="page" if page else "track",
                 ts=self.time - late,
-                event=name,
-                properties=msgspec.Raw(f'{{"total":{total}}}'.encode()),
-                traits=traits,
+                event=None if page else name,
+                properties=msgspec.Raw(msgspec.json.encode(properties)),
+                context=msgspec.Raw(msgspec.json.encode(changes.get("context", {}))),
+                traits=changes.get("traits", {}),
+                consents=changes.get("consents", {}),
+                tags=changes.get("tags", {}),
                 user_id=f"u{who}",
                 imported=total == "9",
             ),
@@ -218,6 +266,7 @@ class World:
                 loser_partition=source,
                 loser_seq=seq,
                 traits={"city": "Brno"} if a % 2 else {},
+                tags={"vip": True} if b % 2 else {},
                 **cause,
             ),
         )
@@ -227,6 +276,21 @@ class World:
         while profile in self.roots:
             profile = self.roots[profile]
         return profile
+
+    def _cut(self, which: int, points: Sequence[int]) -> None:
+        """Publish cut points of one of the populations that definitions ask for."""
+        tests = (RfmTest(event=("B",), within="30s", frequency=(1,)), RfmTest(event=("B",), frequency=(1,)))
+        population = tests[which % 2].population
+        ascending = sorted(points)
+        self.cuts[population] = CutPoints(
+            population=population,
+            version=self.cuts[population].version + 1 if population in self.cuts else 1,
+            at=self.time,
+            recency=tuple(START + 5_000 * point for point in ascending),
+            frequency=tuple(ascending),
+            monetary=tuple(f"{point}.5" for point in ascending),
+        )
+        self._write_control("cut_points", msgspec.json.encode(self.cuts[population]))
 
     def _control(self, control: str, index: int) -> None:
         known = [*self.pool, *self.edits]
@@ -241,6 +305,9 @@ class World:
         if control == "define":
             payload["definition"] = definition
         self._follow(control, key)
+        self._write_control(control, msgspec.json.encode(payload))
+
+    def _write_control(self, control: str, payload: bytes) -> None:
         for partition in range(PARTITIONS):
             self._events += 1
             self._append(
@@ -249,7 +316,7 @@ class World:
                     **self._header(partition),
                     id=f"c{self._events}",
                     control=control,
-                    payload=msgspec.Raw(msgspec.json.encode(payload)),
+                    payload=msgspec.Raw(payload),
                 ),
             )
 
@@ -284,6 +351,19 @@ class World:
             for row in rows
             if isinstance(row, EventRow) and self._root(row.profile_id) == profile
         ]
+
+    def own_rows(self, profile: str) -> list[EventRow | MergeRow]:
+        """What sets the customer's traits, in order."""
+        return [
+            row
+            for rows in self.rows
+            for row in rows
+            if isinstance(row, EventRow | MergeRow) and row.profile_id == profile
+        ]
+
+    @property
+    def paused(self) -> set[str]:
+        return self._paused
 
     def traits_of(self, profile: str) -> dict[str, Any]:
         traits: dict[str, Any] = {}

@@ -1,0 +1,115 @@
+"""The whole language, in any combination, on random histories: the fold's promises hold for every condition."""
+
+import asyncio
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.segmenter.history import explaining_plan
+from services.segmenter.rebuild import rebuild
+from headrace.runtime.publisher import Published
+from tests.unit.segmenter.memory import MemoryPublished, MemoryStore, MemoryTimeline, Recorder
+from tests.unit.segmenter.test_partition_properties import (
+    Operations,
+    disturbed,
+    incoming,
+    kept,
+    opened,
+    undisturbed,
+)
+from tests.unit.segmenter.whole_language import definition_sets
+from tests.unit.segmenter.world import PARTITIONS, World, whole_history
+
+EXAMPLES = settings(max_examples=60, deadline=None)
+Definitions = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+
+
+@EXAMPLES
+@given(definition_sets(), whole_history)
+def test_recomputing_agrees_with_the_fold_after_every_record(
+    definitions: Definitions, operations: Operations
+) -> None:
+    world = World(pool=definitions[0], edits=definitions[1])
+    asyncio.run(agree_after_every_record(world, operations))
+
+
+async def agree_after_every_record(world: World, operations: Operations) -> None:
+    world.everything_live()
+    store = MemoryStore()
+    for operation in [*operations, ("tick", 700), ("tick", 4_000), ("tick", 60_000)]:
+        world.run([operation])
+        for q, log in enumerate(world.logs):
+            partition = await opened(world, store, q)
+            await partition.process(incoming(log)[partition.mark.offset :])
+            await partition.flush()
+        await agree(world, store)
+
+
+async def agree(world: World, store: MemoryStore) -> None:
+    """Recomputed from history and evaluated in place, every membership is what the fold has made of it."""
+    for q in range(PARTITIONS):
+        loaded = await store.load(q)
+        assert loaded is not None
+        mark, catalog = loaded
+        profiles = [profile for profile in world.customers() if int(profile[1:]) % PARTITIONS == q]
+        live = await store.customers(q, profiles)
+        past = await MemoryTimeline(world.rows).history(profiles)
+        for key, version in catalog.publishing():
+            plan = explaining_plan(catalog, version)
+            for profile in profiles:
+                state = past.state(plan, profile, mark.seq + 1, mark.now)
+                state.members = live[profile].members
+                truth = plan.segments[key].truth(state, mark.now)
+                assert (key in live[profile].members) == truth, (profile, key)
+
+
+@EXAMPLES
+@given(definition_sets(), whole_history, st.integers(0, 2**32))
+def test_any_cuts_crashes_and_roll_backs_give_byte_identical_transitions(
+    definitions: Definitions, operations: Operations, seed: int
+) -> None:
+    world = World(lag=500, pool=definitions[0], edits=definitions[1]).everything_live().run(operations).finish()
+
+    async def both() -> tuple[MemoryStore, MemoryStore]:
+        return await undisturbed(world), await disturbed(world, seed)
+
+    calm, stormy = asyncio.run(both())
+    assert stormy.published == calm.published
+
+
+@EXAMPLES
+@given(definition_sets(), whole_history)
+def test_without_ticks_the_same_transitions_come_with_the_same_stamps(
+    definitions: Definitions, operations: Operations
+) -> None:
+    world = World(lag=500, pool=definitions[0], edits=definitions[1]).everything_live().run(operations).finish()
+
+    async def both() -> tuple[MemoryStore, MemoryStore]:
+        return await undisturbed(world), await undisturbed(world, ticks=False)
+
+    with_ticks, without = asyncio.run(both())
+    assert with_ticks.published == without.published
+    assert with_ticks.positions == without.positions
+
+
+@EXAMPLES
+@given(definition_sets(), whole_history, st.integers(0, 100))
+def test_a_rebuild_repeats_nothing_and_goes_on_with_the_next_number(
+    definitions: Definitions, operations: Operations, cut: int
+) -> None:
+    world = World(lag=500, pool=definitions[0], edits=definitions[1]).everything_live().run(operations).finish()
+
+    async def check() -> None:
+        calm, again = await undisturbed(world), MemoryStore()
+        for q in range(PARTITIONS):
+            numbers = calm.published.get(q, {})
+            seq = min(cut, len(numbers))
+            published = Published(1, seq, calm.positions[q][seq] if seq else "", 0)
+            timeline = MemoryTimeline(world.rows)
+            partition = await rebuild(q, again, timeline, Recorder(), MemoryPublished(published), epoch=1, chunk=3)
+            await partition.process(incoming(world.logs[q]))
+            assert again.published.get(q, {}) == {n: value for n, value in numbers.items() if n > seq}
+            assert await kept(again, q, like=calm) == await kept(calm, q)
+
+    asyncio.run(check())
