@@ -81,7 +81,8 @@ class StagesDefinition(_Definition):
         return self
 
     def segments(self) -> tuple[SegmentDefinition, ...]:
-        found, before = [], []
+        found: list[SegmentDefinition] = []
+        before: list[Condition] = []
         for stage in self.stages:
             when = All(all=(*before, stage.when)) if before else stage.when
             found.append(
@@ -89,7 +90,7 @@ class StagesDefinition(_Definition):
                     id=f"{self.id}-{stage.id}", name=f"{self.name}: {stage.name or stage.id}", when=when
                 )
             )
-            before.append(Not(not_=stage.when))
+            before.append(Not.model_validate({"not": stage.when}))
         return tuple(found)
 
 

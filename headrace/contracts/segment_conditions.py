@@ -78,9 +78,9 @@ class SequenceTest(Model):
             raise ValueError("the first step has no step before it: leave its within out")
         if self.then is not None and self.then_not is not None:
             raise ValueError("must have then or then_not, not both")
-        if self.then_not is not None and self.expires_ms is not None:
-            if self.expires_ms <= duration_ms(self.then_not.within):
-                raise ValueError("expires must be longer than then_not's within, or nobody is ever a member")
+        due = 0 if self.then_not is None else duration_ms(self.then_not.within)
+        if due and self.expires_ms is not None and self.expires_ms <= due:
+            raise ValueError("expires must be longer than then_not's within, or nobody is ever a member")
         return self
 
 
@@ -104,7 +104,7 @@ class Held(_Leaf):
 class SegmentTest(Model):
     id: Key
     member: bool = True
-    for_: Duration | None = Field(None, alias="for")
+    for_: Duration | None = Field(default=None, alias="for")
 
     @property
     def for_ms(self) -> int | None:
@@ -162,7 +162,7 @@ class RfmTest(Model):
     recency: Scores | None = None
     frequency: Scores | None = None
     monetary: Scores | None = None
-    class_: RfmClass | None = Field(None, alias="class")
+    class_: RfmClass | None = Field(default=None, alias="class")
 
     @property
     def within_ms(self) -> int | None:
@@ -228,7 +228,7 @@ class Geo(_Leaf):
 
 class ConsentTest(Model):
     channel: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-    is_: Literal["granted", "withdrawn"] = Field("granted", alias="is")
+    is_: Literal["granted", "withdrawn"] = Field(default="granted", alias="is")
 
 
 class Consent(_Leaf):

@@ -53,7 +53,7 @@ class ValueTest(Test):
 
     eq: Scalar | None = None
     ne: Scalar | None = None
-    in_: Scalars | None = Field(None, alias="in")
+    in_: Scalars | None = Field(default=None, alias="in")
     not_in: Scalars | None = None
     gt: Ordered | None = None
     gte: Ordered | None = None

@@ -215,7 +215,8 @@ class Aggregate:
         return self._test(self.value(journal, now))
 
     def past(self, journal: Journal, instant: int) -> bool:
-        """The truth at an instant before now, of the events until then. What the atom keeps reaches so far back."""
+        """The truth at an instant before now, of the events until then. What the atom keeps reaches so far
+        back."""
         state = journal.state(self.atom.id)
         if state is None:
             return self._test(0)

@@ -55,8 +55,8 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
 class Sweep(msgspec.Struct, frozen=True):
     """What a control record asks for: bring every customer's membership in `segments`, and in whatever asks for
     them, in line with the plan after the record. Nobody is a member of what is `gone` (name and version by id) any
-    more. `stale`: a version was replaced, what only it needed is forgotten. Of new cut points, `population` says for
-    whom; `cuts` are the ones before and after."""
+    more. `stale`: a version was replaced, what only it needed is forgotten. Of new cut points, `population` says
+    for whom; `cuts` are the ones before and after."""
 
     segments: frozenset[str]
     gone: dict[str, tuple[str, int]] = {}

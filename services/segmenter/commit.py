@@ -141,8 +141,8 @@ class Timeline(Protocol):
     async def history(
         self, profile_ids: Sequence[str], *, replayed: bool = False, names: Collection[str] | None = None
     ) -> History:
-        """The rows of these customers and of everybody merged into them, of events only those of these names (None:
-        all); with all control rows if it is to be `replayed`."""
+        """The rows of these customers and of everybody merged into them, of events only those of these names
+        (None: all); with all control rows if it is to be `replayed`."""
         ...
 
     async def controls(self, partition: int) -> list[ControlRow]:

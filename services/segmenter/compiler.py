@@ -1,13 +1,8 @@
 """From definitions to a plan (plan.py)."""
 
-from binascii import b2a_base64
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from functools import lru_cache
-from hashlib import blake2b
-from typing import Any
 
 import msgspec
 
@@ -17,44 +12,23 @@ from headrace.contracts.segment_conditions import (
     All,
     AnyOf,
     Condition,
-    Consent,
-    EventCondition,
-    Geo,
     Held,
     InSegment,
     Leaf,
-    Message,
     Not,
-    Percent,
-    Rfm,
-    Tagged,
-    Trait,
     children,
     referenced,
-    response_events,
 )
-from headrace.contracts.segment_conditions import (
-    Sequence as SequenceCondition,
-)
-from headrace.contracts.segment_tests import EventTest, WhereTest
-from services.segmenter.aggregates import AGGREGATES
-from services.segmenter.atoms import Aggregate, Atom
-from services.segmenter.compare import number_test, satisfied, value_test
-from services.segmenter.customer import CONSENT, TAG, Customer
-from services.segmenter.filters import filter_of
+from services.segmenter.customer import Customer
 from services.segmenter.held import HeldLeaf
-from services.segmenter.items import MAX_ITEMS, ItemAtom, Scope
-from services.segmenter.latest import LOCATION, ZONE, ZONE_TRAIT
-from services.segmenter.leaves import EventLeaf, Formula, PlanLeaf, Segment, TraitLeaf, reach
-from services.segmenter.other_leaves import DATES, DateLeaf, GeoLeaf, MemberLeaf, PercentLeaf
-from services.segmenter.paths import parse_path
-from services.segmenter.plan import ALWAYS_KEPT, Plan
-from services.segmenter.sequence_leaf import SequenceLeaf
-from services.segmenter.timed import TimedLeaf
-from services.segmenter.touch_index import TraitIndex
-from services.segmenter.value_leaves import ItemLeaf, ScoreLeaf, ValueLeaf
+from services.segmenter.leaf_maker import LeafMaker
+from services.segmenter.leaves import Formula, PlanLeaf, Segment, reach
+from services.segmenter.other_leaves import MemberLeaf, PercentLeaf
+from services.segmenter.plan import Plan
+from services.segmenter.shapes import digest, leaf_id
+from services.segmenter.value_leaves import ScoreLeaf
+from services.segmenter.watching import index_leaf
 
-_KNOWN_SHAPES = 65_536
 _encoder = msgspec.json.Encoder(order="deterministic")
 _NOBODY = Customer()
 
@@ -108,7 +82,6 @@ class _Builder:
         asked: Mapping[str, SegmentDefinition] | None,
     ) -> None:
         self.plan = Plan()
-        self._cuts = cuts
         self._keep_everything = keep_everything
         self._asked = asked
         self._known: dict[str, SegmentDefinition] = {}
@@ -116,7 +89,7 @@ class _Builder:
         self._ranks: dict[str, int] = {}
         self._next_index = 0
         self._published: dict[int, list[Segment]] = {}
-        self._traits = set(ALWAYS_KEPT)
+        self._maker = LeafMaker(self.plan, cuts, keep_everything=keep_everything)
 
     def know(self, segments: Iterable[tuple[SegmentDefinition, int, str]], paused: set[str]) -> None:
         self._known = {segment.id: segment for segment, _, _ in segments}
@@ -128,7 +101,7 @@ class _Builder:
         for leaf in segment.leaves:
             if leaf.index not in self._published:
                 self._published[leaf.index] = []
-                self._index(leaf)
+                index_leaf(self.plan, leaf)
             self._published[leaf.index].append(segment)
 
     def pause(self, definition: SegmentDefinition, version: int, slot: str) -> None:
@@ -153,7 +126,7 @@ class _Builder:
     def finish(self) -> Plan:
         """The plan; what a journal keeps follows from its atoms."""
         plan = self.plan
-        plan.kept_traits = frozenset(self._traits)
+        plan.kept_traits = frozenset(self._maker.traits)
         for index, segments in self._published.items():
             plan.reached[index] = reach(segments, index, False), reach(segments, index, True)
         for segment in plan.ordered(plan.segments):
@@ -216,7 +189,7 @@ class _Builder:
         if isinstance(node, InSegment) and node.segment.for_ is None and scope.inline is not None:
             return self._in_place(node, scope.inline, scope)
         leaf = self._leaf(node, scope)
-        self._require(leaf, scope.lookback)
+        self._maker.require(leaf, scope.lookback)
         scope.leaves[leaf.index] = leaf
         return leaf.truth, leaf.past
 
@@ -239,30 +212,8 @@ class _Builder:
         if leaf is None:
             index = self._next_index
             self._next_index += 1
-            leaf = self.plan.leaves[node.key] = self._made(index, node)
+            leaf = self.plan.leaves[node.key] = self._maker.make(index, node)
         return leaf
-
-    def _made(self, index: int, node: Leaf) -> PlanLeaf:
-        key = leaf_id(node)
-        if isinstance(node, Trait):
-            return self._trait(index, key, node)
-        if isinstance(node, EventCondition):
-            return self._event(index, key, node.key, node.event)
-        if isinstance(node, Message):
-            return self._event(index, key, node.key, _as_event(node))
-        if isinstance(node, Tagged):
-            return self._stated(index, TAG + node.tag.name, True)
-        if isinstance(node, Consent):
-            return self._stated(index, CONSENT + node.consent.channel, node.consent.is_)
-        if isinstance(node, SequenceCondition):
-            sequence = self.plan.sequences[key] = SequenceLeaf(index, key, node.sequence)
-            return sequence
-        if isinstance(node, Rfm):
-            return self._scores(index, key, node)
-        if isinstance(node, Geo):
-            return GeoLeaf(index, key, node.geo)
-        assert isinstance(node, Percent)
-        return PercentLeaf(index, key, node.percent)
 
     def _looking_at_segments(self, node: Held | InSegment, scope: _Scope) -> PlanLeaf:
         """A leaf that may look at other definitions: one for each set of them."""
@@ -297,142 +248,6 @@ class _Builder:
         self.plan.leaves[node.key] = leaf
         return leaf
 
-    def _trait(self, index: int, key: str, node: Trait) -> PlanLeaf:
-        operator, operand = node.trait.operator
-        if operator in DATES:
-            dated = DateLeaf(index, key, node.trait, self.plan.mismatches)
-            self._traits |= {dated.root, ZONE_TRAIT}
-            self.plan.latest.setdefault(ZONE, 0)
-            return dated
-        leaf = TraitLeaf(index, parse_path(node.trait.name), operator, operand, self.plan.mismatches)
-        self._traits.add(leaf.root)
-        return leaf
-
-    def _stated(self, index: int, name: str, operand: object) -> TraitLeaf:
-        self._traits.add(name)
-        return TraitLeaf(index, ((name, False),), "eq", operand, self.plan.mismatches)
-
-    def _event(self, index: int, key: str, leaf_key: bytes, test: EventTest) -> PlanLeaf:
-        aggregate, compared = test.aggregate
-        operator, operand = compared.operator
-        if aggregate in {"count", "sum"}:
-            atom = self._atom(leaf_key, test)
-            return EventLeaf(index, Aggregate(index, atom, test.within_ms, operator, operand))
-        item = self._item(leaf_key, test, aggregate)
-        check: Callable[[Any], bool]
-        if aggregate in {"first", "last"}:
-            one, mismatches = value_test(operator, operand), self.plan.mismatches
-            check = lambda values: satisfied(values, one, None, mismatches)  # noqa: E731
-        else:
-            check = number_test(operator, _fractions(operand) if aggregate == "avg" else operand)
-        item.need(test.within_ms, 0, _greatest(operand) + 1 if aggregate == "distinct" else 1)
-        return ValueLeaf(index, key, item, test.within_ms, check)
-
-    def _scores(self, index: int, key: str, node: Rfm) -> ScoreLeaf:
-        test = node.rfm
-        names = sorted(set(test.event))
-        shape = {"names": names, "aggregate": "rfm", "of": test.of}
-        item = self._items(_digest(shape), names, (), parse_path(test.of), Scope(None, None), "rfm")
-        cuts = self._cuts.get(test.population)
-        leaf = ScoreLeaf(index, key, item, test.within_ms, test.scores, test.population, cuts)
-        self.plan.scored.setdefault(test.population, leaf)
-        return leaf
-
-    def _atom(self, leaf_key: bytes, test: EventTest) -> Atom:
-        journal, atom_id = _shape(leaf_key, test)
-        if atom_id not in self.plan.atoms:
-            filters = [filter_of(item) for item in test.where]
-            of = parse_path(test.sum.of) if test.sum else None
-            names = sorted(set(test.name))
-            self.plan.atoms[atom_id] = Atom(atom_id, journal, names, filters, of, _scope_of(test))
-        return self.plan.atoms[atom_id]
-
-    def _item(self, leaf_key: bytes, test: EventTest, aggregate: str) -> ItemAtom:
-        _, atom_id = _shape(leaf_key, test)
-        of = parse_path(getattr(test, aggregate).of)
-        scope = _scope_of(test) or Scope(None, None)
-        return self._items(atom_id, sorted(set(test.name)), test.where, of, scope, aggregate)
-
-    def _items(
-        self,
-        atom_id: str,
-        names: list[str],
-        where: Iterable[WhereTest],
-        of: Any,
-        scope: Scope,
-        aggregate: str,
-    ) -> ItemAtom:
-        if atom_id not in self.plan.items:
-            filters = [filter_of(item) for item in where]
-            self.plan.items[atom_id] = ItemAtom(
-                atom_id, _digest(names), names, filters, of, scope, AGGREGATES[aggregate]
-            )
-        return self.plan.items[atom_id]
-
-    def _require(self, leaf: PlanLeaf, lookback: int) -> None:
-        """Have the leaf's state kept so that it can be looked at, and `lookback` ms back."""
-        if isinstance(leaf, EventLeaf):
-            self._require_count(leaf.aggregate, lookback)
-        elif isinstance(leaf, ItemLeaf):
-            leaf.atom.need(leaf.window, lookback)
-        elif isinstance(leaf, SequenceLeaf):
-            leaf.pattern.lookback = max(leaf.pattern.lookback, lookback)
-        elif isinstance(leaf, HeldLeaf):
-            for inner in leaf.inner:
-                self._require(inner, lookback + leaf.for_ms)
-        elif isinstance(leaf, GeoLeaf):
-            self.plan.latest[LOCATION] = max(self.plan.latest.get(LOCATION, 0), lookback)
-        elif isinstance(leaf, TraitLeaf | DateLeaf) and lookback:
-            self.plan.lookbacks[leaf.root] = max(self.plan.lookbacks.get(leaf.root, 0), lookback)
-
-    def _require_count(self, aggregate: Aggregate, lookback: int) -> None:
-        atom, operand = aggregate.atom, aggregate.operand
-        if lookback:
-            atom.need((aggregate.window or 0) + lookback, MAX_ITEMS)
-        elif aggregate.window is not None:
-            atom.need(aggregate.window, MAX_ITEMS if atom.of is not None else _greatest(operand) + 1)
-        if self._keep_everything:
-            atom.need(None, MAX_ITEMS)
-
-    def _index(self, leaf: PlanLeaf) -> None:
-        """Have the published leaf found by what touches it."""
-        if isinstance(leaf, EventLeaf):
-            leaf.aggregate.atom.watch(leaf.aggregate)
-        elif isinstance(leaf, TraitLeaf):
-            self.plan.traits.setdefault(leaf.root, TraitIndex()).add(leaf)
-        elif isinstance(leaf, MemberLeaf):
-            self.plan.referring.setdefault(leaf.segment_id, []).append((leaf.index, leaf.member))
-        elif not isinstance(leaf, PercentLeaf):
-            self.plan.timed[leaf.id] = leaf
-            self._touched_by(leaf, leaf)
-
-    def _touched_by(self, watcher: TimedLeaf, leaf: PlanLeaf) -> None:
-        """Have `watcher` looked at whenever something touches `leaf`."""
-        if isinstance(leaf, HeldLeaf):
-            for inner in leaf.inner:
-                self._touched_by(watcher, inner)
-            return
-        for watchers in self._watchers(leaf):
-            if watcher not in watchers:
-                watchers.append(watcher)
-
-    def _watchers(self, leaf: PlanLeaf) -> list[list[TimedLeaf]]:
-        plan = self.plan
-        if isinstance(leaf, EventLeaf):
-            return [leaf.aggregate.atom.leaves]
-        if isinstance(leaf, ItemLeaf):
-            return [leaf.atom.leaves]
-        if isinstance(leaf, SequenceLeaf):
-            return [leaf.leaves]
-        if isinstance(leaf, GeoLeaf):
-            return [plan.timed_by_latest.setdefault(LOCATION, [])]
-        if isinstance(leaf, TraitLeaf):
-            return [plan.timed_by_trait.setdefault(leaf.root, [])]
-        if isinstance(leaf, DateLeaf):
-            roots = [plan.timed_by_trait.setdefault(root, []) for root in (leaf.root, ZONE_TRAIT)]
-            return [*roots, plan.timed_by_latest.setdefault(ZONE, [])]
-        return []
-
     def _by_chance(self, leaves: Iterable[PlanLeaf]) -> bool:
         return any(
             isinstance(leaf, PercentLeaf) or (isinstance(leaf, HeldLeaf) and self._by_chance(leaf.inner))
@@ -448,25 +263,6 @@ def _populations(leaves: Iterable[PlanLeaf]) -> Iterator[str]:
             yield from _populations(leaf.inner)
 
 
-def leaf_id(node: Leaf) -> str:
-    """What a customer's deadlines and sequences call the leaf: the same in every plan."""
-    return "~" + _digest_bytes(node.key)
-
-
-def _as_event(node: Message) -> EventTest:
-    test = node.message
-    where = WhereTest.model_validate({"path": "properties.campaign_id", "eq": test.campaign})
-    return EventTest(name=response_events(test.did), where=(where,), within=test.within)
-
-
-def _scope_of(test: EventTest) -> Scope | None:
-    _, compared = test.aggregate
-    currency = getattr(compared, "currency", None)
-    if test.between is None and currency is None:
-        return None
-    return Scope(None if test.between is None else test.between.bounds, currency)
-
-
 def _reachable(node: Condition, known: Mapping[str, SegmentDefinition]) -> dict[str, SegmentDefinition]:
     """The definitions that a condition looks at, and those that they look at."""
     found: dict[str, SegmentDefinition] = {}
@@ -477,14 +273,6 @@ def _reachable(node: Condition, known: Mapping[str, SegmentDefinition]) -> dict[
             found[key] = definition
             wanted |= referenced(definition.when)
     return found
-
-
-def _fractions(operand: Any) -> Any:
-    return tuple(map(Fraction, operand)) if isinstance(operand, tuple) else Fraction(operand)
-
-
-def _greatest(operand: Any) -> int:
-    return int(max(operand) if isinstance(operand, tuple) else operand)
 
 
 def _never(customer: Customer, now: int) -> bool:
@@ -511,38 +299,5 @@ def _join(parts: Sequence[Formula], *, every: bool) -> Formula:
     return lambda customer, now: join(part(customer, now) for part in parts)
 
 
-def _shape(leaf_key: bytes, test: EventTest) -> tuple[str, str]:
-    """The ids of the journal and of the atom of an event condition: equal for conditions that share them."""
-    known = _shapes.get(leaf_key)
-    if known is None:
-        aggregate, compared = test.aggregate
-        names = sorted(set(test.name))
-        where = [item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in test.where]
-        shape = {
-            "names": names,
-            "where": sorted(where, key=_encoder.encode),
-            "aggregate": aggregate,
-            "of": getattr(compared, "of", None),
-            "between": None if test.between is None else test.between.bounds,
-            "currency": (getattr(compared, "currency", None) or "").upper(),
-        }
-        if len(_shapes) >= _KNOWN_SHAPES:
-            _shapes.clear()
-        known = _shapes[leaf_key] = _digest(names), _digest(shape)
-    return known
-
-
-_shapes: dict[bytes, tuple[str, str]] = {}
-
-
 def _digest_of(definitions: Mapping[str, SegmentDefinition]) -> str:
-    return _digest({key: definition.canonical() for key, definition in definitions.items()})
-
-
-def _digest(shape: Sequence[Any] | Mapping[str, Any]) -> str:
-    return _digest_bytes(_encoder.encode(shape))
-
-
-@lru_cache(maxsize=_KNOWN_SHAPES)
-def _digest_bytes(raw: bytes) -> str:
-    return b2a_base64(blake2b(raw, digest_size=9).digest(), newline=False).decode()
+    return digest({key: definition.canonical() for key, definition in definitions.items()})

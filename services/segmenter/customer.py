@@ -66,8 +66,8 @@ _NO_MORE = msgspec.Raw(_encoder.encode(({}, {}, {}, {})))
 
 class Customer:
     """`traits` holds JSON text per trait that some definition reads, plus e-mail and phone, consents and tags.
-    `external_ids` is type → value, the last known. `due` is the one armed deadline (0 = none), `stored_due` what the
-    store has."""
+    `external_ids` is type → value, the last known. `due` is the one armed deadline (0 = none), `stored_due` what
+    the store has."""
 
     __slots__ = (
         "_dues",
@@ -219,8 +219,8 @@ class Customer:
     def take_traits(
         self, changes: Mapping[str, Any], at: int, wanted: frozenset[str], lookback: Mapping[str, int], now: int
     ) -> None:
-        """Apply what a row changed at `at`, as far as anybody reads it; null removes. Of a trait in `lookback` it is
-        kept what it was during so many ms before `now`."""
+        """Apply what a row changed at `at`, as far as anybody reads it; null removes. Of a trait in `lookback` it
+        is kept what it was during so many ms before `now`."""
         for name, value in changes.items():
             if name not in wanted:
                 continue

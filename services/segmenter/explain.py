@@ -33,8 +33,8 @@ Part = dict[str, Any]
 class Explanation:
     """The evaluation of one segment for one customer, recomputed from its history at `now`.
 
-    `plan` must have been compiled with `keep_everything` and with the definitions that are `asked` for; `live` is the
-    customer as it is kept, whose memberships answer for paused segments.
+    `plan` must have been compiled with `keep_everything` and with the definitions that are `asked` for; `live` is
+    the customer as it is kept, whose memberships answer for paused segments.
     """
 
     def __init__(

@@ -233,8 +233,8 @@ class Fold:
         self, customer: Customer, flipped: Mapping[int, bool], touched: Mapping[str, Segment]
     ) -> Iterable[tuple[Segment, bool]]:
         """The segments that the customer enters (True) or leaves, each behind what it asks for and in the order of
-        their ids, now that these leaves have flipped; `touched` may have changed besides. Whoever asks for a segment
-        is looked at once it has moved: take each move before the next."""
+        their ids, now that these leaves have flipped; `touched` may have changed besides. Whoever asks for a
+        segment is looked at once it has moved: take each move before the next."""
         if self.plan.referring:
             return self._cascade(customer, flipped, touched)
         reached = [self.plan.reached[index][truth] for index, truth in flipped.items()]

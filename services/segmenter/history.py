@@ -143,8 +143,8 @@ class History:
         return customer
 
     def partition_of(self, profile_id: str, before: int) -> int | None:
-        """The output partition of the customer's own rows with seq < `before`; None when there is none, or when the
-        customer is gone."""
+        """The output partition of the customer's own rows with seq < `before`; None when there is none, or when
+        the customer is gone."""
         own = self._own(profile_id, before)
         if not own or not isinstance(own[-1].row, EventRow | MergeRow):
             return None

@@ -288,8 +288,8 @@ class Partition:
             await self._commit_recomputed(self.mark, everybody[start : start + self._chunk], plan, parts)
 
     async def _candidates(self, plan: Plan, sweep: Sweep) -> list[str]:
-        """Whom a sweep may concern, ascending: of new cut points only who lies between an old and a new one, unless
-        somebody looks back by them."""
+        """Whom a sweep may concern, ascending: of new cut points only who lies between an old and a new one,
+        unless somebody looks back by them."""
         if not (swept(plan, sweep) or sweep.gone or sweep.stale):
             return []
         if sweep.cuts is None or not _only_now(plan, sweep.population):

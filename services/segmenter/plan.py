@@ -1,7 +1,8 @@
 """Compiled definitions: shared atoms, and indexes from what an event touches to the segments it may flip.
 
 Identical (event names, filter, aggregate, path) pieces are one atom per customer, however many segments use
-them. Only published versions are evaluated; versions in preparation only have their state kept. compiler.py builds it.
+them. Only published versions are evaluated; versions in preparation only have their state kept. compiler.py builds
+it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,11 +26,11 @@ Piece = Atom | ItemAtom | StepPiece
 class Plan:
     """What a fold evaluates. Built once per change of definitions; never mutated while in use.
 
-    `windows`: by journal, the longest look back at its events (None: for ever). `lookbacks` and `latest`: by trait,
-    and by what the latest event says, how far back one must be able to look. `timed` are the published leaves that
-    are looked at as a whole, by what touches them besides their pieces. `reached` (by a leaf's index, when it becomes
-    false and when it becomes true) has the published segments only; `referring`, by segment, the leaves that are its
-    membership, and `when_new` who may be true of a customer of whom nothing is known.
+    `windows`: by journal, the longest look back at its events (None: for ever). `lookbacks` and `latest`: by
+    trait, and by what the latest event says, how far back one must be able to look. `timed` are the published
+    leaves that are looked at as a whole, by what touches them besides their pieces. `reached` (by a leaf's index,
+    when it becomes false and when it becomes true) has the published segments only; `referring`, by segment, the
+    leaves that are its membership, and `when_new` who may be true of a customer of whom nothing is known.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,5 @@
-"""Sequences of one customer: per value of `by` a run of events, and from when until when it makes the sequence true.
+"""Sequences of one customer: per value of `by` a run of events, and from when until when it makes the sequence
+true.
 
 A run is a function of its events alone: whatever their order of arrival, it says the same.
 """

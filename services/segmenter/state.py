@@ -21,8 +21,8 @@ _NOTHING: Sequence[Piece] = ()
 
 
 class Admission:
-    """An event on its way into a customer: `pieces` of the plan that it belongs to, `says` what the latest decides,
-    and `watchers`, who look at any of that as a whole."""
+    """An event on its way into a customer: `pieces` of the plan that it belongs to, `says` what the latest
+    decides, and `watchers`, who look at any of that as a whole."""
 
     __slots__ = ("_now", "_origin", "_plan", "_says", "_view", "pieces", "watchers")
 
@@ -54,8 +54,8 @@ class Admission:
         return not self.pieces and not self._says
 
     def admit(self, customer: Customer, *, armed: bool = True) -> Flips:
-        """Let the event in; return the counts and sums that flip. Not `armed`: the customer's deadlines stay as they
-        are."""
+        """Let the event in; return the counts and sums that flip. Not `armed`: the customer's deadlines stay as
+        they are."""
         plan, view, origin, now = self._plan, self._view, self._origin, self._now
         flipped: Flips = {}
         touched: dict[str, Journal] = {}
@@ -106,12 +106,14 @@ def wake(plan: Plan, customer: Customer, due: int) -> list[tuple[int, bool, Orig
     """It is `due`: the leaves that flip, each with its new truth and the origin of the event that decides, if one
     does. What comes next is armed."""
     awake = customer.awake(due)
-    flipped: list[tuple[int, bool, Origin | None]] = []
     dues = dict.fromkeys(awake, 0)
     leaves = [plan.timed[key] for key in awake if key in plan.timed]
-    for leaf in leaves:  # before the journals, which then forget what a moment ago still counted
-        if (truth := leaf.truth(customer, due)) is not leaf.truth(customer, due - 1):
-            flipped.append((leaf.index, truth, leaf.anchor(customer, due)))
+    # before the journals, which then forget what a moment ago still counted
+    flipped = [
+        (leaf.index, truth, leaf.anchor(customer, due))
+        for leaf in leaves
+        if (truth := leaf.truth(customer, due)) is not leaf.truth(customer, due - 1)
+    ]
     for key in awake:
         if key in plan.windows:
             flipped += _wake_journal(plan, customer, key, due)

@@ -211,8 +211,8 @@ def test_catching_up_from_the_timeline_is_the_same_as_reading_the_log(operations
 
 async def kept(store: MemoryStore, q: int, *, like: MemoryStore | None = None) -> dict[str, Any]:
     """All that is known of each customer and that some definition still needs: of the others each customer is rid
-    when it is next looked at. Of events only the sums: what no window sees is dropped in passing. `like` says which
-    versions are complete."""
+    when it is next looked at. Of events only the sums: what no window sees is dropped in passing. `like` says
+    which versions are complete."""
     loaded = await (like or store).load(q)
     assert loaded is not None
     mark, catalog = loaded

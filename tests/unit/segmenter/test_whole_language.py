@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.runtime.publisher import Published
 from services.segmenter.history import explaining_plan
 from services.segmenter.rebuild import rebuild
-from headrace.runtime.publisher import Published
 from tests.unit.segmenter.memory import MemoryPublished, MemoryStore, MemoryTimeline, Recorder
 from tests.unit.segmenter.test_partition_properties import (
     Operations,

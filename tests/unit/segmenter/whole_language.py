@@ -1,10 +1,12 @@
-"""Random definitions of the whole language, with short windows and few names, so that everything meets everything."""
+"""Random definitions of the whole language, with short windows and few names, so that everything meets
+everything."""
 
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.unit.segmenter.random_definitions import TOTALS, conditions as plain_conditions
+from tests.unit.segmenter.random_definitions import TOTALS
+from tests.unit.segmenter.random_definitions import conditions as plain_conditions
 
 NAMES = st.sampled_from(["A", "B", ["A", "B"], "Page Viewed"])
 WINDOWS = st.sampled_from(["3s", "5s", "8s", "20s", "PT1M"])
