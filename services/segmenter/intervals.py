@@ -1,7 +1,7 @@
 """From published changes to intervals of membership: what a batch opens, closes and counts. No I/O."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from headrace.contracts.instant import Millis, parse_instant
@@ -63,7 +63,7 @@ class Batch:
 
     A customer is in a segment once at a time. An exit ends whatever interval is open: a merge may have given the
     membership another entry. An exit of somebody who is not in changes nothing, since a merge's winner also
-    publishes the end of its loser's entry.
+    publishes the end of its loser's entry; unless nothing was known of that customer: then it was in before.
     """
 
     def __init__(self, partition: int, changes: Iterable[FollowedChange]) -> None:
@@ -85,9 +85,14 @@ class Batch:
                 )
         return found
 
-    def added(self, met: Mapping[Key, bool]) -> list[Interval]:
-        """The intervals to store. `met`: the open ones that `closings` met, and whether their entry came again."""
-        before = [exit for key, exit in self._exits.items() if key not in met and exit.exited_reason != "merge"]
+    def from_before(self, met: Mapping[Key, bool]) -> list[Key]:
+        """Whose exit met no open interval, which may have begun before what is followed. `met`: the open ones that
+        `closings` met, and whether their entry came again."""
+        return [key for key, exit in self._exits.items() if key not in met and exit.exited_reason != "merge"]
+
+    def added(self, met: Mapping[Key, bool], known: Collection[Key]) -> list[Interval]:
+        """The intervals to store. `known`: those of `from_before` who have an interval already."""
+        before = [self._exits[key] for key in self.from_before(met) if key not in known]
         new = [
             interval
             for key, intervals in self._intervals.items()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from services.segmenter.followed import Connection, FollowedChange
-from services.segmenter.intervals import Batch, Closing, Count, Interval
+from services.segmenter.intervals import Batch, Closing, Count, Interval, Key
 
 _CLOSE = """
     UPDATE membership_interval AS m
@@ -14,6 +14,13 @@ _CLOSE = """
         AS c (segment_id, profile_id, at, reason, entry_id, then_at, then_reason)
     WHERE m.segment_id = c.segment_id AND m.profile_id = c.profile_id AND m.exited_at IS NULL
     RETURNING m.segment_id, m.profile_id, m.entry_id IS NOT DISTINCT FROM c.entry_id AS again
+"""
+_KNOWN = """
+    SELECT k.segment_id, k.profile_id FROM unnest($1::text[], $2::text[]) AS k (segment_id, profile_id)
+    WHERE EXISTS (
+        SELECT FROM membership_interval AS m
+        WHERE m.profile_id = k.profile_id AND m.segment_id = k.segment_id
+    )
 """
 _ADD = """
     WITH counted AS (
@@ -36,12 +43,20 @@ class MembershipLog:
         batch = Batch(changes[0].partition, changes)
         closed = await connection.fetch(_CLOSE, *_columns(Closing, batch.closings()))
         met = {(segment_id, profile_id): again for segment_id, profile_id, again in closed}
-        added = batch.added(met)
+        added = batch.added(met, await _known(connection, batch.from_before(met)))
         counts = batch.counts(met, added)
         await connection.execute(_ADD, *_columns(Interval, added), *_hours(counts))
 
     def committed(self) -> None:
         """Nobody waits for it."""
+
+
+async def _known(connection: Connection, keys: Sequence[Key]) -> set[Key]:
+    """Which of these customers have an interval in their segment."""
+    if not keys:
+        return set()
+    found = await connection.fetch(_KNOWN, [key[0] for key in keys], [key[1] for key in keys])
+    return {(segment_id, profile_id) for segment_id, profile_id in found}
 
 
 def _columns(
