@@ -202,6 +202,18 @@ async def test_a_rebuild_and_a_republication_add_nothing(rig: Rig) -> None:
         assert [row for row in after if row[1] != "p9"] == before
 
 
+async def test_what_the_relay_publishes_is_followed_at_once(rig: Rig) -> None:
+    """Nobody looks for an hour."""
+    async with rig.segmenter() as running:
+        running.service.worker.followers.check = 3_600.0
+        await rig.live(running.api, "two-orders", TWO_ORDERS)
+        for profile in ("p1", "p2", "p3"):
+            await rig.event(profile)
+            await rig.event(profile)
+        await followed(rig, 3)
+        assert len(await kept(rig)) == 3
+
+
 async def test_a_handler_that_fails_is_called_again_and_nothing_is_kept_twice(rig: Rig) -> None:
     failing = Failing(times=2)
     async with rig.segmenter() as running:
