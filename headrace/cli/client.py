@@ -1,6 +1,7 @@
 """HTTP to the services: one small client whose errors say what to do."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -53,12 +54,34 @@ class Service:
             if not cursor:
                 return
 
+    def download(self, path: str, **query: str) -> Iterator[bytes]:
+        """The body of an answer in pieces, as they come. Raises Unreachable also when it breaks off."""
+        url = self._url + path
+        with (
+            self._errors(),
+            httpx.stream(
+                "GET", url, headers=self._headers, timeout=_TIMEOUT, trust_env=False, params=query
+            ) as response,
+        ):
+            if response.is_error:
+                response.read()
+                raise Refused(response.status_code, f"{self._name}: {words(response)}")
+            yield from response.iter_bytes()
+
     def _call(self, method: str, path: str, *, timeout: float | None = _TIMEOUT, **request: Any) -> Any:
-        try:
+        with self._errors():
             # trust_env: a proxy setting must not get between the command and the services
             response = httpx.request(
                 method, self._url + path, headers=self._headers, timeout=timeout, trust_env=False, **request
             )
+        if response.is_error:
+            raise Refused(response.status_code, f"{self._name}: {words(response)}")
+        return response.json() if response.content else None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
         except httpx.ConnectError as error:
             raise Unreachable(
                 f"{self._name} does not answer at {self._url}; is `headrace up` running? "
@@ -66,9 +89,6 @@ class Service:
             ) from error
         except httpx.HTTPError as error:
             raise Unreachable(f"{self._name} at {self._url}: {type(error).__name__}; try again") from error
-        if response.is_error:
-            raise Refused(response.status_code, f"{self._name}: {words(response)}")
-        return response.json() if response.content else None
 
 
 def words(response: httpx.Response) -> str:

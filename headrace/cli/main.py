@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from headrace.cli import dead_letters, definitions, inspection, processes, repair
+from headrace.cli import dead_letters, definitions, export, inspection, processes, repair
 from headrace.cli.demo.command import run_demo
 from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import Options, run_import
@@ -106,6 +106,18 @@ def preview(file: Annotated[Path, typer.Option("--file", "-f", help="A file with
 def verify(segment: Annotated[str, typer.Argument(metavar="SEGMENT")]) -> None:
     """Compare a segment's members with a recomputation from history; exit code 1 when they differ."""
     raise typer.Exit(inspection.verify(segment, Deployment.of(os.environ), Console()))
+
+
+@app.command("export")
+def export_members(
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
+    form: Annotated[str, typer.Option("--format", help="csv or ndjson.")] = "csv",
+    output: Annotated[Path | None, typer.Option(help="A file; else the standard output.")] = None,
+    at: Annotated[str | None, typer.Option(help="Who was a member then, as 2026-01-31T12:00:00Z.")] = None,
+) -> None:
+    """Write a segment's members with their identifiers."""
+    deployment = Deployment.of(os.environ)
+    export.export(segment, deployment, sys.stdout.buffer, form=form, output=output, at=at)
 
 
 @app.command("import")

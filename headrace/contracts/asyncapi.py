@@ -43,6 +43,13 @@ RECORD_TYPES: Mapping[Topic, RecordType] = {
         r"segment\.(entered|exited)\.v1",
         numbered=True,
     ),
+    topics.SEGMENT_MEMBERSHIPS: RecordType(
+        "segment-membership",
+        "Segment membership",
+        "A customer is in a segment. A record without a value (a tombstone) says that it is no more. The last "
+        "record of a key holds; some come twice. Partitioned by profile_id, not by the key.",
+        r"segment\.membership\.v1",
+    ),
     topics.MESSAGES: RecordType(
         "message-outcome",
         "Message outcome",

@@ -14,6 +14,7 @@ from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import ControlRequest, ProfileEvent
 from headrace.contracts.segment import SegmentDefinition
 from headrace.contracts.segment_change import SegmentChange
+from headrace.contracts.segment_membership import SegmentMembership
 
 Schema = dict[str, Any]
 
@@ -24,6 +25,7 @@ STRUCTS: Mapping[str, tuple[str, Any]] = {
     "event": ("An event as collected", Event),
     "profile-event": ("A row of a customer's timeline, or a tick", ProfileEvent),
     "segment-change": ("A membership transition", SegmentChange),
+    "segment-membership": ("A customer's membership in a segment, as long as it lasts", SegmentMembership),
     "message-outcome": ("One outcome of one message", MessageOutcome),
     "dead-letter": ("What could not be processed", DeadLetter),
     "control-request": ("Body of POST /v1/control", ControlRequest),

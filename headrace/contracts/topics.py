@@ -46,12 +46,14 @@ SEGMENT_CHANGES = Topic(
     "profile_id",
     "A customer entered or exited a segment.",
     senders=("segmenter",),
-    groups=(MESSENGER_GROUP,),
+    groups=(SEGMENTER_GROUP, MESSENGER_GROUP),
 )
 SEGMENT_MEMBERSHIPS = Topic(
     "cdp.segment-memberships.v1",
     "segment_id/profile_id",
-    "Current membership of a customer in a segment; null means not a member.",
+    "Current membership of a customer in a segment; null means not a member. A record stands in the partition of "
+    "its profile_id.",
+    senders=("segmenter",),
     cleanup="compact",
     kafka_only=True,
 )

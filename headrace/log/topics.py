@@ -17,3 +17,8 @@ async def ensure_topics(log: Log, *, prefix: str, partitions: int) -> None:
     Raises WrongTopicSettings when a topic has another partition count than `partitions`.
     """
     await log.create_topics([deployed(topic, prefix) for topic in TOPICS], partitions)
+
+
+def has_topic(log_url: str, topic: Topic) -> bool:
+    """Whether the log at `log_url` keeps this topic: some need what only Kafka can do."""
+    return not topic.kafka_only or log_url.startswith("kafka:")

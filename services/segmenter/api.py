@@ -1,7 +1,7 @@
 """HTTP of the segmenter (DESIGN §5): definitions and their life, members, explanations."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -20,7 +20,9 @@ from headrace.runtime.metrics import Metrics
 from services.segmenter.controls import Controls, ProfilesUnavailable
 from services.segmenter.definitions import Definitions, StoredSegment
 from services.segmenter.inspection import Inspection
-from services.segmenter.members import Members
+from services.segmenter.intervals import UNKNOWN
+from services.segmenter.members import Member, Members
+from services.segmenter.membership_history import LastDay, MembershipHistory
 
 MAX_BODY = 256 * 1024
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -36,11 +38,22 @@ class Services:
     controls: Controls
     members: Members
     inspection: Inspection
+    history: MembershipHistory
     profiles: httpx.AsyncClient
 
 
-def build_app(services: Services, *, admin_token: str, metrics: Metrics, checks: Mapping[str, Check]) -> FastAPI:
+def build_app(
+    services: Services,
+    *,
+    admin_token: str,
+    metrics: Metrics,
+    checks: Mapping[str, Check],
+    first: Sequence[APIRouter] = (),
+) -> FastAPI:
+    """`first`: routes that would be taken for a segment's id otherwise."""
     app = create_app("Headrace segmenter", metrics=metrics, checks=checks)
+    for special in first:
+        app.include_router(special)
     router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
     _add_definitions(router, services)
     _add_life(router, services)
@@ -51,7 +64,7 @@ def build_app(services: Services, *, admin_token: str, metrics: Metrics, checks:
 
 
 def _add_definitions(router: APIRouter, services: Services) -> None:
-    definitions, members = services.definitions, services.members
+    definitions, members, history = services.definitions, services.members, services.history
 
     @router.put("/segments/{segment_id}")
     async def put(segment_id: str, request: Request) -> Response:
@@ -67,31 +80,31 @@ def _add_definitions(router: APIRouter, services: Services) -> None:
     async def page(cursor: str | None = None, limit: Limit = 100) -> Response:
         """Every segment, by id."""
         found = await definitions.page(cursor or "", limit)
-        sizes = await members.sizes([segment.id for segment in found])
-        items = [_shown(segment, sizes[segment.id]) for segment in found]
+        ids = [segment.id for segment in found]
+        sizes, moved = await members.sizes(ids), await history.last_day(ids)
+        items = [_shown(segment, sizes[segment.id], moved[segment.id]) for segment in found]
         return _answer({"items": items, "next": found[-1].id if len(found) == limit else None})
 
     @router.get("/segments/{segment_id}")
     async def get(segment_id: str) -> Response:
         segment = await definitions.get(segment_id)
         size = (await members.sizes([segment_id]))[segment_id]
-        return _answer({**_shown(segment, size), "definition": segment.definition})
+        moved = (await history.last_day([segment_id]))[segment_id]
+        return _answer({**_shown(segment, size, moved), "definition": segment.definition})
 
     @router.get("/segments/{segment_id}/members")
-    async def members_of(segment_id: str, cursor: str | None = None, limit: Limit = 100) -> Response:
-        """The members by profile id, a page at a time."""
+    async def members_of(
+        segment_id: str, at: str | None = None, cursor: str | None = None, limit: Limit = 100
+    ) -> Response:
+        """The members by profile id, a page at a time; or who was one at the instant `at`, with their count."""
         await definitions.get(segment_id)
-        found, following = await members.page(segment_id, cursor, limit)
-        items = [
-            {
-                "profile_id": member.profile_id,
-                "version": member.version,
-                "entered_at": format_instant(member.entered_at),
-                "entry_id": member.entry_id,
-            }
-            for member in found
-        ]
-        return _answer({"items": items, "next": following})
+        if at is None:
+            found, following = await members.page(segment_id, cursor, limit)
+            return _answer({"items": [_member(member) for member in found], "next": following})
+        instant = history.past(at)
+        found, following = await history.members_at(segment_id, instant, cursor, limit)
+        count = await history.count_at(segment_id, instant)
+        return _answer({"items": [_member(member) for member in found], "next": following, "count": count})
 
 
 def _add_life(router: APIRouter, services: Services) -> None:
@@ -182,7 +195,16 @@ async def _segments_of(services: Services, profile_id: str) -> Response:
     return _answer({"items": items, "next": None})
 
 
-def _shown(segment: StoredSegment, size: int) -> dict[str, Any]:
+def _member(member: Member) -> dict[str, Any]:
+    return {
+        "profile_id": member.profile_id,
+        "version": member.version,
+        "entered_at": None if member.entered_at == UNKNOWN else format_instant(member.entered_at),
+        "entry_id": member.entry_id,
+    }
+
+
+def _shown(segment: StoredSegment, size: int, moved: LastDay) -> dict[str, Any]:
     return {
         "id": segment.id,
         "name": segment.name,
@@ -190,6 +212,8 @@ def _shown(segment: StoredSegment, size: int) -> dict[str, Any]:
         "status": segment.status,
         "progress": segment.progress,
         "size": size,
+        "added_24h": moved.added,
+        "dropped_24h": moved.dropped,
         "updated_at": segment.updated_at,
     }
 

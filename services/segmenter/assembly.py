@@ -9,16 +9,29 @@ import asyncpg
 import httpx
 from fastapi import FastAPI
 
-from headrace.contracts.topics import DEAD_LETTERS, PROFILE_EVENTS, SEGMENT_CHANGES, SEGMENTER_GROUP
+from headrace.contracts.topics import (
+    DEAD_LETTERS,
+    PROFILE_EVENTS,
+    SEGMENT_CHANGES,
+    SEGMENT_MEMBERSHIPS,
+    SEGMENTER_GROUP,
+)
 from headrace.log.port import Log
+from headrace.log.topics import has_topic
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.republish import republish_router
 from services.segmenter.api import Services, build_app
 from services.segmenter.controls import Controls
 from services.segmenter.definitions import Definitions
+from services.segmenter.export_routes import export_router
+from services.segmenter.follower import FollowedTopics, Followers, Handler
+from services.segmenter.history_routes import comparison_router, history_router
 from services.segmenter.inspection import Inspection
 from services.segmenter.members import Members
+from services.segmenter.membership_history import MembershipHistory
+from services.segmenter.membership_log import MembershipLog
+from services.segmenter.membership_topic import MembershipTopic
 from services.segmenter.outbox import Publications
 from services.segmenter.redis_client import Client
 from services.segmenter.repair_routes import rebuild_router
@@ -44,9 +57,8 @@ class Segmenter:
     async def follow(self) -> None:
         """Take part in the group and work on the partitions it gives us, until cancelled."""
         common = self.settings.common
-        member = await self.log.join(
-            common.group(SEGMENTER_GROUP), [common.topic(PROFILE_EVENTS.name)], common.partitions
-        )
+        topics = [common.topic(topic.name) for topic in (PROFILE_EVENTS, SEGMENT_CHANGES)]
+        member = await self.log.join(common.group(SEGMENTER_GROUP), topics, common.partitions)
         self.worker.follow(member)
         try:
             await PartitionRunner(member, self.worker.work, self.metrics).run()
@@ -79,8 +91,15 @@ def assemble(
     reporter = Reporter(definitions, controls, metrics, clock=clock)
     store, timeline = RedisStore(reader, writer), PostgresTimeline(pool)
     publications = Publications(pool, log, topics.segment_changes)
-    worker = PartitionWorker(log, reader, store, timeline, publications, reporter, metrics, topics, clock=clock)
+    followed = FollowedTopics(topics.segment_changes, topics.dead_letters)
+    followers = Followers(log, pool, _handlers(settings, log, metrics), metrics, followed)
+    worker = PartitionWorker(
+        log, reader, store, timeline, publications, reporter, followers, metrics, topics, clock=clock
+    )
     members = Members(reader, common.partitions)
+    history = MembershipHistory(pool, members, clock=clock)
+    inspection = Inspection(members, timeline, pool)
+    count, token = common.partitions, common.admin_token
 
     async def database() -> None:
         await asyncio.wait_for(pool.fetchval("SELECT 1"), 5)
@@ -92,12 +111,23 @@ def assemble(
         await asyncio.wait_for(log.bounds(topics.profile_events, 0), 5)
 
     app = build_app(
-        Services(definitions, controls, members, Inspection(members, timeline, pool), profiles),
-        admin_token=common.admin_token,
+        Services(definitions, controls, members, inspection, history, profiles),
+        admin_token=token,
         metrics=metrics,
         checks={"database": database, "state": state, "log": event_log},
+        first=[comparison_router(definitions, reader, partitions=count, admin_token=token)],
     )
-    count, token = common.partitions, common.admin_token
+    app.include_router(history_router(definitions, members, inspection, history, admin_token=token))
+    app.include_router(export_router(definitions, members, history, pool, admin_token=token))
     app.include_router(republish_router(worker.repairs.relay, partitions=count, admin_token=token))
     app.include_router(rebuild_router(worker.repairs, store, partitions=count, admin_token=token))
     return Segmenter(app, worker, controls, reporter, log, settings, metrics)
+
+
+def _handlers(settings: Settings, log: Log, metrics: Metrics) -> list[Handler]:
+    """What builds on published changes, in this order."""
+    handlers: list[Handler] = [MembershipLog()]
+    if has_topic(settings.common.log_url, SEGMENT_MEMBERSHIPS):
+        topic = settings.common.topic(SEGMENT_MEMBERSHIPS.name)
+        handlers.append(MembershipTopic(log, topic, metrics))
+    return handlers

@@ -3,7 +3,7 @@
 How far publishing has come is kept in Postgres: it must outlive a Redis that lost everything.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 import asyncpg
@@ -56,12 +56,16 @@ def pack_outputs(outputs: Iterable[Output]) -> list[bytes]:
 
 
 class ChangeOutbox:
-    """Keeps `headrace.runtime.publisher.Outbox` for one epoch of one partition's changes."""
+    """Keeps `headrace.runtime.publisher.Outbox` for one epoch of one partition's changes. `on_published` hears of
+    each acknowledged batch: the log offset behind it."""
 
-    def __init__(self, redis: Client, publications: "Publications", epoch: int) -> None:
+    def __init__(
+        self, redis: Client, publications: "Publications", epoch: int, *, on_published: Callable[[int], None]
+    ) -> None:
         self._redis = redis
         self._publications = publications
         self._epoch = epoch
+        self._on_published = on_published
 
     async def pending(self, partition: int, after: int, limit: int) -> Sequence[OutboxRecord]:
         reply = self._redis.xrange(keys.outbox(partition, self._epoch), min=f"{after + 1}-0", max="+", count=limit)
@@ -72,6 +76,7 @@ class ChangeOutbox:
         return await self._publications.stored(partition, self._epoch)
 
     async def mark(self, partition: int, published: Published) -> None:
+        self._on_published(published.next_offset)
         await self._publications.store(partition, published)
         # what is published and stored as such is needed only by who missed it
         oldest = max(0, published.seq + 1 - KEPT)

@@ -18,6 +18,7 @@ from headrace.runtime.tasks import run_together
 from services.segmenter import keys
 from services.segmenter.change import SOURCE
 from services.segmenter.commit import Fenced, Incoming, StateStore, Timeline
+from services.segmenter.follower import Follower, Followers
 from services.segmenter.observer import Observer
 from services.segmenter.outbox import ChangeOutbox, Publications
 from services.segmenter.partition import NewEpoch, Partition
@@ -58,6 +59,7 @@ class PartitionWorker:
         timeline: Timeline,
         publications: Publications,
         observer: Observer,
+        followers: Followers,
         metrics: Metrics,
         topics: Topics,
         *,
@@ -69,6 +71,7 @@ class PartitionWorker:
         self._timeline = timeline
         self._publications = publications
         self._observer = observer
+        self.followers = followers
         self._metrics = metrics
         self._topics = topics
         self._clock = clock
@@ -78,18 +81,22 @@ class PartitionWorker:
     def follow(self, member: Member) -> None:
         """Report positions through this member of the group (for lag tools and trimming)."""
         self._member = member
+        self.followers.follow(member)
 
     async def work(self, q: int) -> None:
+        follower = self.followers.of(q)
         with self.repairs.working(q):
-            await self._work(q)
+            await run_together(self._work(q, follower), follower.run())
 
-    async def _work(self, q: int) -> None:
+    async def _work(self, q: int, follower: Follower) -> None:
         epoch = 0
         while True:
             try:
+                if self.repairs.wanted(q):
+                    follower.skip_gap()
                 partition = await self._opened(q, epoch)
                 epoch = partition.mark.epoch
-                outbox = ChangeOutbox(self._redis, self._publications, epoch)
+                outbox = ChangeOutbox(self._redis, self._publications, epoch, on_published=follower.wake)
                 topic = self._topics.segment_changes
                 relay = Relay(self._log, outbox, topic=topic, partition=q, metrics=self._metrics)
                 with self.repairs.publishing(q, relay):

@@ -1,11 +1,13 @@
 """The commands that mend, as an operator runs them."""
 
 import asyncio
+import csv
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -84,6 +86,33 @@ def test_rebuild_and_republish_leave_members_and_changes_as_they_are(api: Api) -
     assert "records published again from 1" in done.stdout
     assert api.headrace("verify", "mended").stdout.endswith(", 0 differ\n")
     assert len(api.members("mended")) == 20
+
+
+def test_members_are_exported_to_a_file_and_as_of_an_instant(api: Api, tmp_path: Path) -> None:
+    traits = {"type": "identify", "userId": "exported", "traits": {"email": "exported@example.com"}}
+    assert api.post("/v1/batch", {"batch": [traits, order("exported")]}).status_code == 200
+    file = tmp_path / "mended.csv"
+
+    def exported() -> bool:
+        api.headrace("export", "mended", "--output", file)
+        with file.open(newline="", encoding="utf-8") as text:
+            rows = {row["user_id"]: row for row in csv.DictReader(text)}
+        return rows.get("exported", {}).get("email") == "exported@example.com"
+
+    wait_until(exported, 20)
+    members = [
+        json.loads(line) for line in api.headrace("export", "mended", "--format", "ndjson").stdout.splitlines()
+    ]
+    assert {member["profile_id"] for member in members} == api.members("mended")
+    (entered_at,) = (member["entered_at"] for member in members if member["user_id"] == "exported")
+
+    def remembered() -> bool:
+        then = api.headrace("export", "mended", "--format", "ndjson", "--at", entered_at).stdout
+        return "exported@example.com" in then
+
+    wait_until(remembered, 20)
+    done = api.headrace("export", "none", check=1)
+    assert done.stderr.startswith("headrace: segmenter: There is no segment 'none'")
 
 
 def test_what_cannot_be_is_said_in_one_line(api: Api) -> None:

@@ -34,6 +34,7 @@ def test_help_names_every_command() -> None:
     ):
         assert f" {name} " in done.stdout
     assert " rebuild " in done.stdout
+    assert " export " in done.stdout
     assert " dead-letters " in done.stdout
 
 

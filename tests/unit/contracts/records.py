@@ -19,6 +19,7 @@ from headrace.contracts.profile_event import (
     TombstoneRow,
 )
 from headrace.contracts.segment_change import ChangeProfile, SegmentChange
+from headrace.contracts.segment_membership import SegmentMembership
 
 NOW = 1_790_000_000_000
 NUMBERS: dict[str, Any] = {"seq": 7, "epoch": 1, "time": NOW, "low": NOW - 10}
@@ -70,6 +71,14 @@ SEGMENT_CHANGE = SegmentChange(
     context={"traits": {"email": "eva@example.com"}},
     profile=ChangeProfile("p1"),
 )
+MEMBERSHIP = SegmentMembership(
+    segment_id="vip",
+    profile_id="p1",
+    version=3,
+    entered_at="2026-09-21T13:33:20.000Z",
+    entry_id="e1",
+    sequence=1,
+)
 OUTCOME = MessageOutcome(
     message_id="o1",
     id="s1",
@@ -97,6 +106,7 @@ BY_SCHEMA: dict[str, list[msgspec.Struct]] = {
     "event": [EVENT],
     "profile-event": list(PROFILE_EVENTS),
     "segment-change": [SEGMENT_CHANGE],
+    "segment-membership": [MEMBERSHIP],
     "message-outcome": [OUTCOME],
     "dead-letter": [DEAD_LETTER],
     "control-request": [CONTROL],
