@@ -99,9 +99,10 @@ class Rig:
             {key: value for key, value in document.items() if key not in _HEADER}
         ).decode()
         await self.pool.execute(
-            """INSERT INTO profiles.timeline (q, seq, epoch, time, low, profile_id, kind, payload)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
-            q, row.seq, row.epoch, row.time, row.low, document.get("profile_id", ""), document["kind"], payload,
+            """INSERT INTO profiles.timeline (q, seq, epoch, time, low, profile_id, kind, event, ts, payload)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
+            q, row.seq, row.epoch, row.time, row.low, document.get("profile_id", ""), document["kind"],
+            document.get("event"), document.get("ts"), payload,
         )  # fmt: skip
 
     async def publish(self, q: int, row: ProfileRow) -> None:
