@@ -18,7 +18,7 @@ from services.segmenter.latest import LOCATION
 from services.segmenter.leaves import EventLeaf, PlanLeaf, Segment, TraitLeaf, trait_values
 from services.segmenter.other_leaves import DateLeaf, GeoLeaf, MemberLeaf, bucket
 from services.segmenter.plan import Plan
-from services.segmenter.runs import NEVER, Run
+from services.segmenter.runs import Run
 from services.segmenter.sequence_leaf import SequenceLeaf
 from services.segmenter.timed import TimedLeaf
 from services.segmenter.value_leaves import ItemLeaf, ScoreLeaf, ValueLeaf
@@ -26,6 +26,8 @@ from services.segmenter.value_leaves import ItemLeaf, ScoreLeaf, ValueLeaf
 SHOWN_EVENTS = 20
 SHOWN_RUNS = 20
 MOST_CHANGES = 10_000
+
+_CALENDAR_END = 253_402_300_800_000  # the year 10000
 
 Part = dict[str, Any]
 
@@ -90,7 +92,7 @@ class Explanation:
             "result": leaf.truth(self._customer, self._now),
             **_shown(node),
             **self._value(node, leaf, path),
-            "next_change_at": format_instant(change) if change else None,
+            "next_change_at": _instant(change),
         }
 
     def _value(self, node: Leaf, leaf: PlanLeaf, path: tuple[str, ...]) -> Part:
@@ -167,8 +169,8 @@ class Explanation:
         return {
             "result": run.start <= self._now < run.end,
             "by": key[1:] or None,
-            "from": format_instant(run.start) if 0 < run.start < run.end else None,
-            "until": format_instant(run.end) if run.start < run.end < NEVER else None,
+            "from": _instant(run.start) if run.start < run.end else None,
+            "until": _instant(run.end) if run.start < run.end else None,
             "completed_by": None if run.since < 0 else run.items[run.since][2],
             "events": [_item((*item[:3], None)) for item in run.items[-SHOWN_EVENTS:]],
         }
@@ -204,13 +206,18 @@ class Explanation:
                 return None
             instant = min(changes)
             if segment.truth(self._customer, instant) != truth:
-                return format_instant(instant)
+                return _instant(instant)
         return None
 
 
 def _bare(node: Condition) -> Condition:
     assert isinstance(node, InSegment)  # of the leaves only it looks back besides `held`
     return InSegment(segment=node.segment.model_copy(update={"for_": None}))
+
+
+def _instant(at: int) -> str | None:
+    """None where there is none, or none that a calendar has."""
+    return format_instant(at) if 0 < at < _CALENDAR_END else None
 
 
 def _shown(node: Leaf) -> Part:

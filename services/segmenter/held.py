@@ -44,7 +44,7 @@ class HeldLeaf(TimedLeaf):
     def next_change(self, customer: Customer, now: int) -> int:
         """Looks at the condition once at each of its breakpoints, then at what follows from that."""
         begin = now - self.for_ms
-        inside = sorted(set(self._inside(customer, begin, NEVER)))
+        inside = sorted(set(self._inside(customer, begin, NEVER - 1)))
         edges = [begin, *inside, NEVER]
         # where, looking back, the condition does not hold: from one breakpoint until before the next
         broken = [(low, high) for low, high in pairwise(edges) if not self._then(customer, low)]

@@ -37,7 +37,7 @@ class TimedLeaf:
     def next_change(self, customer: Customer, now: int) -> int:
         """When, after `now`, the truth changes if nothing happens (0: never)."""
         truth = self.truth(customer, now)
-        for count, instant in enumerate(sorted(set(self.breakpoints(customer, now, NEVER)))):
+        for count, instant in enumerate(sorted(set(self.breakpoints(customer, now, NEVER - 1)))):
             if self.truth(customer, instant) != truth or count > MOST_STEPS:
                 return instant
         return 0

@@ -6,7 +6,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.contracts.instant import parse_instant
 from headrace.runtime.publisher import Published
+from services.segmenter.explain import Explanation
 from services.segmenter.history import explaining_plan
 from services.segmenter.rebuild import rebuild
 from tests.unit.segmenter.memory import MemoryPublished, MemoryStore, MemoryTimeline, Recorder
@@ -113,3 +115,34 @@ def test_a_rebuild_repeats_nothing_and_goes_on_with_the_next_number(
             assert await kept(again, q, like=calm) == await kept(calm, q)
 
     asyncio.run(check())
+
+
+@EXAMPLES
+@given(definition_sets(), whole_history)
+def test_an_explanation_says_what_is_and_when_it_changes_by_itself(
+    definitions: Definitions, operations: Operations
+) -> None:
+    world = World(pool=definitions[0], edits=definitions[1]).everything_live().run(operations).tick()
+    store = asyncio.run(undisturbed(world))
+    for q in range(PARTITIONS):
+        asyncio.run(explained(world, store, q))
+
+
+async def explained(world: World, store: MemoryStore, q: int) -> None:
+    loaded = await store.load(q)
+    assert loaded is not None
+    mark, catalog = loaded
+    profiles = [profile for profile in world.customers() if int(profile[1:]) % PARTITIONS == q]
+    past = await MemoryTimeline(world.rows).history(profiles)
+    for profile, live in (await store.customers(q, profiles)).items():
+        for key, version in catalog.publishing():
+            plan = explaining_plan(catalog, version)
+            segment, asked = plan.segments[key], catalog.definitions()
+            told = Explanation(plan, past, live, seq=mark.seq, now=mark.now, asked=asked).of(segment)
+            assert told["result"] == (key in live.members)
+            state = past.state(plan, profile, mark.seq + 1, mark.now)
+            state.members = live.members
+            change = told["next_change_at"]
+            until = mark.now + 500_000 if change is None else parse_instant(change)
+            assert segment.truth(state, until - 1) == told["result"]
+            assert (segment.truth(state, until) != told["result"]) == (change is not None)
