@@ -1,0 +1,128 @@
+"""Customers from `profiles.timeline_v1`, with no more of their rows than a condition needs."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from contextlib import aclosing
+
+import asyncpg
+import msgspec
+import structlog
+
+from headrace.contracts.instant import Millis
+from headrace.contracts.profile_event import ErasureRow, EventRow, MergeRow, ProfileRow, TombstoneRow, encode_row
+from headrace.contracts.segment_conditions import Condition
+from services.segmenter.batch.customer import Subject, subject
+from services.segmenter.batch.evaluator import Evaluator
+from services.segmenter.batch.needs import Needs
+from services.segmenter.paths import decode_row
+
+log = structlog.get_logger()
+
+CHUNK = 200
+_GONE = "'tombstone', 'erasure'"
+_PROFILES = f"""
+    SELECT profile_id FROM profiles.timeline_v1
+    WHERE partition = $1 AND seq <= $2 AND profile_id <> '' AND ($3::text[] IS NULL OR profile_id = ANY($3))
+    GROUP BY profile_id
+    HAVING max(seq) > coalesce(max(seq) FILTER (WHERE kind IN ({_GONE})), 0)
+    ORDER BY profile_id
+"""  # noqa: S608
+_ROWS = """
+    SELECT partition, seq, epoch, time, low, payload FROM profiles.timeline_v1
+    WHERE profile_id = ANY($1) AND kind <> 'control'
+      AND (kind <> 'event' OR event = ANY($2) OR ($3 AND event IS NULL) OR payload LIKE ANY($4))
+    ORDER BY profile_id, seq
+"""
+_UNNAMED = frozenset({"Page Viewed", "Screen Viewed"})
+_PATTERNS = {
+    # written by the profile service, which escapes no letter
+    "traits": '%"traits":%',
+    "consents": '%"consents":%',
+    "tags": '%"tags":%',
+    # written by senders
+    "timezone": '%"timezone"%',
+    "location": '%"location"%',
+}
+_ESCAPED = r"%\\u00%"  # a letter of a sender's key may hide behind its number
+Rows = dict[str, list[ProfileRow]]
+
+
+async def evaluate_all(
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    evaluator: Evaluator,
+    asked: str | Condition,
+    positions: Mapping[int, tuple[int, Millis]],
+    *,
+    profile_ids: Collection[str] | None = None,
+    chunk: int = CHUNK,
+) -> AsyncGenerator[tuple[str, bool]]:
+    """Every customer (or of these) of every partition in `positions` with the answer at its (seq, now): the last
+    row that counts, and the instant. Ordered by partition and profile id.
+
+    Holds a connection until it ends: whoever stops earlier closes it (`contextlib.aclosing`). Lets the event loop
+    run between two customers.
+    """
+    needs = evaluator.needs(asked)
+    for partition, (seq, now) in sorted(positions.items()):
+        selected = subjects(pool, needs, partition, seq, profile_ids=profile_ids, chunk=chunk)
+        async with aclosing(selected):
+            async for one in selected:
+                yield one.profile_id, evaluator.member(asked, one, now)
+                await asyncio.sleep(0)
+
+
+async def subjects(
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    needs: Needs,
+    partition: int,
+    seq: int,
+    *,
+    profile_ids: Collection[str] | None = None,
+    chunk: int = CHUNK,
+) -> AsyncGenerator[Subject]:
+    """The partition's customers after its row `seq`, ordered by profile id, `chunk` read at a time. Who is merged
+    away or erased by then is none."""
+    among = None if profile_ids is None else sorted(profile_ids)
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        cursor = await connection.cursor(_PROFILES, partition, seq, among)
+        while found := await cursor.fetch(chunk):
+            ids = [record["profile_id"] for record in found]
+            rows = await _rows(connection, needs, ids)
+            for profile_id in ids:
+                yield subject(profile_id, rows, seq)
+
+
+async def _rows(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", needs: Needs, profile_ids: Iterable[str]
+) -> Rows:
+    """The rows of these profiles and of all that were merged into them."""
+    patterns = [_PATTERNS[what] for what in needs.what]
+    if needs.what & {"timezone", "location"}:
+        patterns.append(_ESCAPED)
+    rows: Rows = {}
+    left = set(profile_ids)
+    while left:
+        rows |= {profile_id: [] for profile_id in left}
+        records = await connection.fetch(
+            _ROWS, sorted(left), sorted(needs.names), not needs.names.isdisjoint(_UNNAMED), patterns
+        )
+        left = set()
+        for row in _decoded(records):
+            rows[row.profile_id].append(row)
+            if isinstance(row, MergeRow) and row.loser not in rows:
+                left.add(row.loser)
+    return rows
+
+
+def _decoded(records: Iterable[asyncpg.Record]) -> list[EventRow | MergeRow | TombstoneRow | ErasureRow]:
+    """A row that cannot be read is left out, as the stream leaves it out, and said."""
+    rows = []
+    for partition, seq, epoch, time, low, payload in records:
+        try:
+            row = decode_row(encode_row(seq=seq, epoch=epoch, time=time, low=low, payload=payload.encode()))
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            log.error("row_unreadable", partition=partition, seq=seq)
+            continue
+        if isinstance(row, EventRow | MergeRow | TombstoneRow | ErasureRow):
+            rows.append(row)
+    return rows
