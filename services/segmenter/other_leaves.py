@@ -151,8 +151,8 @@ class MemberLeaf(TimedLeaf):
 
 def bucket(salt: str, profile_id: str) -> int:
     """0 to 9,999."""
-    digest = blake2b(f"{salt}\x1f{profile_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % _BUCKETS
+    digest = blake2b(f"{salt}\x1f{profile_id}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") % _BUCKETS
 
 
 def distance_km(one: Sequence[float], other: Sequence[float]) -> float:

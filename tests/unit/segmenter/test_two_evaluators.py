@@ -1,0 +1,71 @@
+"""The fold and the batch evaluator, written apart, agree at every instant on random definitions and histories.
+
+By hand with more cases: `HEADRACE_TEST_CASES=10000 python -m pytest tests/unit/segmenter/test_two_evaluators.py`.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from hypothesis import given, settings
+
+from headrace.contracts.segment import SegmentDefinition, parse_segment
+from services.segmenter.batch.customer import Subject
+from services.segmenter.batch.evaluator import Evaluator
+from tests.unit.segmenter.memory import MemoryStore
+from tests.unit.segmenter.test_partition_properties import Operations, incoming, opened
+from tests.unit.segmenter.whole_language import definition_sets
+from tests.unit.segmenter.world import PARTITIONS, World, whole_history
+
+CASES = settings(max_examples=int(os.environ.get("HEADRACE_TEST_CASES", "150")), deadline=None)
+Definitions = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+LAST = (("tick", 700), ("tick", 4_000), ("tick", 60_000))
+
+seen: Counter[bool] = Counter()
+
+
+@CASES
+@given(definition_sets(), whole_history)
+def test_the_fold_and_the_batch_evaluator_agree_after_every_record(
+    definitions: Definitions, operations: Operations
+) -> None:
+    world = World(pool=definitions[0], edits=definitions[1]).everything_live()
+    asyncio.run(agree_after_every_record(world, operations))
+
+
+async def agree_after_every_record(world: World, operations: Operations) -> None:
+    store = MemoryStore()
+    for operation in (*operations, *LAST):
+        world.run([operation])
+        for q, log in enumerate(world.logs):
+            partition = await opened(world, store, q)
+            await partition.process(incoming(log)[partition.mark.offset :])
+            await partition.flush()
+        for profile in world.customers():
+            await agree(world, store, profile)
+
+
+async def agree(world: World, store: MemoryStore, profile: str) -> None:
+    q = int(profile[1:]) % PARTITIONS
+    loaded = await store.load(q)
+    assert loaded is not None
+    live = (await store.customers(q, [profile]))[profile].members
+    paused: Mapping[str, Callable[[str], bool]] = {key: partial(_among, live, key) for key in world.paused}
+    evaluator = Evaluator(_live(world), cuts=world.cuts, frozen=paused)
+    subject = Subject(profile, world.events_of(profile), world.own_rows(profile))
+    for key in world.evaluated():
+        expected = evaluator.member(key, subject, loaded[0].now)
+        seen[expected] += 1
+        assert (key in live) == expected, (profile, key, loaded[0].now)
+
+
+def _among(live: Mapping[str, Any], key: str, profile_id: str) -> bool:
+    return key in live
+
+
+def _live(world: World) -> dict[str, SegmentDefinition]:
+    definitions = map(parse_segment, world.live.values())
+    return {segment.id: segment for definition in definitions for segment in definition.segments()}
