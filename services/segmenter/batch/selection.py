@@ -30,12 +30,13 @@ _PROFILES = f"""
 _ROWS = """
     SELECT partition, seq, epoch, time, low, payload FROM profiles.timeline_v1
     WHERE profile_id = ANY($1) AND kind <> 'control'
-      AND (kind <> 'event' OR event = ANY($2) OR ($3 AND event IS NULL) OR payload LIKE ANY($4))
+      AND (kind <> 'event' OR event = ANY($2) OR payload LIKE ANY($3))
     ORDER BY profile_id, seq
 """
-_UNNAMED = frozenset({"Page Viewed", "Screen Viewed"})
 _PATTERNS = {
-    # written by the profile service, which escapes no letter
+    # written by the profile service, which escapes no letter; the column of a page's name may hold anything
+    "Page Viewed": '%"type":"page"%',
+    "Screen Viewed": '%"type":"screen"%',
     "traits": '%"traits":%',
     "consents": '%"consents":%',
     "tags": '%"tags":%',
@@ -43,6 +44,7 @@ _PATTERNS = {
     "timezone": '%"timezone"%',
     "location": '%"location"%',
 }
+_UNNAMED = frozenset({"Page Viewed", "Screen Viewed"})
 _ESCAPED = r"%\\u00%"  # a letter of a sender's key may hide behind its number
 Rows = dict[str, list[ProfileRow]]
 
@@ -96,16 +98,14 @@ async def _rows(
     connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", needs: Needs, profile_ids: Iterable[str]
 ) -> Rows:
     """The rows of these profiles and of all that were merged into them."""
-    patterns = [_PATTERNS[what] for what in needs.what]
+    patterns = [_PATTERNS[one] for one in (*needs.what, *(needs.names & _UNNAMED))]
     if needs.what & {"timezone", "location"}:
         patterns.append(_ESCAPED)
     rows: Rows = {}
     left = set(profile_ids)
     while left:
         rows |= {profile_id: [] for profile_id in left}
-        records = await connection.fetch(
-            _ROWS, sorted(left), sorted(needs.names), not needs.names.isdisjoint(_UNNAMED), patterns
-        )
+        records = await connection.fetch(_ROWS, sorted(left), sorted(needs.names), patterns)
         left = set()
         for row in _decoded(records):
             rows[row.profile_id].append(row)

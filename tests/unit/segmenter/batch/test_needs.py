@@ -39,8 +39,8 @@ OTHERS = {
 )
 def test_the_names_of_events_and_what_else_rows_say(when: Any, names: set[str], what: set[str]) -> None:
     needed = evaluator(OTHERS, frozen={"paused": lambda profile_id: True}).needs(segment(when).when)
-    assert (needed.names, needed.what) == (names, what)
+    assert (set(needed.names), set(needed.what)) == (names, what)
 
 
 def test_a_segment_needs_what_its_condition_needs() -> None:
-    assert evaluator(OTHERS).needs("vip").names == {"Bought", "Paid"}
+    assert set(evaluator(OTHERS).needs("vip").names) == {"Bought", "Paid"}
