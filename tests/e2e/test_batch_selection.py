@@ -201,7 +201,8 @@ async def test_rows_that_cannot_matter_are_not_read(rig: Rig) -> None:
     async def read(needs: Needs) -> int:
         found: list[Subject] = []
         for q in range(PARTITIONS):
-            found += [one async for one in subjects(rig.pool, needs, q, at[q][0])]
+            async for some in subjects(rig.pool, needs, q, at[q][0]):
+                found += some
         return sum(len(one.events) for one in found)
 
     assert await read(Needs()) == 0

@@ -61,16 +61,16 @@ async def evaluate_all(
     """Every customer (or of these) of every partition in `positions` with the answer at its (seq, now): the last
     row that counts, and the instant. Ordered by partition and profile id.
 
-    Holds a connection until it ends: whoever stops earlier closes it (`contextlib.aclosing`). Lets the event loop
-    run between two customers.
+    Holds a connection until it ends: whoever stops earlier closes it (`contextlib.aclosing`). The evaluator works
+    in a thread beside the event loop, `chunk` customers at a time; paused segments are asked about there.
     """
     needs = evaluator.needs(asked)
     for partition, (seq, now) in sorted(positions.items()):
         selected = subjects(pool, needs, partition, seq, profile_ids=profile_ids, chunk=chunk)
         async with aclosing(selected):
-            async for one in selected:
-                yield one.profile_id, evaluator.member(asked, one, now)
-                await asyncio.sleep(0)
+            async for some in selected:
+                for answer in await asyncio.to_thread(list, evaluator.members(asked, some, now)):
+                    yield answer
 
 
 async def subjects(
@@ -81,17 +81,16 @@ async def subjects(
     *,
     profile_ids: Collection[str] | None = None,
     chunk: int = CHUNK,
-) -> AsyncGenerator[Subject]:
-    """The partition's customers after its row `seq`, ordered by profile id, `chunk` read at a time. Who is merged
-    away or erased by then is none."""
+) -> AsyncGenerator[list[Subject]]:
+    """The partition's customers after its row `seq`, ordered by profile id, `chunk` at a time. Who is merged away
+    or erased by then is none."""
     among = None if profile_ids is None else sorted(profile_ids)
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         cursor = await connection.cursor(_PROFILES, partition, seq, among)
         while found := await cursor.fetch(chunk):
             ids = [record["profile_id"] for record in found]
             rows = await _rows(connection, needs, ids)
-            for profile_id in ids:
-                yield subject(profile_id, rows, seq)
+            yield [subject(profile_id, rows, seq) for profile_id in ids]
 
 
 async def _rows(
