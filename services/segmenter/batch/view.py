@@ -130,4 +130,4 @@ def _decoded(raw: msgspec.Raw) -> Any:
 def _changed(row: EventRow | MergeRow) -> Iterable[tuple[tuple[Family, str], Any]]:
     yield from ((("trait", name), value) for name, value in row.traits.items())
     yield from ((("consent", channel), status) for channel, status in row.consents.items())
-    yield from ((("tag", name), on or None) for name, on in row.tags.items())
+    yield from ((("tag", name), on) for name, on in row.tags.items())

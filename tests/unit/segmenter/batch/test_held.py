@@ -76,6 +76,18 @@ def test_an_event_later_than_now_does_not_count_in_the_past() -> None:
     assert holds(held("1s", event()), person, T + 6 * SECOND)
 
 
+def test_an_event_later_than_now_counts_now() -> None:
+    assert not holds(held("1s", {"not": event()}), Person().did("A", T + 5 * SECOND), T)
+
+
+def test_a_change_that_arrived_late_took_effect_when_it_happened() -> None:
+    person = Person().did(None, T, time=T + 2 * HOUR, type="identify", traits={"city": "Brno"})
+    assert truths(held("1h", {"trait": {"name": "city", "eq": "Brno"}}), person, T + HOUR - 1, T + HOUR) == [
+        False,
+        True,
+    ]
+
+
 def test_traits_consents_and_tags_were_what_they_became_at_the_time() -> None:
     person = Person().did("A", T, traits={"city": "Brno"}, consents={"sms": "granted"}, tags={"vip": True})
     person.did("A", T + HOUR, traits={"city": "Praha"}, consents={"sms": "withdrawn"}, tags={"vip": False})
@@ -139,6 +151,16 @@ def test_a_sequence_that_became_due_and_expired() -> None:
     expected = [False, True, True, False]
     instants = (T + 3 * HOUR - 1, T + 3 * HOUR, T + 5 * HOUR - 1, T + 5 * HOUR)
     assert truths(held("2h", abandoned), person, *instants) == expected
+
+
+def test_a_sequence_that_came_and_went_in_between_is_not_overlooked() -> None:
+    due = {"sequence": {"steps": [{"event": "A"}], "then_not": {"event": "B", "within": "1h"}, "expires": "5h"}}
+    person = Person().did("A", T)
+    assert not holds(held("10h", {"not": due}), person, T + 9 * HOUR)
+    assert holds(held("4h", {"not": due}), person, T + 9 * HOUR)
+    seen = {"sequence": {"steps": [{"event": "A"}], "expires": "1h"}}
+    assert not holds(held("2h", seen), person.did("A", T + HOUR + 1), T + 2 * HOUR)
+    assert holds(held("2h", seen), person.did("A", T + HOUR), T + 2 * HOUR)
 
 
 def test_the_last_known_place_was_another_one() -> None:
@@ -213,6 +235,14 @@ def test_a_segment_inside_of_held_is_its_condition() -> None:
         condition = held("1h", {"segment": {"id": key}})
         assert not holds(condition, person, T + length - 1, others)
         assert holds(condition, person, T + length, others)
+
+
+def test_a_segment_that_was_left_in_between_is_not_overlooked() -> None:
+    others = {"recent": event(within="1h")}
+    for when in (held("2h", {"segment": {"id": "recent"}}), {"segment": {"id": "recent", "for": "2h"}}):
+        person = Person().did("A", T).did("A", T + HOUR + 1).did("A", T + 2 * HOUR)
+        assert not holds(when, person, T + 2 * HOUR, others)
+        assert holds(when, person.did("A", T + HOUR), T + 2 * HOUR, others)
 
 
 def test_members_of_a_paused_segment_are_what_they_are_now() -> None:
