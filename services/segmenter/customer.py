@@ -196,15 +196,18 @@ class Customer:
         return list(self._dues)
 
     def arm(self, dues: Mapping[str, int]) -> bool:
-        """Set these deadlines (0: none). True when the customer's own has another instant now."""
+        """Set these deadlines (0: none). True when any of them is another one now."""
+        changed = False
         for key, due in dues.items():
-            if due:
-                self._dues[key] = due
-            else:
-                self._dues.pop(key, None)
-        before = self.due
-        self.due = min(self._dues.values(), default=0)
-        return self.due != before
+            if due != self._dues.get(key, 0):
+                changed = True
+                if due:
+                    self._dues[key] = due
+                else:
+                    del self._dues[key]
+        if changed:
+            self.due = min(self._dues.values(), default=0)
+        return changed
 
     def take_identity(self, row: EventRow | MergeRow) -> None:
         """Remember the identifiers last seen."""

@@ -57,14 +57,14 @@ class HeldLeaf(TimedLeaf):
 
     def _holds(self, customer: Customer, instant: int, broken: Sequence[tuple[int, int]]) -> bool:
         begin = instant - self.for_ms
-        return not any(low < instant and high > begin for low, high in broken) and self._now(customer, instant)
+        return not any(low <= instant and high > begin for low, high in broken) and self._now(customer, instant)
 
     def _throughout(self, customer: Customer, instant: int) -> bool:
-        """Looking back, at every instant from `for` ago until before this one."""
+        """Looking back, at every instant from `for` ago until this one."""
         begin = instant - self.for_ms
         if not self._then(customer, begin):
             return False
-        return all(self._then(customer, at) for at in self._inside(customer, begin, instant - 1))
+        return all(self._then(customer, at) for at in self._inside(customer, begin, instant))
 
     def _inside(self, customer: Customer, low: int, high: int) -> set[int]:
         return {instant for leaf in self.inner for instant in leaf.breakpoints(customer, low, high)}

@@ -30,9 +30,8 @@ def _exact(text: str) -> Decimal | None:
 _json = msgspec.json.Decoder(float_hook=_exact)
 _rows: msgspec.json.Decoder[ProfileEvent] = msgspec.json.Decoder(ProfileEvent, float_hook=_exact)
 _MANY = "[]"
-_NOT_TRACK = {"page": "Page Viewed", "screen": "Screen Viewed"}
-UNNAMED = frozenset(_NOT_TRACK.values())
-"""Names of events that carry none of their own."""
+NAMED_BY_TYPE = {"page": "Page Viewed", "screen": "Screen Viewed"}
+"""The names of events whose type says it all."""
 
 
 def decode_row(value: bytes) -> ProfileEvent:
@@ -74,7 +73,7 @@ def number(value: Any) -> Decimal | None:
 
 def event_name(row: EventRow) -> str | None:
     """The name that event conditions match: a track's event, or Segment's name for pages and screens."""
-    return row.event if row.type == "track" else _NOT_TRACK.get(row.type)
+    return row.event if row.type == "track" else NAMED_BY_TYPE.get(row.type)
 
 
 class EventView:

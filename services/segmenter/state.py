@@ -180,18 +180,22 @@ def forget(plan: Plan, customer: Customer) -> bool:
 
 def rearm_leaves(
     plan: Plan, customer: Customer, now: int, journals: Collection[str], leaves: Collection[str]
-) -> None:
-    """Arm the deadlines of these journals and leaves alone: they are new to the customer."""
+) -> bool:
+    """Arm the deadlines of these journals and leaves alone: they are new to the customer. True when any of them is
+    another one now."""
     known: Mapping[str, TimedLeaf] = plan.timed
     dues = {key: known[key].next_change(customer, now) for key in leaves}
+    changed = False
     for key in journals:
         journal = customer.journal(key)
         if journal is not None:
+            before = dict(journal.dues)
             for atom_id in journal.atom_ids():
                 if atom_id in plan.atoms:
                     plan.atoms[atom_id].arm(journal, now)
+            changed = changed or journal.dues != before
             dues[key] = journal.due
-    customer.arm(dues)
+    return customer.arm(dues) or changed
 
 
 def _tidy(plan: Plan, key: str, journal: Journal, now: int) -> None:

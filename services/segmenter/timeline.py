@@ -8,7 +8,7 @@ import structlog
 
 from headrace.contracts.profile_event import ControlRow, MergeRow, ProfileRow, Tick, encode_row
 from services.segmenter.history import History, Scripts, StoredRow
-from services.segmenter.paths import UNNAMED, decode_row
+from services.segmenter.paths import NAMED_BY_TYPE, decode_row
 
 log = structlog.get_logger()
 
@@ -16,7 +16,7 @@ _COLUMNS = "partition, seq, epoch, time, low, payload"
 _OF_PROFILES = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1
     WHERE profile_id = ANY($1) AND kind <> 'control'
-      AND ($2::text[] IS NULL OR kind <> 'event' OR event = ANY($2) OR ($3 AND event IS NULL))
+      AND ($2::text[] IS NULL OR kind <> 'event' OR event = ANY($2) OR payload LIKE ANY($3))
     ORDER BY profile_id, partition, seq
 """  # noqa: S608
 _CONTROLS = f"""
@@ -39,8 +39,10 @@ class PostgresTimeline:
     async def history(
         self, profile_ids: Sequence[str], *, replayed: bool = False, names: Collection[str] | None = None
     ) -> History:
-        unnamed = names is not None and not UNNAMED.isdisjoint(names)
         listed = None if names is None else sorted(names)
+        unnamed = [
+            f'%"type":"{kind}"%' for kind, name in NAMED_BY_TYPE.items() if names is not None and name in names
+        ]
         rows: dict[str, list[StoredRow]] = {}
         wanted: set[str] = set(profile_ids)
         known: set[str] = set()

@@ -8,10 +8,7 @@ from zoneinfo import ZoneInfo
 _NAMES = frozenset((resources.files("tzdata") / "zones").read_text(encoding="utf-8").split())
 _DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST, _LAST = (
-    date(1, 1, 3),
-    date(9999, 12, 29),
-)  # a day further the offset of some zone leads out of the calendar
+_FIRST, _LAST = 2, 9_998  # years; further, the offset of some zone leads out of the calendar
 
 
 @lru_cache(maxsize=1_024)
@@ -48,10 +45,10 @@ def anniversary(day: date, year: int, zone: tzinfo) -> tuple[int, int] | None:
     try:
         on = day.replace(year=year)
     except ValueError:
-        if not 0 < year <= _LAST.year:
+        if not _FIRST <= year <= _LAST:
             return None
         on = day.replace(year=year, day=28)
-    return (midnight(on, zone), midnight(on + _DAY, zone)) if _FIRST <= on <= _LAST else None
+    return (midnight(on, zone), midnight(on + _DAY, zone)) if _FIRST <= year <= _LAST else None
 
 
 def midnight(day: date, zone: tzinfo) -> int:
@@ -71,7 +68,7 @@ def _parsed(text: str) -> datetime | None:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return parsed if _FIRST <= parsed.date() <= _LAST else None
+    return parsed if _FIRST <= parsed.year <= _LAST else None
 
 
 def _millis(instant: datetime) -> int:

@@ -57,7 +57,8 @@ def clock(at: Millis, home: tzinfo) -> datetime | None:
 
 def _read(text: Any) -> datetime | None:
     try:
-        return datetime.fromisoformat(text) if isinstance(text, str) else None
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+        return moment if moment is not None and 1 < moment.year < date.max.year else None
     except ValueError:
         return None
 

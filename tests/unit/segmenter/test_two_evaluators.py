@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headrace.contracts.segment import SegmentDefinition, parse_segment
 from services.segmenter.batch.customer import Subject
@@ -18,7 +19,7 @@ from services.segmenter.batch.evaluator import Evaluator
 from tests.unit.segmenter.memory import MemoryStore
 from tests.unit.segmenter.test_partition_properties import Operations, incoming, opened
 from tests.unit.segmenter.whole_language import definition_sets
-from tests.unit.segmenter.world import PARTITIONS, World, whole_history
+from tests.unit.segmenter.world import PARTITIONS, World, dense_history
 
 CASES = settings(max_examples=int(os.environ.get("HEADRACE_TEST_CASES", "150")), deadline=None)
 Definitions = tuple[list[dict[str, Any]], list[dict[str, Any]]]
@@ -28,11 +29,12 @@ seen: Counter[bool] = Counter()
 
 
 @CASES
-@given(definition_sets(), whole_history)
+@given(definition_sets(), dense_history, st.sampled_from([0, 0, 600, 5_000]))
 def test_the_fold_and_the_batch_evaluator_agree_after_every_record(
-    definitions: Definitions, operations: Operations
+    definitions: Definitions, operations: Operations, lag: int
 ) -> None:
-    world = World(pool=definitions[0], edits=definitions[1]).everything_live()
+    """`lag`: how much later than `now` the events are that have just come."""
+    world = World(pool=definitions[0], edits=definitions[1], lag=lag).everything_live()
     asyncio.run(agree_after_every_record(world, operations))
 
 

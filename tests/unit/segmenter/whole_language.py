@@ -23,8 +23,10 @@ def _some(required: dict[str, Any], **optional: st.SearchStrategy[Any]) -> st.Se
     return st.fixed_dictionaries(required, optional=optional)
 
 
-_where = st.lists(
-    st.one_of(
+_where = st.one_of(
+    st.just([]),
+    st.just([]),
+    st.lists(
         st.sampled_from(
             [
                 {"path": "properties.total", "gte": 2.5},
@@ -36,9 +38,9 @@ _where = st.lists(
                 {"local": {"hours": [0, 12]}},
                 {"local": {"weekday": ["tue", "wed"], "timezone": "Asia/Tokyo"}},
             ]
-        )
+        ),
+        max_size=2,
     ),
-    max_size=2,
 )
 _span = st.sampled_from(
     [
@@ -138,13 +140,14 @@ def _held(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.builds(lambda span, condition: {"held": {"for": span, "condition": condition}}, HELD, inner)
 
 
-leaves = st.one_of(_event, _sequence, _dates, _others, plain_conditions)
+leaves = st.one_of(_event, _event, _sequence, _sequence, _dates, _others, plain_conditions)
 conditions: st.SearchStrategy[Any] = st.recursive(
     st.one_of(leaves, _references),
     lambda inner: st.one_of(
         st.builds(lambda parts: {"all": parts}, st.lists(inner, min_size=1, max_size=3)),
         st.builds(lambda parts: {"any": parts}, st.lists(inner, min_size=1, max_size=3)),
         st.builds(lambda part: {"not": part}, inner),
+        _held(inner),
         _held(inner),
     ),
     max_leaves=4,
@@ -154,7 +157,7 @@ conditions: st.SearchStrategy[Any] = st.recursive(
 @st.composite
 def definition_sets(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Segments that refer only to segments before them, and other versions of some of them."""
-    count = draw(st.integers(1, SEGMENTS))
+    count = draw(st.integers(2, SEGMENTS))
     pool = [_definition(n, draw(conditions)) for n in range(count)]
     edits = [_definition(n, draw(conditions)) for n in draw(st.lists(st.integers(0, count - 1), max_size=3))]
     return pool, edits

@@ -127,6 +127,30 @@ whole_history = st.lists(
     min_size=1,
     max_size=40,
 )
+dense_event = st.tuples(
+    st.just("event"),
+    st.sampled_from([0, 0, 0, 0, 1, 1, 2]),
+    st.sampled_from(["A", "A", "A", "B", "B", "B", "B", "Page Viewed", "Email Link Clicked"]),
+    st.sampled_from([0, 1, 400, 700, 1_500, 3_000]),
+    st.sampled_from([0, 0, 0, 0, 1, 1_200, 4_000, 15_000]),
+    st.sampled_from(["1", "2.5", "0.1", "9", "-4", "12.25", '"9"', "null"]),
+    st.sampled_from(CHANGES),
+    st.sampled_from(MORE),
+)
+dense_history = st.lists(
+    st.one_of(
+        *[dense_event] * 14,
+        tick_op,
+        tick_op,
+        merge_op,
+        control_op,
+        cut_op,
+        st.tuples(st.just("erase"), st.integers(2, CUSTOMERS - 1)),
+    ),
+    min_size=15,
+    max_size=50,
+)
+"""Few customers to whom much happens."""
 
 
 @dataclass
