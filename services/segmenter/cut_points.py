@@ -1,7 +1,7 @@
 """Keeps the cut points of RFM scores: computed hourly and on request, versioned, posted as control records.
 
-A population is in use while the newest version of a segment asks for its scores. The process that has the lock computes
-and, where something moved, notes the control record in the same transaction; controls.py sends it.
+A population is in use while the newest version of a segment asks for its scores. The process that has the lock
+computes and, where something moved, notes the control record in the same transaction; controls.py sends it.
 """
 
 import asyncio
@@ -64,8 +64,7 @@ class Present:
 
 
 class CutPointKeeper:
-    """`clock` gives milliseconds since the epoch. A process computes one population at a time, and so do all of them
-    together."""
+    """One population is computed at a time, by all processes together. `clock` gives milliseconds."""
 
     def __init__(
         self,
@@ -109,8 +108,8 @@ class CutPointKeeper:
         self._metrics.cut_points_age.set(max(ages, default=0) / 1000)
 
     async def prepare(self, definition: Definition) -> None:
-        """Before a definition is stored: have the cut points of its populations on their way ahead of it. Where that
-        takes too long they follow."""
+        """Before a definition is stored: note the cut points of its populations, which then go ahead of it. Where
+        that takes too long they follow."""
         for population in sorted(populations(definition), key=lambda one: one.text):
             try:
                 await self._compute(population, only_due=True, wait=True, seconds=PUT_SECONDS)

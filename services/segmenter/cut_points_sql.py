@@ -1,11 +1,12 @@
 """The quintiles of a population, by one statement over `profiles.timeline_v1` (DESIGN §6).
 
-Of each customer that has an event of the population: the latest `ts`, how many events, the exact sum of the numbers
-under the path. Whoever was merged away counts in what it became, an erased customer not at all.
+Of each customer that has an event of the population: the latest `ts`, how many events, the exact sum of the
+numbers under the path. Whoever was merged away counts in what it became, an erased customer not at all.
 
-Of n customers, cut point k (k = 1 to 4) is the value at place ceil(k n / 5) of the n values in ascending order (the
-nearest rank), left out where that is the greatest. So there are four from five customers on, n = 4 has three, n = 1
-none, and of n different values each fifth gets its score: 1 + the cut points strictly below the value.
+Of n customers, cut point k (k = 1 to 4) is the value at place ceil(k n / 5) of the n values in ascending order
+(the nearest rank), left out where that is place n, above which nobody is. So there are four from five customers
+on, three of four customers, none of one; and of n different values each fifth gets its score: 1 + the cut points
+strictly below the value.
 """
 
 import json
@@ -28,7 +29,8 @@ _LIMITS = """
 """
 # `OFFSET 0`: else the payload would be parsed once for each place that looks into it. The digits: ADR 11.
 _CUSTOMERS = """
-    SELECT max(event.ts) AS recency, count(event.ts) AS frequency, trim_scale(coalesce(sum(event.amount), 0)) AS monetary
+    SELECT max(event.ts) AS recency, count(event.ts) AS frequency,
+        trim_scale(coalesce(sum(event.amount), 0)) AS monetary
     FROM profiles.timeline_v1 line
     LEFT JOIN profiles.alias_v1 alias ON alias.profile_id = line.profile_id
     LEFT JOIN LATERAL (
@@ -97,13 +99,13 @@ class Quintiles:
 
 
 async def limit(connection: Connection, *, seconds: float, lock_seconds: float) -> None:
-    """Bound what the rest of this transaction takes: each statement so long, each wait for a lock, little memory."""
+    """Bound what the rest of this transaction takes: time for a statement, for a lock among it, and memory."""
     await connection.execute(_LIMITS, f"{seconds:g}s", f"{lock_seconds:g}s")
 
 
 async def quintiles(connection: Connection, population: Population, at: int, *, seconds: float) -> Quintiles:
-    """The quintiles over the events of the window that ends at `at` (milliseconds). Raises TimeoutError after so many
-    seconds; the transaction's own limit should be shorter."""
+    """The quintiles over the events of the window that ends at `at` (milliseconds). Raises TimeoutError after so
+    many seconds; the transaction's own limit should be shorter."""
     found = await connection.fetchrow(
         _COMPUTE,
         population.names,

@@ -2,15 +2,14 @@
 
     python -m tests.bench.bench_rfm [--events 1000000] [--json FILE]
 
-Rows are made in Postgres: orders with a cart and a context as SDKs send them, of a tenth as many customers, some merged
-away. Postgres is the embedded one; it does not fsync.
+Rows are made in Postgres: orders with a cart and a context as SDKs send them, of a tenth as many customers, some
+merged away. Postgres is the embedded one; it does not fsync.
 """
 
 import asyncio
 import time
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 import asyncpg
 
@@ -18,22 +17,23 @@ from headrace.contracts.segment_conditions import RfmTest
 from headrace.runtime.migrations import migrate
 from headrace.runtime.postgres import connect_pool
 from services.profiles.store import MIGRATIONS as PROFILES
-from services.segmenter.cut_points_sql import quintiles
+from services.segmenter.cut_points_sql import limit, quintiles
+from services.segmenter.main import MIGRATIONS, SCHEMA
 from services.segmenter.populations import population_of
 from tests import engines
 from tests.bench.report import Figure, Report, options, present
 
-SCHEMA = "segmenter"
-MIGRATIONS = Path(__file__).parents[2] / "services" / "segmenter" / "migrations"
 NOW = 1_790_000_000_000
+SECONDS = 600
 YEAR = 365 * 86_400_000
 POPULATIONS = {
-    "total, for ever": RfmTest(class_="champions"),
-    "total, 90 days": RfmTest(class_="champions", within="90d"),
-    "line items, for ever": RfmTest(class_="champions", of="properties.products[].price"),
+    "total, for ever": {"recency": [5]},
+    "total, 90 days": {"recency": [5], "within": "90d"},
+    "line items, for ever": {"recency": [5], "of": "properties.products[].price"},
 }
 _FILL = """
-    INSERT INTO profiles.timeline (q, seq, epoch, time, low, profile_id, kind, event, ts, source, message_id, payload)
+    INSERT INTO profiles.timeline
+        (q, seq, epoch, time, low, profile_id, kind, event, ts, source, message_id, payload)
     SELECT n % 4, n, 1, $2, $2, 'p' || md5(customer::text), 'event', 'Order Completed', at, 'shop', 'm' || n,
         format(
             '{"kind":"event","profile_id":"%s","source":"shop","message_id":"m%s","type":"track","ts":%s,'
@@ -45,8 +45,10 @@ _FILL = """
             'p' || md5(customer::text), n, at, n, (n % 9973) / 7.0, n, (n % 997) / 3.0, n, customer, customer
         )
     FROM generate_series(1, $1::int) AS n
-        CROSS JOIN LATERAL (SELECT (power(n * 2654435761 % 4294967296 / 4294967296.0, 3) * $1 / 10)::int AS customer) AS a
-        CROSS JOIN LATERAL (SELECT $2::bigint - n::bigint * 40503 % $3::bigint AS at) AS b
+        CROSS JOIN LATERAL (SELECT n * 2654435761 % 4294967296 / 4294967296.0 AS chance) AS a
+        CROSS JOIN LATERAL (
+            SELECT (power(chance, 3) * $1 / 10)::int AS customer, $2::bigint - n::bigint * 40503 % $3::bigint AS at
+        ) AS b
 """
 _MERGE = """
     INSERT INTO profiles.alias (profile_id, root)
@@ -62,7 +64,7 @@ async def measure(url: str, events: int) -> Report:
     try:
         async with pool.acquire() as connection:
             await connection.execute("SET statement_timeout = 0")
-            await connection.execute(_FILL, events, NOW, YEAR, timeout=600)
+            await connection.execute(_FILL, events, NOW, YEAR, timeout=SECONDS)
             await connection.execute(_MERGE, events)
             await connection.execute("ANALYZE")
         figures, customers = await _figures(pool)
@@ -75,15 +77,16 @@ async def _figures(pool: "asyncpg.Pool[asyncpg.Record]") -> tuple[list[Figure], 
     figures, customers = [], 0
     async with pool.acquire() as connection:
         began = time.perf_counter()
-        await connection.fetchval(_READ, timeout=600)
-        limit = time.perf_counter() - began
+        await connection.fetchval(_READ, timeout=SECONDS)
+        alone = time.perf_counter() - began
     for name, test in POPULATIONS.items():
         async with pool.acquire() as connection, connection.transaction():
+            await limit(connection, seconds=SECONDS, lock_seconds=SECONDS)
             began = time.perf_counter()
-            found = await quintiles(connection, population_of(test), NOW)
+            found = await quintiles(connection, population_of(RfmTest.model_validate(test)), NOW, seconds=SECONDS)
             took = time.perf_counter() - began
         customers = max(customers, found.customers)
-        figures.append(Figure(name, took, "s", limit, "reading and parsing all rows"))
+        figures.append(Figure(name, took, "s", alone, "reading and parsing all rows"))
     return figures, customers
 
 

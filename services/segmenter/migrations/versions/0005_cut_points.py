@@ -3,12 +3,12 @@
 from alembic import op
 
 revision = "0005"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-# jsonb takes no U+0000, no half of a surrogate pair and no number beyond numeric, all of which are JSON: what holds
-# one is read with a stand-in in its place.
+# jsonb takes no U+0000, no half of a surrogate pair and no number beyond numeric, all of which are JSON: a
+# document with one is read with a stand-in in its place.
 _STATEMENTS = (
     """
     CREATE TABLE cut_points (
