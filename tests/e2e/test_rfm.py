@@ -1,0 +1,290 @@
+"""Cut points from the timeline to the segments: when they are computed, posted, and what the API says of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+
+from headrace.contracts.cut_points import CutPoints
+from headrace.contracts.profile_event import ControlRow
+from headrace.contracts.segment import parse_segment
+from headrace.runtime.metrics import Metrics
+from services.segmenter import cut_points as module
+from services.segmenter.controls import Controls
+from services.segmenter.cut_points import CutPointKeeper
+from services.segmenter.cut_points_sql import Quintiles, quintiles
+from services.segmenter.definitions import Definitions
+from services.segmenter.populations import Population
+from services.segmenter.timeline import PostgresTimeline
+from tests.e2e.segmenter_rig import HOUR, PARTITIONS, Rig, Running, eventually, segmenter_rig
+
+CHAMPIONS = {"rfm": {"class": "champions"}}
+TOP_SPENDERS = {"rfm": {"monetary": [5]}}
+YEAR = {"not": {"rfm": {"recency": [5], "within": "365d"}}}
+
+
+@pytest.fixture
+async def rig(database_url: str, redis_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
+    async with segmenter_rig(database_url, redis_url, log_url, topic_prefix=topic_prefix) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def keeper(rig: Rig) -> AsyncIterator[CutPointKeeper]:
+    """Of a process without a segmenter: nothing runs but what the test calls."""
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda request: httpx.Response(200))) as profiles:
+        controls = Controls(rig.pool, Definitions(rig.pool, PARTITIONS), profiles)
+        yield CutPointKeeper(rig.pool, controls, Metrics("segmenter"), clock=lambda: rig.time, check_seconds=0.01)
+
+
+async def put(rig: Rig, segment_id: str, when: Any) -> None:
+    """As another process does it: without asking for cut points."""
+    document = {"kind": "segment", "id": segment_id, "name": segment_id, "when": when}
+    await Definitions(rig.pool, PARTITIONS).put(parse_segment(document))
+
+
+async def buy(rig: Rig, who: int, total: int, *, lost: bool = False) -> None:
+    await rig.event(f"p{who}", properties={"total": total}, lost=lost)
+    rig.time += 1
+
+
+async def orders(rig: Rig, *, lost: bool = False) -> None:
+    """Ten customers: who came later bought for more."""
+    for who in range(10):
+        await buy(rig, who, 10 * who, lost=lost)
+
+
+async def posted(rig: Rig) -> list[CutPoints]:
+    """What was noted for the profile service, in order."""
+    rows = await rig.pool.fetch("SELECT payload FROM control_request WHERE kind = 'cut_points' ORDER BY number")
+    return [msgspec.json.decode(row["payload"], type=CutPoints) for row in rows]
+
+
+async def test_they_stand_in_the_stream_before_the_segment_that_needs_them(rig: Rig) -> None:
+    async with rig.segmenter() as running:
+        await orders(rig)
+        await rig.live(running.api, "top", TOP_SPENDERS)
+        for q in range(PARTITIONS):
+            rows = await PostgresTimeline(rig.pool).controls(q)
+            assert [row.control for row in rows] == ["cut_points", "define", "activate"]
+            assert _cuts(rows[0]).monetary == ("10", "30", "50", "70")
+        assert rows[0].id.startswith("cut_points:r")
+        assert rows[0].id.endswith(":1")
+        assert await _members(running, "top") == {"p8", "p9"}
+
+
+async def test_an_hour_later_what_moved_is_posted_and_members_follow(rig: Rig) -> None:
+    async with rig.segmenter() as running:
+        await orders(rig)
+        await rig.live(running.api, "top", TOP_SPENDERS)
+        began = rig.time
+        for who in (0, 1):
+            await buy(rig, who, 1_000)
+        await eventually(lambda: _are(running, "top", {"p0", "p1", "p8", "p9"}))
+        rig.time = began + HOUR - 1
+        await running.service.cut_points.refresh()
+        assert [cuts.version for cuts in await posted(rig)] == [1]
+        rig.time = began + HOUR
+        await running.service.cut_points.refresh()
+        first, second = await posted(rig)
+        assert (second.version, second.at, second.population) == (2, began + HOUR, first.population)
+        assert second.monetary == ("30", "50", "70", "90")
+        await eventually(lambda: _are(running, "top", {"p0", "p1"}))
+
+
+async def test_unchanged_cut_points_are_not_posted_again(rig: Rig, keeper: CutPointKeeper) -> None:
+    await orders(rig, lost=True)
+    await put(rig, "top", TOP_SPENDERS)
+    await keeper.refresh()
+    before = rig.time
+    rig.time += HOUR
+    await keeper.refresh()
+    assert [cuts.version for cuts in await posted(rig)] == [1]
+    (present,) = (await keeper.present(await keeper.in_use())).values()
+    assert (present.cuts.at, present.computed_at, present.customers) == (before, before + HOUR, 10)
+
+
+async def test_a_window_moves_them_without_an_event(rig: Rig, keeper: CutPointKeeper) -> None:
+    await orders(rig, lost=True)
+    await put(rig, "year", YEAR)
+    await keeper.refresh()
+    rig.time += 365 * 24 * HOUR - 6  # five of ten orders are out
+    await keeper.refresh()
+    first, second = await posted(rig)
+    start = first.at - 10
+    assert first.recency == tuple(start + number for number in (1, 3, 5, 7))
+    assert second.recency == tuple(start + number for number in (5, 6, 7, 8))
+
+
+async def test_the_populations_of_deleted_and_replaced_definitions_are_not_computed(
+    rig: Rig, keeper: CutPointKeeper
+) -> None:
+    await put(rig, "top", TOP_SPENDERS)
+    await put(rig, "year", YEAR)
+    await put(rig, "champions", CHAMPIONS)
+    await put(rig, "named-rfm", {"event": {"name": "rfm"}})
+    year, lifetime = await keeper.in_use()
+    assert await keeper.in_use() == {lifetime: ["champions", "top"], year: ["year"]}
+    await put(rig, "top", {"event": {"name": "A"}})
+    await Definitions(rig.pool, PARTITIONS).change("champions", "delete")
+    await Definitions(rig.pool, PARTITIONS).change("year", "pause")
+    assert await keeper.in_use() == {year: ["year"]}
+    await keeper.refresh()
+    assert [cuts.population for cuts in await posted(rig)] == [year.text]
+
+
+async def test_what_another_process_has_put_is_found(rig: Rig, keeper: CutPointKeeper) -> None:
+    running = asyncio.create_task(keeper.run())
+    try:
+        await put(rig, "top", TOP_SPENDERS)
+
+        async def is_posted() -> bool:
+            return len(await posted(rig)) == 1
+
+        await eventually(is_posted)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_two_processes_compute_once(rig: Rig, keeper: CutPointKeeper) -> None:
+    await orders(rig, lost=True)
+    await put(rig, "top", TOP_SPENDERS)
+    definition = parse_segment({"kind": "segment", "id": "x", "name": "X", "when": CHAMPIONS})
+    await asyncio.gather(*(keeper.prepare(definition) for _ in range(4)), keeper.refresh())
+    assert [cuts.version for cuts in await posted(rig)] == [1]
+    assert await rig.pool.fetchval("SELECT count(*) FROM cut_points") == 1
+
+
+async def test_while_another_process_computes_a_put_does_not_wait_for_long(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.01)
+    async with rig.segmenter() as running:
+        await orders(rig)
+        async with rig.pool.acquire() as connection, connection.transaction():
+            await connection.execute(module._LOCK)
+            document = {"kind": "segment", "name": "Top", "when": TOP_SPENDERS}
+            assert (await running.api.put("/v1/segments/top", json=document)).status_code == 200
+            await running.service.cut_points.refresh()
+            busy = await running.api.post("/v1/rfm/compute")
+            assert (busy.status_code, busy.json()["code"]) == (503, "busy")
+            assert await posted(rig) == []
+        await running.service.cut_points.refresh()
+        await eventually(lambda: _are(running, "top", {"p8", "p9"}))
+        assert [cuts.version for cuts in await posted(rig)] == [1]
+
+
+async def test_a_population_that_fails_stops_no_other_and_waits_an_hour(
+    rig: Rig, keeper: CutPointKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(rig, "top", TOP_SPENDERS)
+    await put(rig, "year", YEAR)
+    failing, other = await keeper.in_use()
+    asked = []
+
+    async def slow(connection: Any, population: Population, at: int, **limits: Any) -> Quintiles:
+        asked.append(population)
+        if population == failing:
+            raise asyncpg.QueryCanceledError("canceling statement due to statement timeout")
+        return await quintiles(connection, population, at, **limits)
+
+    monkeypatch.setattr(module, "quintiles", slow)
+    for _ in range(2):
+        await keeper.refresh()
+    assert asked == [failing, other]
+    assert [cuts.population for cuts in await posted(rig)] == [other.text]
+    rig.time += HOUR
+    await keeper.refresh()
+    assert asked[2:] == [failing, other]
+
+
+async def test_the_metric_is_the_age_of_the_oldest(rig: Rig) -> None:
+    async with rig.segmenter() as running:
+        assert "headrace_cut_points_age_seconds 0.0" in (await running.api.get("/metrics")).text
+        await rig.live(running.api, "top", TOP_SPENDERS)
+        rig.time += 600_000
+        await rig.live(running.api, "year", YEAR)
+        rig.time += 5_000
+        await running.service.cut_points.refresh()
+        assert "headrace_cut_points_age_seconds 605.0" in (await running.api.get("/metrics")).text
+
+
+async def test_the_api_shows_them_and_has_them_computed(rig: Rig) -> None:
+    async with rig.segmenter() as running:
+        await orders(rig)
+        assert (await running.api.get("/v1/rfm")).json() == {"items": [], "next": None}
+        await rig.live(running.api, "top", TOP_SPENDERS)
+        await rig.live(running.api, "champions", CHAMPIONS)
+        await rig.live(running.api, "year", YEAR)
+        year, lifetime = (await running.api.get("/v1/rfm")).json()["items"]
+        assert lifetime == {
+            "population": lifetime["population"],
+            "event": ["Order Completed"],
+            "of": "properties.total",
+            "within_ms": None,
+            "segments": ["champions", "top"],
+            "version": 1,
+            "at": "2026-09-21T14:13:20.010Z",
+            "computed_at": "2026-09-21T14:13:20.010Z",
+            "recency": [f"2026-09-21T14:13:20.00{place}Z" for place in (1, 3, 5, 7)],
+            "frequency": [1, 1, 1, 1],
+            "monetary": ["10", "30", "50", "70"],
+            "customers": 10,
+            "classes": lifetime["classes"],
+        }
+        classes = {name: count for name, count in lifetime["classes"].items() if count}
+        assert classes == {"new": 2, "promising": 2, "about-to-sleep": 2, "hibernating": 4}
+        assert (year["within_ms"], year["segments"]) == (365 * 24 * HOUR, ["year"])
+        await buy(rig, 9, 5)
+        answer = await running.api.post("/v1/rfm/compute", json={"segment_id": "champions"})
+        (item,) = answer.json()["items"]
+        assert (item["version"], item["recency"][0], item["segments"]) == (
+            1,
+            lifetime["recency"][0],
+            lifetime["segments"],
+        )
+        assert item["computed_at"] > lifetime["computed_at"]
+        await buy(rig, 0, 5)
+        by_population = {"population": lifetime["population"]}
+        answer = await running.api.post("/v1/rfm/compute", json=by_population)
+        assert [item["version"] for item in answer.json()["items"]] == [2]
+        everything = (await running.api.post("/v1/rfm/compute")).json()["items"]
+        assert [item["version"] for item in everything] == [2, 2]
+        assert (await running.api.get("/v1/rfm")).json()["items"] == everything
+
+
+async def test_the_api_refuses_what_it_cannot_compute(rig: Rig) -> None:
+    async with rig.segmenter() as running:
+        await rig.live(running.api, "buyers", {"event": {"name": "A"}})
+        for body, status, code in (
+            ({"segment_id": "nobody"}, 404, "unknown_segment"),
+            ({"segment_id": "a\0b"}, 404, "unknown_segment"),
+            ({"segment_id": "buyers"}, 409, "no_rfm_condition"),
+            ({"population": "{}"}, 404, "unknown_population"),
+            ({"segment_id": "buyers", "population": "{}"}, 400, "invalid_request"),
+            ({"segment": "buyers"}, 400, "invalid_request"),
+            ([], 400, "invalid_request"),
+        ):
+            answer = await running.api.post("/v1/rfm/compute", json=body)
+            assert (answer.status_code, answer.json()["code"]) == (status, code), body
+        for method, path in (("GET", "/v1/rfm"), ("POST", "/v1/rfm/compute")):
+            answer = await running.api.request(method, path, headers={"Authorization": "Bearer no"})
+            assert answer.status_code == 401
+
+
+def _cuts(row: ControlRow) -> CutPoints:
+    return msgspec.json.decode(row.payload, type=CutPoints)
+
+
+async def _members(running: Running, segment_id: str) -> set[str]:
+    answer = await running.api.get(f"/v1/segments/{segment_id}/members")
+    return {item["profile_id"] for item in answer.json()["items"]}
+
+
+async def _are(running: Running, segment_id: str, members: set[str]) -> bool:
+    return await _members(running, segment_id) == members
