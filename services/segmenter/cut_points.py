@@ -116,6 +116,7 @@ class CutPointKeeper:
             except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, TimeoutError) as error:
                 log.warning("cut_points_follow", population=population.id, error=type(error).__name__)
                 self._wake.set()
+                return
 
     async def compute(self, wanted: Collection[Population]) -> None:
         """Compute these now. Raises ApiError 503 when it takes too long or somebody else is at it for long."""

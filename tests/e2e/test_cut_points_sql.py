@@ -1,10 +1,8 @@
 """The quintiles of a population on a real Postgres, beside a count in plain Python."""
 
-import csv
-import gzip
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -13,12 +11,11 @@ import asyncpg
 import msgspec
 import pytest
 
-from headrace.contracts.instant import parse_instant
 from headrace.contracts.profile_event import ErasureRow, EventRow
 from headrace.contracts.segment_conditions import RfmTest
 from services.segmenter.cut_points_sql import Quintiles, limit, quintiles
 from services.segmenter.populations import population_of
-from tests.e2e.retail import SAMPLE
+from tests.e2e.naive_scores import cuts_of, orders, score
 from tests.e2e.segmenter_rig import HOUR, T0, Rig, segmenter_rig
 
 Figures = tuple[int, int, Decimal]
@@ -52,20 +49,14 @@ async def erase(rig: Rig, who: str) -> None:
 def expected(customers: Iterable[Figures]) -> Quintiles:
     """By the formula's own words, one figure after the other."""
     figures = list(customers)
-    n = len(figures)
-    places = [place for k in (1, 2, 3, 4) if (place := -(-k * n // 5)) < n]
-    recency = [sorted(latest for latest, _, _ in figures)[place - 1] for place in places]
-    frequency = [sorted(often for _, often, _ in figures)[place - 1] for place in places]
-    monetary = [sorted(paid for _, _, paid in figures)[place - 1] for place in places]
+    recency = cuts_of(latest for latest, _, _ in figures)
+    frequency = cuts_of(often for _, often, _ in figures)
+    monetary = cuts_of(paid for _, _, paid in figures)
     cells = [0] * 25
     for latest, often, _ in figures:
         cells[5 * score(latest, recency) + score(often, frequency) - 6] += 1
     texts = [f"{amount.normalize():f}" for amount in monetary]
-    return Quintiles(n, tuple(recency), tuple(frequency), tuple(texts), tuple(cells))
-
-
-def score(value: int, cuts: Sequence[int]) -> int:
-    return 1 + len([cut for cut in cuts if cut < value])
+    return Quintiles(len(figures), tuple(recency), tuple(frequency), tuple(texts), tuple(cells))
 
 
 async def test_each_fifth_of_different_values_gets_its_score(rig: Rig) -> None:
@@ -288,25 +279,15 @@ def _figures(events: Iterable[tuple[str, int, list[object]]]) -> list[Figures]:
 
 async def test_the_real_orders_have_the_quintiles_that_a_count_in_the_file_gives(rig: Rig) -> None:
     spent: dict[str, list[tuple[int, Decimal]]] = defaultdict(list)
-    for lines in _invoices():
-        at = parse_instant(lines[0]["InvoiceDate"])
-        paid = [Decimal(line["Quantity"]) * Decimal(line["UnitPrice"]) for line in lines]
-        spent[lines[0]["CustomerID"]].append((at, sum(paid, Decimal(0))))
-        products = [{"paid": float(amount)} for amount in paid]
-        await rig.event(f"p{lines[0]['CustomerID']}", lost=True, ts=at, properties={"products": products})
+    for order in orders():
+        spent[order.customer].append((order.at, sum(order.paid, Decimal(0))))
+        products = [{"paid": float(amount)} for amount in order.paid]
+        await rig.event(order.customer, lost=True, ts=order.at, properties={"products": products})
     found = await computed(rig, of="properties.products[].paid")
     assert found.customers == 118
     assert found == expected(
-        (max(at for at, _ in orders), len(orders), sum((paid for _, paid in orders), Decimal(0)))
-        for orders in spent.values()
+        (max(at for at, _ in own), len(own), sum((paid for _, paid in own), Decimal(0))) for own in spent.values()
     )
-
-
-def _invoices() -> list[list[dict[str, str]]]:
-    """The lines of each order of a known customer."""
-    with gzip.open(SAMPLE, "rt", encoding="utf-8", newline="") as file:
-        lines = [line for line in csv.DictReader(file) if line["CustomerID"] and line["InvoiceNo"][0] != "C"]
-    return [list(order) for _, order in groupby(lines, key=lambda line: line["InvoiceNo"])]
 
 
 async def test_a_statement_that_takes_too_long_is_ended_by_the_server(rig: Rig) -> None:

@@ -12,6 +12,7 @@ import pytest
 from headrace.contracts.cut_points import CutPoints
 from headrace.contracts.profile_event import ControlRow
 from headrace.contracts.segment import parse_segment
+from headrace.contracts.segment_conditions import RFM_CLASSES
 from headrace.runtime.metrics import Metrics
 from services.segmenter import cut_points as module
 from services.segmenter.controls import Controls
@@ -20,6 +21,8 @@ from services.segmenter.cut_points_sql import Quintiles, quintiles
 from services.segmenter.definitions import Definitions
 from services.segmenter.populations import Population
 from services.segmenter.timeline import PostgresTimeline
+from tests.e2e.naive_scores import cuts_of, score
+from tests.e2e.naive_scores import orders as orders_of_the_sample
 from tests.e2e.segmenter_rig import HOUR, PARTITIONS, Rig, Running, eventually, segmenter_rig
 
 CHAMPIONS = {"rfm": {"class": "champions"}}
@@ -75,6 +78,29 @@ async def test_they_stand_in_the_stream_before_the_segment_that_needs_them(rig: 
         assert rows[0].id.startswith("cut_points:r")
         assert rows[0].id.endswith(":1")
         assert await _members(running, "top") == {"p8", "p9"}
+
+
+async def test_of_the_real_orders_each_class_has_whom_plain_python_puts_into_it(rig: Rig) -> None:
+    real = orders_of_the_sample()
+    rig.time = max(order.at for order in real)
+    for order in real:
+        properties = {"products": [{"paid": float(amount)} for amount in order.paid]}
+        await rig.event(order.customer, ts=order.at, properties=properties)
+    dates: dict[str, list[int]] = {}
+    for order in real:
+        dates.setdefault(order.customer, []).append(order.at)
+    recency, frequency = cuts_of(map(max, dates.values())), cuts_of(map(len, dates.values()))
+    scores = {who: (score(max(own), recency), score(len(own), frequency)) for who, own in dates.items()}
+    of = {"of": "properties.products[].paid"}
+    async with rig.segmenter() as running:
+        for name in RFM_CLASSES:
+            await rig.live(running.api, name, {"rfm": {"class": name, **of}})
+        for name, (latest, often) in RFM_CLASSES.items():
+            expected = {who for who, (r, f) in scores.items() if r in latest and f in often}
+            assert await _members(running, name) == expected, name
+        (item,) = (await running.api.get("/v1/rfm")).json()["items"]
+        assert item["classes"] == {name: len(await _members(running, name)) for name in RFM_CLASSES}
+        assert (item["customers"], item["version"]) == (len(dates), 1)
 
 
 async def test_an_hour_later_what_moved_is_posted_and_members_follow(rig: Rig) -> None:
