@@ -1,4 +1,4 @@
-"""Cut points from the timeline to the segments: when they are computed, posted, and what the API says of them."""
+"""Cut points from the timeline to the segments: when they are computed and posted, and who is a member by them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,11 +23,8 @@ from services.segmenter.populations import Population
 from services.segmenter.timeline import PostgresTimeline
 from tests.e2e.naive_scores import cuts_of, score
 from tests.e2e.naive_scores import orders as orders_of_the_sample
+from tests.e2e.rfm_rig import CHAMPIONS, TOP_SPENDERS, YEAR, buy, members, orders, posted
 from tests.e2e.segmenter_rig import HOUR, PARTITIONS, Rig, Running, eventually, segmenter_rig
-
-CHAMPIONS = {"rfm": {"class": "champions"}}
-TOP_SPENDERS = {"rfm": {"monetary": [5]}}
-YEAR = {"not": {"rfm": {"recency": [5], "within": "365d"}}}
 
 
 @pytest.fixture
@@ -50,23 +47,6 @@ async def put(rig: Rig, segment_id: str, when: Any) -> None:
     await Definitions(rig.pool, PARTITIONS).put(parse_segment(document))
 
 
-async def buy(rig: Rig, who: int, total: int, *, lost: bool = False) -> None:
-    await rig.event(f"p{who}", properties={"total": total}, lost=lost)
-    rig.time += 1
-
-
-async def orders(rig: Rig, *, lost: bool = False) -> None:
-    """Ten customers: who came later bought for more."""
-    for who in range(10):
-        await buy(rig, who, 10 * who, lost=lost)
-
-
-async def posted(rig: Rig) -> list[CutPoints]:
-    """What was noted for the profile service, in order."""
-    rows = await rig.pool.fetch("SELECT payload FROM control_request WHERE kind = 'cut_points' ORDER BY number")
-    return [msgspec.json.decode(row["payload"], type=CutPoints) for row in rows]
-
-
 async def test_they_stand_in_the_stream_before_the_segment_that_needs_them(rig: Rig) -> None:
     async with rig.segmenter() as running:
         await orders(rig)
@@ -77,7 +57,7 @@ async def test_they_stand_in_the_stream_before_the_segment_that_needs_them(rig: 
             assert _cuts(rows[0]).monetary == ("10", "30", "50", "70")
         assert rows[0].id.startswith("cut_points:r")
         assert rows[0].id.endswith(":1")
-        assert await _members(running, "top") == {"p8", "p9"}
+        assert await members(running, "top") == {"p8", "p9"}
 
 
 async def test_of_the_real_orders_each_class_has_whom_plain_python_puts_into_it(rig: Rig) -> None:
@@ -97,9 +77,9 @@ async def test_of_the_real_orders_each_class_has_whom_plain_python_puts_into_it(
             await rig.live(running.api, name, {"rfm": {"class": name, **of}})
         for name, (latest, often) in RFM_CLASSES.items():
             expected = {who for who, (r, f) in scores.items() if r in latest and f in often}
-            assert await _members(running, name) == expected, name
+            assert await members(running, name) == expected, name
         (item,) = (await running.api.get("/v1/rfm")).json()["items"]
-        assert item["classes"] == {name: len(await _members(running, name)) for name in RFM_CLASSES}
+        assert item["classes"] == {name: len(await members(running, name)) for name in RFM_CLASSES}
         assert (item["customers"], item["version"]) == (len(dates), 1)
 
 
@@ -240,77 +220,9 @@ async def test_the_metric_is_the_age_of_the_oldest(rig: Rig) -> None:
         assert "headrace_cut_points_age_seconds 605.0" in (await running.api.get("/metrics")).text
 
 
-async def test_the_api_shows_them_and_has_them_computed(rig: Rig) -> None:
-    async with rig.segmenter() as running:
-        await orders(rig)
-        assert (await running.api.get("/v1/rfm")).json() == {"items": [], "next": None}
-        await rig.live(running.api, "top", TOP_SPENDERS)
-        await rig.live(running.api, "champions", CHAMPIONS)
-        await rig.live(running.api, "year", YEAR)
-        year, lifetime = (await running.api.get("/v1/rfm")).json()["items"]
-        assert lifetime == {
-            "population": lifetime["population"],
-            "event": ["Order Completed"],
-            "of": "properties.total",
-            "within_ms": None,
-            "segments": ["champions", "top"],
-            "version": 1,
-            "at": "2026-09-21T14:13:20.010Z",
-            "computed_at": "2026-09-21T14:13:20.010Z",
-            "recency": [f"2026-09-21T14:13:20.00{place}Z" for place in (1, 3, 5, 7)],
-            "frequency": [1, 1, 1, 1],
-            "monetary": ["10", "30", "50", "70"],
-            "customers": 10,
-            "classes": lifetime["classes"],
-        }
-        classes = {name: count for name, count in lifetime["classes"].items() if count}
-        assert classes == {"new": 2, "promising": 2, "about-to-sleep": 2, "hibernating": 4}
-        assert (year["within_ms"], year["segments"]) == (365 * 24 * HOUR, ["year"])
-        await buy(rig, 9, 5)
-        answer = await running.api.post("/v1/rfm/compute", json={"segment_id": "champions"})
-        (item,) = answer.json()["items"]
-        assert (item["version"], item["recency"][0], item["segments"]) == (
-            1,
-            lifetime["recency"][0],
-            lifetime["segments"],
-        )
-        assert item["computed_at"] > lifetime["computed_at"]
-        await buy(rig, 0, 5)
-        by_population = {"population": lifetime["population"]}
-        answer = await running.api.post("/v1/rfm/compute", json=by_population)
-        assert [item["version"] for item in answer.json()["items"]] == [2]
-        everything = (await running.api.post("/v1/rfm/compute")).json()["items"]
-        assert [item["version"] for item in everything] == [2, 2]
-        assert (await running.api.get("/v1/rfm")).json()["items"] == everything
-
-
-async def test_the_api_refuses_what_it_cannot_compute(rig: Rig) -> None:
-    async with rig.segmenter() as running:
-        await rig.live(running.api, "buyers", {"event": {"name": "A"}})
-        for body, status, code in (
-            ({"segment_id": "nobody"}, 404, "unknown_segment"),
-            ({"segment_id": "a\0b"}, 404, "unknown_segment"),
-            ({"segment_id": "buyers"}, 409, "no_rfm_condition"),
-            ({"population": "{}"}, 404, "unknown_population"),
-            ({"segment_id": "buyers", "population": "{}"}, 400, "invalid_request"),
-            ({"segment": "buyers"}, 400, "invalid_request"),
-            ([], 400, "invalid_request"),
-        ):
-            answer = await running.api.post("/v1/rfm/compute", json=body)
-            assert (answer.status_code, answer.json()["code"]) == (status, code), body
-        for method, path in (("GET", "/v1/rfm"), ("POST", "/v1/rfm/compute")):
-            answer = await running.api.request(method, path, headers={"Authorization": "Bearer no"})
-            assert answer.status_code == 401
-
-
 def _cuts(row: ControlRow) -> CutPoints:
     return msgspec.json.decode(row.payload, type=CutPoints)
 
 
-async def _members(running: Running, segment_id: str) -> set[str]:
-    answer = await running.api.get(f"/v1/segments/{segment_id}/members")
-    return {item["profile_id"] for item in answer.json()["items"]}
-
-
-async def _are(running: Running, segment_id: str, members: set[str]) -> bool:
-    return await _members(running, segment_id) == members
+async def _are(running: Running, segment_id: str, expected: set[str]) -> bool:
+    return await members(running, segment_id) == expected
