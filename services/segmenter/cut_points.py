@@ -51,6 +51,7 @@ _STILL_SO = """
 """
 _POST = "INSERT INTO control_request (id, kind, payload) VALUES ($1, $2, $3)"
 _FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_POSTGRES_IS_AWAY = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CannotConnectNowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +97,15 @@ class CutPointKeeper:
                     await self._wake.wait()
 
     async def refresh(self) -> None:
-        """Compute what is new or an hour old. What has failed is tried again an hour later."""
+        """Compute what is new or an hour old. What Postgres has refused or given up is tried again an hour later.
+        Raises what says that Postgres is away."""
         wanted = await self.in_use()
         for population in wanted:
             try:
                 await self._compute(population, only_due=True, wait=False)
-            except (asyncpg.PostgresError, TimeoutError) as error:
+            except _POSTGRES_IS_AWAY:
+                raise
+            except asyncpg.PostgresError as error:
                 self._failed_at[population.id] = self._clock()
                 log.error("cut_points_failed", population=population.id, error=type(error).__name__)
         ages = [self._clock() - present.computed_at for present in (await self.present(wanted)).values()]

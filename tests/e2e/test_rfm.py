@@ -60,6 +60,21 @@ async def test_they_stand_in_the_stream_before_the_segment_that_needs_them(rig: 
         assert await members(running, "top") == {"p8", "p9"}
 
 
+async def test_while_postgres_is_away_nothing_counts_as_failed(
+    rig: Rig, keeper: CutPointKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*arguments: Any, **limits: Any) -> Quintiles:
+        raise asyncpg.AdminShutdownError("terminating connection due to administrator command")
+
+    await put(rig, "top", TOP_SPENDERS)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(module, "quintiles", away)
+        with pytest.raises(asyncpg.AdminShutdownError):
+            await keeper.refresh()
+    await keeper.refresh()
+    assert [cuts.version for cuts in await posted(rig)] == [1]
+
+
 async def test_of_the_real_orders_each_class_has_whom_plain_python_puts_into_it(rig: Rig) -> None:
     real = orders_of_the_sample()
     rig.time = max(order.at for order in real)
@@ -155,6 +170,13 @@ async def test_what_another_process_has_put_is_found(rig: Rig, keeper: CutPointK
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_segmenter_computes_what_is_due_when_it_starts(rig: Rig) -> None:
+    await orders(rig)
+    await put(rig, "top", TOP_SPENDERS)
+    async with rig.segmenter() as running:
+        await eventually(lambda: _are(running, "top", {"p8", "p9"}))
 
 
 async def test_two_processes_compute_once(rig: Rig, keeper: CutPointKeeper) -> None:
