@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from headrace.cli import dead_letters, definitions, export, inspection, processes, repair
+from headrace.cli import dead_letters, definitions, export, inspection, processes, repair, rfm
 from headrace.cli.demo.command import run_demo
 from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import Options, run_import
@@ -25,6 +25,8 @@ topics = typer.Typer(help="The topics of the event log.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
 letters = typer.Typer(help="What could not be processed.", no_args_is_help=True)
 app.add_typer(letters, name="dead-letters")
+scores = typer.Typer(help="The cut points of RFM scores: show them, or have them computed.")
+app.add_typer(scores, name="rfm")
 
 Files = Annotated[list[Path], typer.Option("--file", "-f", help="A definition file; may be repeated.")]
 MoreFiles = Annotated[list[Path] | None, typer.Argument(help="Further definition files.", metavar="[FILE]...")]
@@ -158,6 +160,22 @@ def replay_dead_letters(
     raise typer.Exit(
         dead_letters.replay(deployment, Console(), ids=ids or [], reason=reason, everything=everything)
     )
+
+
+@scores.callback(invoke_without_command=True)
+def show_rfm(context: typer.Context) -> None:
+    """Show the cut points in use, and how many customers each class has."""
+    if context.invoked_subcommand is None:
+        rfm.show(Deployment.of(os.environ), Console())
+
+
+@scores.command("compute")
+def compute_rfm(
+    segment: Annotated[str | None, typer.Option(help="Only what this segment is scored by; else all.")] = None,
+    patience: Annotated[float, typer.Option(help="Give up waiting after so many seconds.")] = 600.0,
+) -> None:
+    """Compute cut points now. They are computed every hour anyway; segments follow what has moved."""
+    rfm.compute(Deployment.of(os.environ), Console(), segment=segment, patience=patience)
 
 
 @app.command()

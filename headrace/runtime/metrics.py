@@ -69,6 +69,10 @@ class Metrics:
         self.type_mismatches = self._counter(
             "condition_type_mismatches", "Comparisons with a value of another type."
         )
+        self.cut_points_age = self._gauge(
+            "cut_points_age_seconds",
+            "Since the oldest RFM cut points in use were computed; 0 while none are in use.",
+        )
         self.timers = self._gauge("timers_armed", "Customers with an armed deadline.", ["partition"])
 
         self.messages = self._counter("messages", "Messages by status reached.", ["campaign", "channel", "status"])

@@ -18,6 +18,7 @@ from headrace.contracts.segment import parse_segment
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
 from services.segmenter.controls import Controls, ProfilesUnavailable
+from services.segmenter.cut_points import CutPointKeeper
 from services.segmenter.definitions import Definitions, StoredSegment
 from services.segmenter.inspection import Inspection
 from services.segmenter.intervals import UNKNOWN
@@ -39,6 +40,7 @@ class Services:
     members: Members
     inspection: Inspection
     history: MembershipHistory
+    cut_points: CutPointKeeper
     profiles: httpx.AsyncClient
 
 
@@ -70,6 +72,7 @@ def _add_definitions(router: APIRouter, services: Services) -> None:
     async def put(segment_id: str, request: Request) -> Response:
         """Create or change a segment (YAML or JSON). An unchanged definition keeps its version."""
         definition = parse_segment(_identified(await _document(request), segment_id))
+        await services.cut_points.prepare(definition)
         version = await definitions.put(definition)
         await _send(services.controls)
         return _answer(

@@ -23,6 +23,7 @@ from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.republish import republish_router
 from services.segmenter.api import Services, build_app
 from services.segmenter.controls import Controls
+from services.segmenter.cut_points import CutPointKeeper
 from services.segmenter.definitions import Definitions
 from services.segmenter.export_routes import export_router
 from services.segmenter.follower import FollowedTopics, Followers, Handler
@@ -36,6 +37,7 @@ from services.segmenter.outbox import Publications
 from services.segmenter.redis_client import Client
 from services.segmenter.repair_routes import rebuild_router
 from services.segmenter.reporter import Reporter
+from services.segmenter.rfm_routes import rfm_router
 from services.segmenter.settings import Settings
 from services.segmenter.store import RedisStore
 from services.segmenter.timeline import PostgresTimeline
@@ -49,6 +51,7 @@ class Segmenter:
     app: FastAPI
     worker: PartitionWorker
     controls: Controls
+    cut_points: CutPointKeeper
     reporter: Reporter
     log: Log
     settings: Settings
@@ -67,7 +70,7 @@ class Segmenter:
 
     def background(self) -> list[Awaitable[None]]:
         """What runs beside the HTTP server."""
-        return [self.follow(), self.controls.run(), self.reporter.run()]
+        return [self.follow(), self.controls.run(), self.cut_points.run(), self.reporter.run()]
 
 
 def assemble(
@@ -88,6 +91,7 @@ def assemble(
     metrics = Metrics("segmenter")
     definitions = Definitions(pool, common.partitions)
     controls = Controls(pool, definitions, profiles)
+    cut_points = CutPointKeeper(pool, controls, metrics, clock=clock)
     reporter = Reporter(definitions, controls, metrics, clock=clock)
     store, timeline = RedisStore(reader, writer), PostgresTimeline(pool)
     publications = Publications(pool, log, topics.segment_changes)
@@ -111,7 +115,7 @@ def assemble(
         await asyncio.wait_for(log.bounds(topics.profile_events, 0), 5)
 
     app = build_app(
-        Services(definitions, controls, members, inspection, history, profiles),
+        Services(definitions, controls, members, inspection, history, cut_points, profiles),
         admin_token=token,
         metrics=metrics,
         checks={"database": database, "state": state, "log": event_log},
@@ -121,7 +125,8 @@ def assemble(
     app.include_router(export_router(definitions, members, history, pool, admin_token=token))
     app.include_router(republish_router(worker.repairs.relay, partitions=count, admin_token=token))
     app.include_router(rebuild_router(worker.repairs, store, partitions=count, admin_token=token))
-    return Segmenter(app, worker, controls, reporter, log, settings, metrics)
+    app.include_router(rfm_router(cut_points, definitions, admin_token=token))
+    return Segmenter(app, worker, controls, cut_points, reporter, log, settings, metrics)
 
 
 def _handlers(settings: Settings, log: Log, metrics: Metrics) -> list[Handler]:

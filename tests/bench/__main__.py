@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.bench.logs import add_log
 
-BENCHES = ("log", "ingest", "profiles", "segmenter", "stack")
+BENCHES = ("log", "ingest", "profiles", "segmenter", "rfm", "stack")
 _TAKE_A_LOG = frozenset({"log", "ingest", "stack"})
 
 
