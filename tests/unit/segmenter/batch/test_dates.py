@@ -65,9 +65,11 @@ def test_what_is_no_date_satisfies_nothing(value: Any) -> None:
     assert not on({"anniversary": {"within": "366d"}}, value, NOON)
 
 
-def test_the_first_day_of_the_calendar_is_old() -> None:
-    assert on({"older_than": "90d"}, "0001-01-01", NOON)
-    assert not on({"older_than": "90d"}, "9999-12-31", NOON)
+def test_dates_of_the_years_2_to_9998_count() -> None:
+    for day, is_date in (("0001-12-31", False), ("0002-01-01", True)):
+        assert on({"older_than": "90d"}, day, NOON) is is_date
+    for day, is_date in (("9999-01-01", False), ("9998-12-31", True)):
+        assert on({"within_next": "36500d"}, day, NOON + 250_000_000_000_000) is is_date
 
 
 def test_an_anniversary_is_true_from_its_window_until_the_day_is_over() -> None:
