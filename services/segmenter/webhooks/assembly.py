@@ -34,11 +34,16 @@ class Webhooks:
 
 
 def assemble_webhooks(
-    settings: WebhookSettings, pool: Pool, metrics: Metrics, *, clock: Callable[[], Millis]
+    settings: WebhookSettings,
+    pool: Pool,
+    metrics: Metrics,
+    *,
+    clock: Callable[[], Millis],
+    transport: Transport | None = None,
 ) -> Webhooks:
-    """Wire the parts on the segmenter's migrated schema."""
+    """Wire the parts on the segmenter's migrated schema. `transport`: another than the real one."""
     deliveries = Deliveries(pool)
-    transport = Transport(allow_private=settings.allow_private, concurrency=settings.concurrency)
+    transport = transport or Transport(allow_private=settings.allow_private, concurrency=settings.concurrency)
     sender = Sender(
         Claims(pool, metrics, disable_after_ms=settings.disable_after_ms),
         transport,

@@ -88,8 +88,8 @@ class Subscriptions:
         self._pool = pool
 
     async def put(self, wanted: WantedSubscription, fresh_secret: str, now: Millis) -> bool:
-        """Create or replace; True when it is new (then `fresh_secret` is its secret, unless one is wanted). What we
-        disabled stays so unless its URL changes. Another secret than before is a rotation."""
+        """Create or replace; True when it is new (then `fresh_secret` is its secret, unless one is wanted). What
+        we disabled stays so unless its URL changes. Another secret than before is a rotation."""
         created = await self._pool.fetchval(
             _PUT,
             wanted.id,
