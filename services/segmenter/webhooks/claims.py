@@ -3,6 +3,7 @@ again; the receiver then sees the same webhook-id twice."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import structlog
 
@@ -14,6 +15,8 @@ from services.segmenter.webhooks.subscriptions import Pool
 from services.segmenter.webhooks.transport import Webhook
 
 log = structlog.get_logger()
+
+Querying: TypeAlias = "Connection | Pool"
 
 LEASE_MS = 60_000
 """Longer than an attempt may take."""
@@ -164,7 +167,7 @@ class Claims:
         return True
 
 
-async def _write(connection: Connection | Pool, claim: Claim, reply: Reply, verdict: Verdict, now: Millis) -> bool:
+async def _write(connection: Querying, claim: Claim, reply: Reply, verdict: Verdict, now: Millis) -> bool:
     again = verdict.outcome == "retried"
     written = await connection.fetchval(
         _SETTLE,
