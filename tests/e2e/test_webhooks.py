@@ -5,10 +5,11 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from services.segmenter.webhooks.attempts import DELAYS_MS, EXHAUSTED_LIMIT, JITTER
-from services.segmenter.webhooks.claims import LEASE_MS, PER_SUBSCRIPTION, WHILE_FAILING
+from services.segmenter.webhooks.claims import CLAIM, LEASE_MS, PER_SUBSCRIPTION, WHILE_FAILING
 from tests.e2e.webhook_rig import Process, WebhookRig, change, webhook_rig
 from tests.webhook_receiver import Answer, Receiver, receiver
 
@@ -351,6 +352,15 @@ async def test_one_that_fails_gets_little_room(rig: WebhookRig, process: Process
     hooks.answers["/"] = hooks.hang
     await rig.follow(process, *(change(f"q{n}") for n in range(10)))
     assert await process.webhooks.sender.claim_once() == WHILE_FAILING
+
+
+async def test_a_claim_reads_little_of_a_long_queue(rig: WebhookRig, process: Process, hooks: Receiver) -> None:
+    """Also before Postgres knows how long it is."""
+    await process.put("shop", url=hooks.url)
+    await rig.follow(process, *(change(f"p{n}") for n in range(3_000)))
+    query = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {CLAIM}"
+    plan = await rig.pool.fetchval(query, rig.now, 8, PER_SUBSCRIPTION, WHILE_FAILING, [], [], LEASE_MS)
+    assert msgspec.json.decode(plan)[0]["Plan"]["Shared Hit Blocks"] < 3_000
 
 
 async def test_old_deliveries_are_forgotten(rig: WebhookRig, process: Process, hooks: Receiver) -> None:

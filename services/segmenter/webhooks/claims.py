@@ -24,8 +24,9 @@ PER_SUBSCRIPTION = 8
 WHILE_FAILING = 2
 """How many a subscription may have in flight: a receiver that hangs must not take all the room there is."""
 
-# The subscriptions in any order: none is always the first. Of a customer's changes the earliest alone.
-_CLAIM = """
+# The subscriptions in any order: none is always the first. Of a customer's changes the earliest alone: looked up for
+# each candidate, since a join (NOT EXISTS) reads all that waits for each claim.
+CLAIM = """
     WITH due AS MATERIALIZED (
         SELECT picked.id
         FROM (SELECT s.id,
@@ -34,10 +35,11 @@ _CLAIM = """
               WHERE s.active ORDER BY random()) AS a
         CROSS JOIN LATERAL (
             SELECT d.id FROM delivery d
-            WHERE d.subscription_id = a.id AND d.status = 'pending' AND d.due_at <= $1::bigint AND NOT EXISTS (
-                SELECT FROM delivery e
+            WHERE d.subscription_id = a.id AND d.status = 'pending' AND d.due_at <= $1::bigint AND d.id = (
+                SELECT e.id FROM delivery e
                 WHERE e.subscription_id = d.subscription_id AND e.profile_id = d.profile_id
-                    AND e.status = 'pending' AND e.id < d.id)
+                    AND e.status = 'pending'
+                ORDER BY e.id LIMIT 1)
             ORDER BY d.due_at, d.id LIMIT greatest(a.room, 0) FOR UPDATE SKIP LOCKED
         ) AS picked
         LIMIT $2
@@ -104,7 +106,7 @@ class Claims:
     async def claim(self, limit: int, busy: Mapping[str, int], now: Millis) -> Sequence[Claim]:
         """Take up to `limit` due deliveries; `busy`: how many of each subscription this process is sending."""
         rows = await self._pool.fetch(
-            _CLAIM, now, limit, PER_SUBSCRIPTION, WHILE_FAILING, list(busy), list(busy.values()), LEASE_MS
+            CLAIM, now, limit, PER_SUBSCRIPTION, WHILE_FAILING, list(busy), list(busy.values()), LEASE_MS
         )
         return [
             Claim(

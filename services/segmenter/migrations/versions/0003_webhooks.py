@@ -53,7 +53,7 @@ _STATEMENTS = (
     """,
     "COMMENT ON COLUMN delivery.claim IS 'rises with each claim: tells one from an earlier one'",
     "COMMENT ON COLUMN delivery.due_at IS 'while claimed: when the claim ends by itself'",
-    "CREATE INDEX delivery_due ON delivery (subscription_id, due_at) WHERE status = 'pending'",
+    "CREATE INDEX delivery_due ON delivery (subscription_id, due_at, id) WHERE status = 'pending'",
     "CREATE INDEX delivery_waiting ON delivery (subscription_id, profile_id, id) WHERE status = 'pending'",
     "CREATE INDEX delivery_listed ON delivery (subscription_id, status, id)",
     "CREATE INDEX delivery_attempted ON delivery (subscription_id, attempted_at) WHERE attempted_at IS NOT NULL",
