@@ -24,8 +24,8 @@ PER_SUBSCRIPTION = 8
 WHILE_FAILING = 2
 """How many a subscription may have in flight: a receiver that hangs must not take all the room there is."""
 
-# The subscriptions in any order: none is always the first. Of a customer's changes the earliest alone: looked up for
-# each candidate, since a join (NOT EXISTS) reads all that waits for each claim.
+# The subscriptions in any order: none is always the first. Of a customer's changes the earliest alone: looked up
+# for each candidate, since a join (NOT EXISTS) reads all that waits for each claim.
 CLAIM = """
     WITH due AS MATERIALIZED (
         SELECT picked.id
