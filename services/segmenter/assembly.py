@@ -38,7 +38,9 @@ from services.segmenter.repair_routes import rebuild_router
 from services.segmenter.reporter import Reporter
 from services.segmenter.settings import Settings
 from services.segmenter.store import RedisStore
+from services.segmenter.subscription_routes import subscription_router
 from services.segmenter.timeline import PostgresTimeline
+from services.segmenter.webhooks.assembly import Webhooks, assemble_webhooks
 from services.segmenter.worker import PartitionWorker, Topics
 
 
@@ -50,6 +52,7 @@ class Segmenter:
     worker: PartitionWorker
     controls: Controls
     reporter: Reporter
+    webhooks: Webhooks
     log: Log
     settings: Settings
     metrics: Metrics
@@ -67,7 +70,7 @@ class Segmenter:
 
     def background(self) -> list[Awaitable[None]]:
         """What runs beside the HTTP server."""
-        return [self.follow(), self.controls.run(), self.reporter.run()]
+        return [self.follow(), self.controls.run(), self.reporter.run(), *self.webhooks.background()]
 
 
 def assemble(
@@ -92,7 +95,9 @@ def assemble(
     store, timeline = RedisStore(reader, writer), PostgresTimeline(pool)
     publications = Publications(pool, log, topics.segment_changes)
     followed = FollowedTopics(topics.segment_changes, topics.dead_letters)
-    followers = Followers(log, pool, _handlers(settings, log, metrics), metrics, followed)
+    webhooks = assemble_webhooks(settings.webhooks, pool, metrics, clock=clock)
+    handlers = [*_handlers(settings, log, metrics), webhooks.handler]
+    followers = Followers(log, pool, handlers, metrics, followed)
     worker = PartitionWorker(
         log, reader, store, timeline, publications, reporter, followers, metrics, topics, clock=clock
     )
@@ -119,9 +124,10 @@ def assemble(
     )
     app.include_router(history_router(definitions, members, inspection, history, admin_token=token))
     app.include_router(export_router(definitions, members, history, pool, admin_token=token))
+    app.include_router(subscription_router(webhooks, admin_token=token))
     app.include_router(republish_router(worker.repairs.relay, partitions=count, admin_token=token))
     app.include_router(rebuild_router(worker.repairs, store, partitions=count, admin_token=token))
-    return Segmenter(app, worker, controls, reporter, log, settings, metrics)
+    return Segmenter(app, worker, controls, reporter, webhooks, log, settings, metrics)
 
 
 def _handlers(settings: Settings, log: Log, metrics: Metrics) -> list[Handler]:

@@ -18,6 +18,7 @@ from headrace.runtime.http import create_app
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.migrations import migrate
 from headrace.runtime.postgres import connect_pool
+from services.segmenter.followed import FollowedChange
 from services.segmenter.main import MIGRATIONS, SCHEMA
 from services.segmenter.subscription_routes import subscription_router
 from services.segmenter.webhooks.assembly import Webhooks, assemble_webhooks
@@ -29,15 +30,9 @@ ADMIN = {"Authorization": "Bearer admin"}
 _numbers = itertools.count(1)
 
 
-@dataclass(frozen=True)
-class PlayedChange:
-    """What the follower hands to handlers, as far as webhooks look at it."""
-
-    record: Record
-    change: SegmentChange
-
-
-def change(profile: str, segment: str = "vip", action: str = "entered", *, reason: str = "event") -> PlayedChange:
+def change(
+    profile: str, segment: str = "vip", action: str = "entered", *, reason: str = "event"
+) -> FollowedChange:
     number = next(_numbers)
     value = SegmentChange(
         event="Audience Entered" if action == "entered" else "Audience Exited",
@@ -50,7 +45,8 @@ def change(profile: str, segment: str = "vip", action: str = "entered", *, reaso
         profile=ChangeProfile(profile),
     )
     body = msgspec.json.encode(value)
-    return PlayedChange(Record("cdp.segment-changes.v1", 0, number, T0, profile.encode(), body, ()), value)
+    record = Record("cdp.segment-changes.v1", 0, number, T0, profile.encode(), body, ())
+    return FollowedChange(0, number, 1, number, record, value)
 
 
 def address(path: str) -> str:
@@ -108,7 +104,7 @@ class WebhookRig:
     database_url: str
     now: int = T0
 
-    async def follow(self, process: Process, *changes: PlayedChange) -> Sequence[PlayedChange]:
+    async def follow(self, process: Process, *changes: FollowedChange) -> Sequence[FollowedChange]:
         """As the follower does: one transaction, then the word that it has committed."""
         handler = process.webhooks.handler
         async with self.pool.acquire() as connection, connection.transaction():

@@ -9,8 +9,8 @@ import structlog
 
 from headrace.contracts.instant import Millis
 from headrace.runtime.metrics import Metrics
+from services.segmenter.followed import Connection
 from services.segmenter.webhooks.attempts import Health, Outcome, Reply, Verdict, after_failure, judge
-from services.segmenter.webhooks.deliveries import Connection
 from services.segmenter.webhooks.subscriptions import Pool
 from services.segmenter.webhooks.transport import Webhook
 

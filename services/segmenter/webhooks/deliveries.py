@@ -1,19 +1,14 @@
 """The deliveries of webhooks in Postgres: made from published changes, listed, tried again by hand, forgotten."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
-import asyncpg.pool
 import msgspec
 
 from headrace.contracts.errors import ApiError
 from headrace.contracts.instant import Millis
-from headrace.contracts.segment_change import SegmentChange
-from headrace.log.port import Record
+from services.segmenter.followed import Connection, FollowedChange
 from services.segmenter.webhooks.subscriptions import Pool
-
-# quoted: asyncpg's classes are generic in its stubs only
-Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 STATUSES = ("pending", "delivered", "failed")
 KEEP_DELIVERED_MS = 7 * 86_400_000
@@ -57,31 +52,22 @@ _EXPIRE = """
 """
 
 
-class Followed(Protocol):
-    """A published change: its record in the log, and what it says."""
-
-    @property
-    def record(self) -> Record: ...
-
-    @property
-    def change(self) -> SegmentChange: ...
-
-
 class DeliveryHandler:
     """Makes deliveries of the changes that the follower hands over, in its transaction."""
 
     def __init__(self, *, clock: Callable[[], Millis], on_pending: Callable[[], None]) -> None:
         self._clock = clock
         self._on_pending = on_pending
-        self._made = False
+        self._subscribed = False
 
-    async def apply(self, connection: Connection, changes: Sequence[Followed]) -> None:
+    async def apply(self, connection: Connection, changes: Sequence[FollowedChange]) -> None:
         """A delivery for each change and subscription that wants it; one that is there already stays."""
         erased = {each.change.profile.id for each in changes if each.change.properties["reason"] == "erasure"}
         if erased:
             await _redact(connection, erased)
         rows = []
         subscribed = await connection.fetch(_SUBSCRIBED)
+        self._subscribed = bool(subscribed)
         for each in changes if subscribed else ():
             change = each.change
             segment, action = change.properties["segment_id"], change.properties["action"]
@@ -92,12 +78,10 @@ class DeliveryHandler:
             ]
         if rows:
             await connection.execute(_INSERT, *zip(*rows, strict=True), self._clock())
-            self._made = True
 
     def committed(self) -> None:
-        """Wakes the sender if there is something for it."""
-        if self._made:
-            self._made = False
+        """Wakes the sender if there may be something for it: partitions are followed side by side."""
+        if self._subscribed:
             self._on_pending()
 
 
