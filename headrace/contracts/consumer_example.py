@@ -4,8 +4,8 @@ TEXT = """\
 ## A consumer of segment changes
 
 A change may stand on `cdp.segment-changes.v1` more than once: after a failure it is published again with the same
-`messageId`. Its `sequence` rises, not densely, per profile and segment. So of each pair the last change is all that
-must be kept to know one that comes again, or that was overtaken. This prints each change once:
+`messageId`. Its `sequence` rises, not densely, per profile and segment. So of each pair the last change is all
+that must be kept to know one that comes again, or that was overtaken. This prints each change once:
 
 ```python
 import asyncio, json, sys
