@@ -10,6 +10,7 @@ import pytest
 
 from services.segmenter.webhooks.attempts import DELAYS_MS, EXHAUSTED_LIMIT, JITTER
 from services.segmenter.webhooks.claims import CLAIM, LEASE_MS, PER_SUBSCRIPTION, WHILE_FAILING
+from services.segmenter.webhooks.deliveries import DeliveryHandler
 from tests.e2e.webhook_rig import Process, WebhookRig, change, webhook_rig
 from tests.webhook_receiver import Answer, Receiver, receiver
 
@@ -61,6 +62,18 @@ async def test_a_running_sender_is_woken_by_the_follower(
         for number in range(1, 4):
             await rig.follow(process, change("p1"))
             await hooks.until(number, seconds=5)  # well before it would look by itself
+
+
+async def test_the_sender_is_woken_where_somebody_subscribes(rig: WebhookRig, process: Process) -> None:
+    woken: list[int] = []
+    handler = DeliveryHandler(clock=lambda: rig.now, on_pending=lambda: woken.append(1))
+    for expected in (0, 1):
+        async with rig.pool.acquire() as connection, connection.transaction():
+            await handler.apply(connection, [change("p1")])
+        assert len(woken) == 0
+        handler.committed()
+        assert len(woken) == expected
+        await process.put("shop", url="https://hooks.example.com/")
 
 
 async def test_who_gets_what(rig: WebhookRig, process: Process, hooks: Receiver) -> None:
@@ -156,6 +169,20 @@ async def test_a_customers_changes_stay_in_order(rig: WebhookRig, process: Proce
     assert hooks.ids()[2:] == [each.change.message_id for each in (a, b, c)]
 
 
+async def test_what_waited_goes_at_once_when_the_first_is_tried_again_by_hand(
+    rig: WebhookRig, process: Process, hooks: Receiver
+) -> None:
+    await process.put("shop", url=hooks.url)
+    hooks.answers["/"] = hooks.status(500)
+    a, b = await rig.follow(process, change("p1"), change("p1", action="exited"))
+    await process.round()
+    hooks.answers.clear()
+    (_, first) = await process.deliveries("shop")
+    await process.post(f"shop/deliveries/{first['id']}/retry")
+    await process.round()
+    assert hooks.ids() == [a.change.message_id, a.change.message_id, b.change.message_id]
+
+
 async def test_changes_in_flight_hold_up_the_customers_next_ones(
     rig: WebhookRig, process: Process, hooks: Receiver
 ) -> None:
@@ -227,6 +254,18 @@ async def test_gone_disables_at_once_and_what_waits_is_kept(
     assert (await process.post("shop/enable"))["status"] == "enabled"
     await process.round()
     assert len(hooks.requests) == 2
+    assert (await process.get("shop"))["deliveries"] == {"pending": 0, "delivered": 1, "failed": 1}
+
+
+async def test_enabling_sends_at_once_what_waits(rig: WebhookRig, process: Process, hooks: Receiver) -> None:
+    await process.put("shop", url=hooks.url)
+    for status, profile in ((500, "p1"), (410, "p2")):
+        hooks.answers["/"] = hooks.status(status)
+        await rig.follow(process, change(profile))
+        await process.round()
+    hooks.answers.clear()
+    await process.post("shop/enable")
+    await process.round()
     assert (await process.get("shop"))["deliveries"] == {"pending": 0, "delivered": 1, "failed": 1}
 
 

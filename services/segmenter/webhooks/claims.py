@@ -144,7 +144,7 @@ class Claims:
     async def _delivered(self, claim: Claim, reply: Reply, verdict: Verdict, now: Millis) -> bool:
         if not await _write(self._pool, claim, reply, verdict, now):
             return False
-        if claim.attempt > 1:
+        if claim.number > 1:  # what waited for it may have been postponed
             await self._pool.execute(_RELEASE, claim.subscription_id, claim.profile_id, claim.id, now)
         await self._pool.execute(_RECOVERED, claim.subscription_id)
         return True
