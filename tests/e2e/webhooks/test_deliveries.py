@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -11,28 +10,10 @@ import pytest
 from services.segmenter.webhooks.attempts import DELAYS_MS, EXHAUSTED_LIMIT, JITTER
 from services.segmenter.webhooks.claims import CLAIM, LEASE_MS, PER_SUBSCRIPTION, WHILE_FAILING
 from services.segmenter.webhooks.deliveries import DeliveryHandler
-from tests.e2e.webhook_rig import Process, WebhookRig, change, webhook_rig
-from tests.webhook_receiver import Answer, Receiver, receiver
+from tests.e2e.webhooks.rig import Process, WebhookRig, change
+from tests.webhook_receiver import Answer, Receiver
 
 DAY = 86_400_000
-
-
-@pytest.fixture
-async def rig(database_url: str) -> AsyncIterator[WebhookRig]:
-    async with webhook_rig(database_url) as rig:
-        yield rig
-
-
-@pytest.fixture
-async def hooks() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
-
-
-@pytest.fixture
-async def process(rig: WebhookRig) -> AsyncIterator[Process]:
-    async with rig.process(timeout=0.5) as process:
-        yield process
 
 
 async def test_a_change_is_delivered_signed_with_its_own_bytes(
@@ -319,7 +300,7 @@ async def test_a_killed_processs_claims_are_taken_again(
     hooks.answers["/"] = hooks.hang
     await process.put("shop", url=hooks.url)
     (sent, _) = await rig.follow(process, change("p1"), change("p1", action="exited"))
-    arguments = ("-m", "tests.e2e.webhook_process", rig.database_url, str(rig.now))
+    arguments = ("-m", "tests.e2e.webhooks.doomed", rig.database_url, str(rig.now))
     doomed = await asyncio.create_subprocess_exec(sys.executable, *arguments)
     await hooks.until(1, seconds=30)
     doomed.kill()
@@ -381,6 +362,7 @@ async def test_a_receiver_that_hangs_holds_up_no_other(rig: WebhookRig, hooks: R
             async with asyncio.timeout(20), hooks.news:
                 await hooks.news.wait_for(lambda: len(hooks.ids("/works")) == 50)
             assert len(hooks.ids("/hangs")) == PER_SUBSCRIPTION
+            hooks.released.set()
 
 
 async def test_one_that_fails_gets_little_room(rig: WebhookRig, process: Process, hooks: Receiver) -> None:

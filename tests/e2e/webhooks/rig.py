@@ -16,10 +16,9 @@ from headrace.contracts.segment_change import ChangeProfile, SegmentChange
 from headrace.log.port import Record
 from headrace.runtime.http import create_app
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.migrations import migrate
 from headrace.runtime.postgres import connect_pool
 from services.segmenter.followed import FollowedChange
-from services.segmenter.main import MIGRATIONS, SCHEMA
+from services.segmenter.main import SCHEMA
 from services.segmenter.subscription_routes import subscription_router
 from services.segmenter.webhooks.assembly import Webhooks, assemble_webhooks
 from services.segmenter.webhooks.settings import WebhookSettings
@@ -141,10 +140,10 @@ class WebhookRig:
 
 @asynccontextmanager
 async def webhook_rig(database_url: str) -> AsyncIterator[WebhookRig]:
-    """On the segmenter's migrated schema."""
-    await migrate(database_url, schema=SCHEMA, scripts=MIGRATIONS)
+    """On the segmenter's migrated schema, emptied of webhooks."""
     pool = await connect_pool(database_url, schema=SCHEMA)
     try:
+        await pool.execute("TRUNCATE subscription, delivery")
         yield WebhookRig(pool, database_url)
     finally:
         await pool.close()

@@ -1,4 +1,4 @@
-"""A process that sends webhooks until it is killed: `python -m tests.e2e.webhook_process DATABASE_URL NOW`."""
+"""A process that sends webhooks until it is killed: `python -m tests.e2e.webhooks.doomed DATABASE_URL NOW`."""
 
 import asyncio
 import sys

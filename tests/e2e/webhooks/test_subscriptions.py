@@ -1,35 +1,13 @@
 """The API of webhook subscriptions: secrets shown once, mistakes explained, never a 500."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from services.segmenter.webhooks.signature import read_secret
-from tests.e2e.webhook_rig import Process, WebhookRig, address, change, webhook_rig
-from tests.webhook_receiver import Receiver, receiver
+from tests.e2e.webhooks.rig import Process, WebhookRig, address, change
+from tests.webhook_receiver import Receiver
 
 URL = "https://hooks.example.com/x"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 DAY = 86_400_000
 NUL = "a%00b"
-
-
-@pytest.fixture
-async def rig(database_url: str) -> AsyncIterator[WebhookRig]:
-    async with webhook_rig(database_url) as rig:
-        yield rig
-
-
-@pytest.fixture
-async def hooks() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
-
-
-@pytest.fixture
-async def process(rig: WebhookRig) -> AsyncIterator[Process]:
-    async with rig.process(timeout=0.5) as process:
-        yield process
 
 
 async def test_a_secret_is_answered_when_it_is_made_and_never_again(process: Process) -> None:

@@ -8,34 +8,28 @@ import pytest
 
 from services.segmenter.webhooks.settings import WebhookSettings
 from tests.e2e.segmenter_rig import Rig, eventually, segmenter_rig
-from tests.webhook_receiver import Receiver, receiver
+from tests.webhook_receiver import Receiver
 
 
 @pytest.fixture
-async def rig(database_url: str, redis_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
+async def stream(database_url: str, redis_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
     async with segmenter_rig(database_url, redis_url, log_url, topic_prefix=topic_prefix) as rig:
         rig.settings = replace(rig.settings, webhooks=WebhookSettings(allow_private=True))
         yield rig
 
 
-@pytest.fixture
-async def hooks() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
-
-
-async def test_each_published_change_reaches_the_receiver_once(rig: Rig, hooks: Receiver) -> None:
-    async with rig.segmenter() as running:
-        await rig.live(running.api, "buyers", {"event": {"name": "Order Completed"}})
+async def test_each_published_change_reaches_the_receiver_once(stream: Rig, hooks: Receiver) -> None:
+    async with stream.segmenter() as running:
+        await stream.live(running.api, "buyers", {"event": {"name": "Order Completed"}})
         answer = await running.api.put("/v1/subscriptions/shop", json={"url": f"{hooks.url}/hook"})
         secret = answer.json()["secret"]
         for number in range(5):
-            await rig.event(f"p{number}")
+            await stream.event(f"p{number}")
         await hooks.until(5)
-    async with rig.segmenter():  # goes on where the other one was
-        await rig.event("p5")
+    async with stream.segmenter():  # goes on where the other one was
+        await stream.event("p5")
         await hooks.until(6)
-    published = {record.value for record in await rig.change_records()}
+    published = {record.value for record in await stream.change_records()}
     assert {request.body for request in hooks.requests} == published
     assert len(hooks.requests) == len(published) == 6
     for request in hooks.requests:
@@ -43,13 +37,13 @@ async def test_each_published_change_reaches_the_receiver_once(rig: Rig, hooks: 
         assert request.signed_by(secret) == [True]
 
 
-async def test_a_receiver_that_hangs_does_not_hold_up_membership(rig: Rig, hooks: Receiver) -> None:
+async def test_a_receiver_that_hangs_does_not_hold_up_membership(stream: Rig, hooks: Receiver) -> None:
     hooks.answers["/hook"] = hooks.hang
-    async with rig.segmenter() as running:
-        await rig.live(running.api, "buyers", {"event": {"name": "Order Completed"}})
+    async with stream.segmenter() as running:
+        await stream.live(running.api, "buyers", {"event": {"name": "Order Completed"}})
         await running.api.put("/v1/subscriptions/shop", json={"url": f"{hooks.url}/hook"})
         for number in range(20):
-            await rig.event(f"p{number}")
+            await stream.event(f"p{number}")
         await hooks.until(1)
 
         async def counted() -> bool:
