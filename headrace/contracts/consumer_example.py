@@ -11,6 +11,7 @@ that must be kept to know one that comes again, or that was overtaken. This prin
 import asyncio, json, sys
 from aiokafka import AIOKafkaConsumer  # pip install aiokafka
 
+
 async def main(servers: str) -> None:
     last: dict[tuple[str, str], tuple[str, int]] = {}  # keep it where you keep what you do with the changes
     consumer = AIOKafkaConsumer(
@@ -30,6 +31,7 @@ async def main(servers: str) -> None:
                 print(change["messageId"], *pair, properties["action"], flush=True)
                 last[pair] = change["messageId"], properties["sequence"]
             await consumer.commit()
+
 
 asyncio.run(main(sys.argv[1]))  # localhost:9092
 ```
