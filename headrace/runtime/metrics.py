@@ -75,6 +75,17 @@ class Metrics:
         )
         self.timers = self._gauge("timers_armed", "Customers with an armed deadline.", ["partition"])
 
+        self.webhook_deliveries = self._counter(
+            "webhook_deliveries",
+            "Attempts to deliver a webhook, by how they ended: delivered, retried later, failed for good.",
+            ["subscription", "outcome"],
+        )
+        self.webhooks_disabled = self._counter(
+            "webhook_subscriptions_disabled",
+            "Webhook subscriptions disabled: the receiver is gone, failing for days, or has exhausted many.",
+            ["reason"],
+        )
+
         self.messages = self._counter("messages", "Messages by status reached.", ["campaign", "channel", "status"])
         self.entry_to_provider = self._histogram(
             "entry_to_provider_seconds", "From a segment entry to the provider's answer.", ["channel"]

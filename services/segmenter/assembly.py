@@ -40,7 +40,9 @@ from services.segmenter.reporter import Reporter
 from services.segmenter.rfm_routes import rfm_router
 from services.segmenter.settings import Settings
 from services.segmenter.store import RedisStore
+from services.segmenter.subscription_routes import subscription_router
 from services.segmenter.timeline import PostgresTimeline
+from services.segmenter.webhooks.assembly import Webhooks, assemble_webhooks
 from services.segmenter.worker import PartitionWorker, Topics
 
 
@@ -53,6 +55,7 @@ class Segmenter:
     controls: Controls
     cut_points: CutPointKeeper
     reporter: Reporter
+    webhooks: Webhooks
     log: Log
     settings: Settings
     metrics: Metrics
@@ -70,7 +73,13 @@ class Segmenter:
 
     def background(self) -> list[Awaitable[None]]:
         """What runs beside the HTTP server."""
-        return [self.follow(), self.controls.run(), self.cut_points.run(), self.reporter.run()]
+        return [
+            self.follow(),
+            self.controls.run(),
+            self.cut_points.run(),
+            self.reporter.run(),
+            *self.webhooks.background(),
+        ]
 
 
 def assemble(
@@ -96,7 +105,9 @@ def assemble(
     store, timeline = RedisStore(reader, writer), PostgresTimeline(pool)
     publications = Publications(pool, log, topics.segment_changes)
     followed = FollowedTopics(topics.segment_changes, topics.dead_letters)
-    followers = Followers(log, pool, _handlers(settings, log, metrics), metrics, followed)
+    webhooks = assemble_webhooks(settings.webhooks, pool, metrics, clock=clock)
+    handlers = [*_handlers(settings, log, metrics), webhooks.handler]
+    followers = Followers(log, pool, handlers, metrics, followed)
     worker = PartitionWorker(
         log, reader, store, timeline, publications, reporter, followers, metrics, topics, clock=clock
     )
@@ -123,10 +134,11 @@ def assemble(
     )
     app.include_router(history_router(definitions, members, inspection, history, admin_token=token))
     app.include_router(export_router(definitions, members, history, pool, admin_token=token))
+    app.include_router(subscription_router(webhooks, admin_token=token))
     app.include_router(republish_router(worker.repairs.relay, partitions=count, admin_token=token))
     app.include_router(rebuild_router(worker.repairs, store, partitions=count, admin_token=token))
     app.include_router(rfm_router(cut_points, definitions, admin_token=token))
-    return Segmenter(app, worker, controls, cut_points, reporter, log, settings, metrics)
+    return Segmenter(app, worker, controls, cut_points, reporter, webhooks, log, settings, metrics)
 
 
 def _handlers(settings: Settings, log: Log, metrics: Metrics) -> list[Handler]:

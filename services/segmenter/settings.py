@@ -1,8 +1,9 @@
 """Settings of the segmenter, read once in `main`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
+from services.segmenter.webhooks.settings import WebhookSettings, webhook_settings
 
 DEFAULT_PORT = 8082
 PROFILES_PORT = 8081
@@ -17,6 +18,7 @@ class Settings:
     redis_url: str
     profiles_url: str
     port: int
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
 
 
 def read_settings(env: Environment) -> Settings:
@@ -27,4 +29,5 @@ def read_settings(env: Environment) -> Settings:
         redis_url=env.text("HEADRACE_REDIS_URL"),
         profiles_url=env.text("HEADRACE_PROFILES_URL", f"http://127.0.0.1:{profiles_port}").rstrip("/"),
         port=env.integer("HEADRACE_SEGMENTER_PORT", DEFAULT_PORT, low=1, high=65_535),
+        webhooks=webhook_settings(env),
     )
