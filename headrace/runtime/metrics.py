@@ -69,6 +69,9 @@ class Metrics:
         self.type_mismatches = self._counter(
             "condition_type_mismatches", "Comparisons with a value of another type."
         )
+        self.other_currencies = self._counter(
+            "condition_other_currencies", "Events left out of an aggregate that names another currency."
+        )
         self.cut_points_age = self._gauge(
             "cut_points_age_seconds",
             "Since the oldest RFM cut points in use were computed; 0 while none are in use.",

@@ -12,6 +12,8 @@ from services.segmenter.paths import EventView, Steps
 from services.segmenter.timed import TimedLeaf
 
 MAX_ITEMS = 10_000
+MAX_LOOKED_BACK = 1_000
+"""The same where somebody looks back: each instant at which something changed is looked at, for each event."""
 
 Span = tuple[int, int]
 
@@ -94,7 +96,9 @@ class ItemAtom:
             self.window = None
         elif self.window is not None:
             self.window = max(self.window, window + lookback)
-        self.keep = max(self.keep, MAX_ITEMS if lookback else self.aggregate.keep or MAX_ITEMS)
+        self.keep = max(self.keep, self.aggregate.keep or (MAX_LOOKED_BACK if lookback else MAX_ITEMS))
+        if lookback:
+            self.keep = max(self.keep, MAX_LOOKED_BACK)
 
     def hold_everything(self) -> None:
         """For explanations."""
@@ -125,7 +129,7 @@ class ItemAtom:
         surplus = len(state.held) - gone - self.keep
         if surplus > 0:
             gone += surplus
-            state.approximate = state.approximate or self.keep >= MAX_ITEMS
+            state.approximate = state.approximate or self.keep >= MAX_LOOKED_BACK
         if gone:
             del state.held[:gone], state.values[:gone]
 

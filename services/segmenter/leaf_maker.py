@@ -25,7 +25,7 @@ from services.segmenter.compare import number_test, satisfied, value_test
 from services.segmenter.customer import CONSENT, TAG
 from services.segmenter.filters import filter_of
 from services.segmenter.held import HeldLeaf
-from services.segmenter.items import MAX_ITEMS, ItemAtom, Scope
+from services.segmenter.items import MAX_ITEMS, MAX_LOOKED_BACK, ItemAtom, Scope
 from services.segmenter.latest import LOCATION, ZONE, ZONE_TRAIT
 from services.segmenter.leaves import EventLeaf, PlanLeaf, TraitLeaf
 from services.segmenter.other_leaves import DATES, DateLeaf, GeoLeaf, PercentLeaf
@@ -159,7 +159,7 @@ class LeafMaker:
     def _require_count(self, aggregate: Aggregate, lookback: int) -> None:
         atom, operand = aggregate.atom, aggregate.operand
         if lookback:
-            atom.need((aggregate.window or 0) + lookback, MAX_ITEMS)
+            atom.need((aggregate.window or 0) + lookback, MAX_LOOKED_BACK)
         elif aggregate.window is not None:
             atom.need(aggregate.window, MAX_ITEMS if atom.of is not None else _greatest(operand) + 1)
         if self._keep_everything:

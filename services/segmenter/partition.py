@@ -155,6 +155,11 @@ class Partition:
         return 0 if self._compiled is None else self._compiled.mismatches.count
 
     @property
+    def other_currencies(self) -> int:
+        """Events left out of an aggregate for their currency, since the definitions last changed."""
+        return 0 if self._compiled is None else self._compiled.mismatches.other_currency
+
+    @property
     def _plan(self) -> Plan:
         """Compiled when first needed: definitions may come by the hundred, with nobody in between."""
         if self._compiled is None:

@@ -14,6 +14,7 @@ from headrace.contracts.segment_values import duration_ms
 
 NEVER = 2**53  # behind every instant
 MAX_ITEMS = 10_000
+MAX_LOOKED_BACK = 1_000  # the same where somebody looks back
 
 Item = tuple[int, str, str, int]
 """An event: ts, source, messageId, and the steps it matches, as bits from the first; then_not is the next one."""
@@ -117,14 +118,21 @@ class Runs:
             if place < len(run.items) and run.items[place][:3] == item[:3]:
                 continue
             run.items.insert(place, item)
-            self._bound(run)
+            self._bound(run, MAX_LOOKED_BACK if pattern.lookback else MAX_ITEMS)
             run.start, run.end, run.since = pattern.judge(run.items)
 
-    def _bound(self, run: Run) -> None:
-        total = sum(len(one.items) for one in self._runs.values()) if len(run.items) < MAX_ITEMS else MAX_ITEMS + 1
-        if total > MAX_ITEMS and len(run.items) > 1:
-            del run.items[0]
-            self.approximate = True
+    def _bound(self, run: Run, most: int) -> None:
+        """Forget the oldest events of the run, and the runs whose last event is the oldest, beyond `most`."""
+        surplus = sum(len(one.items) for one in self._runs.values()) - most
+        if surplus <= 0:
+            return
+        self.approximate = True
+        if len(run.items) > surplus:
+            del run.items[:surplus]
+            return
+        for key, _ in sorted(self._runs.items(), key=lambda entry: entry[1].items[-1]):
+            if surplus > 0 and self._runs[key] is not run:
+                surplus -= len(self._runs.pop(key).items)
 
     def _forget(self, pattern: Pattern, until: int) -> None:
         """Forget events at or before `until`: they can change nothing any more."""
