@@ -16,7 +16,7 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Published, Relay
 from headrace.runtime.tasks import finish
 from services.profiles.input import Input
-from services.profiles.store import SERVICE
+from services.profiles.store import SERVICE, Connection
 
 log = structlog.get_logger()
 
@@ -24,29 +24,39 @@ MAX_SKEW_MS = 2_000
 """A worker whose clock differs from Postgres' by more than this publishes no tick."""
 
 _CLOCK = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-_RAISE_IDLE = """
+_BEAT = """
     WITH idle AS (
         SELECT i.topic, i.q FROM input i
-        JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS t (topic, q, next_offset)
+        JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS t (topic, q, next_offset)
             ON i.topic = t.topic AND i.q = t.q AND i.next_offset = t.next_offset
         ORDER BY i.topic, i.q FOR UPDATE OF i SKIP LOCKED
-    )
-    UPDATE input SET time = greatest(time, $4) FROM idle WHERE input.topic = idle.topic AND input.q = idle.q
-"""
-_RAISE_LOW = """
-    WITH inputs AS (SELECT min(time) AS low FROM input),
+    ),
+    passed AS (
+        UPDATE input SET time = greatest(time, $6) FROM idle
+        WHERE input.topic = idle.topic AND input.q = idle.q RETURNING input.topic, input.q, input.time
+    ),
+    inputs AS (
+        SELECT min(coalesce(passed.time, input.time)) AS low FROM input LEFT JOIN passed USING (topic, q)
+    ),
     behind AS (
         SELECT c.q FROM counter c, inputs WHERE c.q = ANY($1::int[]) AND c.low < inputs.low
         ORDER BY c.q FOR UPDATE OF c SKIP LOCKED
+    ),
+    raised AS (
+        UPDATE counter SET
+            low = greatest(counter.low, inputs.low),
+            published_offset = greatest(published_offset, coalesce(
+                (SELECT p.next_offset FROM unnest($1::int[], $2::bigint[]) AS p (q, next_offset)
+                 WHERE p.q = counter.q), 0))
+        FROM behind, inputs WHERE counter.q = behind.q
+        RETURNING counter.q, counter.epoch, counter.next_seq - 1 AS seq, counter.low
     )
-    UPDATE counter SET
-        low = greatest(counter.low, inputs.low),
-        published_offset = greatest(published_offset, coalesce(
-            (SELECT p.next_offset FROM unnest($1::int[], $2::bigint[]) AS p (q, next_offset)
-             WHERE p.q = counter.q), 0))
-    FROM behind, inputs WHERE counter.q = behind.q
-    RETURNING counter.q, counter.epoch, counter.next_seq - 1 AS seq, counter.low
+    SELECT c.q, coalesce(raised.epoch, c.epoch) AS epoch, coalesce(raised.seq, c.next_seq - 1) AS seq, raised.low
+    FROM counter c LEFT JOIN raised USING (q) WHERE c.q = ANY($1::int[])
 """
+"""Raises the idle inputs, then the lows of the counters that are behind them, in one statement and so in one
+transaction. An input that somebody works on counts with the time it had before: too low, never too high. A counter
+whose low was not raised comes without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ class Active:
 
 
 class Ticker:
-    """Beats for all partitions of the process together: one look at every input's end, one transaction."""
+    """Beats for all partitions of the process together: one look at every input's end, one statement."""
 
     def __init__(
         self,
@@ -94,18 +104,29 @@ class Ticker:
         if not active:
             return
         before = self._wall_clock()
-        clock = int(await self._pool.fetchval(_CLOCK))
-        skewed = not before - MAX_SKEW_MS <= clock <= self._wall_clock() + MAX_SKEW_MS
-        ended = await self._ended([one for partition in active.values() for one in partition.inputs], clock)
-        if skewed:
-            log.error("clock_skew", limit_ms=MAX_SKEW_MS)
-            return
-        for row in await finish(self._raise(active, ended, clock)):
-            tick, relay = Tick(seq=row["seq"], epoch=row["epoch"], low=row["low"]), active[row["q"]].relay
-            relay.follow(tick.seq, _record(row["q"], tick))
+        async with self._pool.acquire() as connection:
+            clock = int(await connection.fetchval(_CLOCK))
+            skewed = not before - MAX_SKEW_MS <= clock <= self._wall_clock() + MAX_SKEW_MS
+            ended = await self._ended([one for partition in active.values() for one in partition.inputs], clock)
+            if skewed:
+                log.error("clock_skew", limit_ms=MAX_SKEW_MS)
+                return
+            rows = await finish(_raise(connection, active, ended, clock))
+        for row in rows:
+            self._tell(row, active[row["q"]].relay)
+
+    def _tell(self, row: asyncpg.Record, relay: Relay) -> None:
+        """Hand the relay its tick, or wake it for rows that another process has committed."""
+        q, seq = row["q"], row["seq"]
+        behind = seq - relay.published.seq if relay.published is not None else 0
+        if relay.published is not None:
+            self._metrics.outbox.labels(self._output, q).set(max(0, behind))
+        if row["low"] is not None:
+            tick = Tick(seq=seq, epoch=row["epoch"], low=row["low"])
+            relay.follow(seq, _record(q, tick))
             self._metrics.ticks.inc()
-            if relay.published is not None:
-                self._metrics.outbox.labels(self._output, row["q"]).set(max(0, tick.seq - relay.published.seq))
+        elif behind > 0:
+            relay.wake()
 
     async def _ended(self, inputs: list[Input], clock: Millis) -> list[tuple[str, int, int]]:
         """The inputs that were read to their end, with the offset, by a look that came after `clock`."""
@@ -120,15 +141,14 @@ class Ticker:
                 ended.append((one.topic, one.q, offset))
         return ended
 
-    async def _raise(
-        self, active: Mapping[int, Active], ended: list[tuple[str, int, int]], clock: Millis
-    ) -> list[asyncpg.Record]:
-        heads = {q: one.relay.published for q, one in active.items()}
-        async with self._pool.acquire() as connection, connection.transaction():
-            if ended:
-                topics, partitions, offsets = zip(*ended, strict=True)
-                await connection.execute(_RAISE_IDLE, topics, partitions, offsets, clock)
-            return await connection.fetch(_RAISE_LOW, list(heads), [_offset(head) for head in heads.values()])
+
+async def _raise(
+    connection: Connection, active: Mapping[int, Active], ended: list[tuple[str, int, int]], clock: Millis
+) -> list[asyncpg.Record]:
+    """A row for each of our counters. One statement: cut in the middle, it has done nothing."""
+    offsets = [_offset(one.relay.published) for one in active.values()]
+    topics, partitions, ends = zip(*ended, strict=True) if ended else ((), (), ())
+    return await connection.fetch(_BEAT, list(active), offsets, topics, partitions, ends, clock)
 
 
 def _offset(published: Published | None) -> int:

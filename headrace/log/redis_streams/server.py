@@ -10,7 +10,6 @@ import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -18,6 +17,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from headrace.log.port import LogError, LogFull, LogUnavailable, WrongTopicSettings
 from headrace.log.redis_streams import scripts
+from headrace.log.redis_streams.pipeline import Pipeline, Script
 
 log = structlog.get_logger()
 
@@ -50,12 +50,13 @@ class Server:
         self.address = _address(pool.connection_kwargs)
         self._ahead = 0.0
         self._closed = False
-        script = self.client.register_script
-        self._append: AsyncScript = script(scripts.APPEND)
-        self.commit: AsyncScript = script(scripts.COMMIT)
-        self.acquire: AsyncScript = script(scripts.ACQUIRE)
-        self.release: AsyncScript = script(scripts.RELEASE)
-        self.trim: AsyncScript = script(scripts.TRIM)
+        self._pipeline = Pipeline(self.client, timeout=timeout)
+        self.ask = self._pipeline.ask
+        self._append = Script(self._pipeline, scripts.APPEND)
+        self.commit = Script(self._pipeline, scripts.COMMIT)
+        self.acquire = Script(self._pipeline, scripts.ACQUIRE)
+        self.release = Script(self._pipeline, scripts.RELEASE)
+        self.trim = Script(self._pipeline, scripts.TRIM)
 
     async def check(self) -> None:
         """Refuse a server that would break the log's promises. Raises WrongTopicSettings or LogUnavailable."""
@@ -100,6 +101,7 @@ class Server:
 
     async def close(self) -> None:
         self._closed = True
+        await self._pipeline.close()
         with suppress(RedisError, OSError):
             await self.client.aclose(close_connection_pool=True)
 
