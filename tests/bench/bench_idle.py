@@ -4,9 +4,9 @@
 
 `headrace up` runs with all its services and engines. First their CPU seconds over a while in which nothing comes,
 with nothing armed. Then as many customers as asked do something within a window of a day, which arms a timer for
-each, and the same is measured again. Then customers do something once and leave a window of five seconds: rounds of
-them at instants apart by milliseconds, nothing else comes meanwhile. The lateness of a change is the time that the
-log gave it, less the instant at which it came true.
+each, and the same is measured again. Then customers do something once and leave a window of five seconds: rounds
+of them at instants apart by milliseconds, nothing else comes meanwhile. The lateness of a change is the time that
+the log gave it, less the instant at which it came true.
 """
 
 import asyncio

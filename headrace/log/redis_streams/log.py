@@ -109,9 +109,9 @@ class RedisStreamsLog:
             seen = tail.count
             if not tail.is_at_end(offset):
                 records = await self._read(topic, partition, offset, max_records)
+                if len(records) < max_records:
+                    tail.reached_end(records[-1].offset + 1 if records else offset, seen)
                 if records:
-                    if len(records) < max_records:
-                        tail.reached_end(records[-1].offset + 1, seen)
                     return records
             try:
                 async with asyncio.timeout_at(deadline):

@@ -1,83 +1,138 @@
-"""Commands that are asked for in the same turn of the loop travel together: one write, one wake-up, one fsync.
+"""One connection that all commands share: they go out as they come, the replies come back in their order.
 
-A command of its own costs the driver many times what it costs the server: a connection taken and given back, a
-task woken. What is done for all partitions at once (bounds, ticks, reads after ticks) comes in one turn.
+What is asked for in one turn of the loop (bounds of every input, the ticks of every partition, the reads after
+them) leaves in one write and is fsynced once. A connection of its own for a command, taken from a pool and given
+back, costs a process that is idle more than all else it does.
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 Part = bytes | str | int
+Asked = tuple[tuple[Part, ...], "asyncio.Future[Any]"]
 
 
 class Pipeline:
-    """Sends on connections of `client`, which must not retry. `timeout` seconds bound a trip, the waiting for a
-    connection included; then its connection is closed, so that no reply is taken for another's."""
+    """Makes its connection as the pool of `client` makes them, again after each that broke. `timeout` seconds bound
+    the making, and are what `suspect` goes by; callers bound their own waiting."""
 
     def __init__(self, client: Redis, *, timeout: float) -> None:
-        self._client = client
+        self._pool = client.connection_pool
         self._timeout = timeout
-        self._waiting: list[tuple[tuple[Part, ...], asyncio.Future[Any]]] = []
-        self._trips: set[asyncio.Task[None]] = set()
+        self._waiting: list[Asked] = []
+        self._news = asyncio.Event()
+        self._line: _Line | None = None
+        self._sender: asyncio.Task[None] | None = None
 
     async def ask(self, *command: Part) -> Any:
-        """The reply. Raises the driver's error for this command, or for the trip; the command may have been run
-        then, as after a cancellation. Commands of one turn are run in the order they were asked for, with others'
-        in between."""
-        loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._leave)
-        reply = loop.create_future()
+        """The reply as the protocol has it. Raises ResponseError for what the server refused, another RedisError
+        or OSError when the connection broke: then the command may have been run, as after a cancellation."""
+        reply = asyncio.get_running_loop().create_future()
         self._waiting.append((command, reply))
+        self._news.set()
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_for_ever(), name="log-pipeline")
         return await reply
+
+    def suspect(self) -> None:
+        """A caller has waited too long: give up the connection, if it is the server that keeps us waiting."""
+        if self._line is not None and self._line.silent_since(time.monotonic() - self._timeout):
+            self._line.end(RedisConnectionError("no answer"))
 
     async def close(self) -> None:
         """End what is on its way. Idempotent."""
-        for trip in self._trips:
-            trip.cancel()
-        await asyncio.gather(*self._trips, return_exceptions=True)
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.gather(self._sender, return_exceptions=True)
+        if self._line is not None:
+            self._line.end(RedisConnectionError("closed"))
+            await self._line.ended()
+        _fail(self._waiting, RedisConnectionError("closed"))
 
-    def _leave(self) -> None:
-        asked, self._waiting = self._waiting, []
-        commands = [command for command, reply in asked if not reply.done()]
-        replies = [reply for _, reply in asked if not reply.done()]
-        if commands:
-            trip = asyncio.create_task(self._travel(commands, replies), name="log-pipeline")
-            self._trips.add(trip)
-            trip.add_done_callback(self._trips.discard)
-
-    async def _travel(self, commands: Sequence[tuple[Part, ...]], replies: "Sequence[asyncio.Future[Any]]") -> None:
-        try:
-            async with asyncio.timeout(self._timeout):
-                results = await self._sent(commands)
-        except asyncio.CancelledError:
-            _fail(replies, RedisConnectionError("closed"))
-            raise
-        except Exception as error:
-            _fail(replies, error)
-            return
-        for reply, result in zip(replies, results, strict=True):
-            if isinstance(result, Exception):
-                _fail([reply], result)
-            elif not reply.done():
-                reply.set_result(result)
-
-    async def _sent(self, commands: Sequence[tuple[Part, ...]]) -> list[Any]:
-        if len(commands) == 1:
+    async def _send_for_ever(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            asked, self._waiting = self._waiting, []
             try:
-                return [await self._client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
-            except ResponseError as error:
-                return [error]
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            return await pipeline.execute(raise_on_error=False)
+                await self._send(asked)
+            except asyncio.CancelledError:
+                _fail(asked, RedisConnectionError("closed"))
+                raise
+            except (RedisError, OSError) as error:
+                _fail(asked, error)
+
+    async def _send(self, asked: Sequence[Asked]) -> None:
+        if self._line is None or self._line.broken:
+            connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(self._timeout):
+                await connection.connect()  # type: ignore[no-untyped-call]
+            self._line = _Line(connection)
+        await self._line.send(asked)
+
+
+class _Line:
+    """A connection from its making to its end, with the replies that are due on it."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self.broken = False
+        self._connection = connection
+        self._due: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._reader = asyncio.create_task(self._read_for_ever(), name="log-replies")
+
+    async def send(self, asked: Sequence[Asked]) -> None:
+        now = time.monotonic()
+        self._due.extend((now, reply) for _, reply in asked)
+        packed = self._connection.pack_commands([command for command, _ in asked])
+        await self._connection.send_packed_command(packed, check_health=False)
+
+    def silent_since(self, instant: float) -> bool:
+        """Whether a reply is due since then, on the monotonic clock."""
+        return bool(self._due) and self._due[0][0] <= instant
+
+    def end(self, error: Exception) -> None:
+        """Close it and fail what is due. Idempotent."""
+        self.broken = True
+        self._reader.cancel()
+        for _, reply in self._due:
+            if not reply.done():
+                reply.set_exception(error)
+        self._due.clear()
+
+    async def ended(self) -> None:
+        await asyncio.gather(self._reader, return_exceptions=True)
+
+    async def _read_for_ever(self) -> None:
+        try:
+            while True:
+                await self._read_one()
+        except (RedisError, OSError) as error:
+            self.end(error)
+        finally:
+            self.broken = True
+            await self._connection.disconnect(nowait=True)
+
+    async def _read_one(self) -> None:
+        try:
+            result = await self._connection.read_response()
+        except ResponseError as error:
+            result = error
+        _, reply = self._due.popleft()
+        if reply.done():
+            return
+        if isinstance(result, Exception):
+            reply.set_exception(result)
+        else:
+            reply.set_result(result)
 
 
 class Script:
@@ -96,7 +151,7 @@ class Script:
             return await self._pipeline.ask("EVAL", self._source, len(keys), *keys, *values)
 
 
-def _fail(replies: "Sequence[asyncio.Future[Any]]", error: Exception) -> None:
-    for reply in replies:
+def _fail(asked: Sequence[Asked], error: Exception) -> None:
+    for _, reply in asked:
         if not reply.done():
             reply.set_exception(error)

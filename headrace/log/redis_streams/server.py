@@ -109,8 +109,12 @@ class Server:
         if self._closed:
             raise LogUnavailable("this log is closed")
         with self._translated():
-            async with asyncio.timeout(self.timeout):
-                return await command(*arguments)
+            try:
+                async with asyncio.timeout(self.timeout):
+                    return await command(*arguments)
+            except TimeoutError:
+                self._pipeline.suspect()
+                raise
 
     async def _time(self) -> float:
         seconds, micros = await self.client.time()
