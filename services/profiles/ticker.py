@@ -1,6 +1,7 @@
 """Time passes also where nothing happens: idle inputs follow Postgres' clock, ticks tell it (DESIGN §4.4)."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,12 +17,15 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Published, Relay
 from headrace.runtime.tasks import finish
 from services.profiles.input import Input
-from services.profiles.store import SERVICE, Connection
+from services.profiles.store import SERVICE
 
 log = structlog.get_logger()
 
 MAX_SKEW_MS = 2_000
 """A worker whose clock differs from Postgres' by more than this publishes no tick."""
+
+CARRIED_SECONDS = 1.0
+"""How long Postgres' clock is carried on by our monotonic one before it is asked again."""
 
 _CLOCK = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _BEAT = """
@@ -51,7 +55,8 @@ _BEAT = """
         FROM behind, inputs WHERE counter.q = behind.q
         RETURNING counter.q, counter.epoch, counter.next_seq - 1 AS seq, counter.low
     )
-    SELECT c.q, coalesce(raised.epoch, c.epoch) AS epoch, coalesce(raised.seq, c.next_seq - 1) AS seq, raised.low
+    SELECT c.q, coalesce(raised.epoch, c.epoch) AS epoch, coalesce(raised.seq, c.next_seq - 1) AS seq, raised.low,
+        floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock
     FROM counter c LEFT JOIN raised USING (q) WHERE c.q = ANY($1::int[])
 """
 """Raises the idle inputs, then the lows of the counters that are behind them, in one statement and so in one
@@ -65,6 +70,27 @@ class Active:
 
     inputs: tuple[Input, ...]
     relay: Relay
+
+
+class PostgresClock:
+    """Postgres' clock, never ahead of it: as last told, and carried on by our monotonic clock for a moment. The
+    reply came after the clock was read, and one millisecond is more than clocks drift apart in a second."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._told: tuple[Millis, float] | None = None
+
+    def told(self, clock: Millis) -> None:
+        """A reply says what the clock was."""
+        self._told = clock, self._monotonic()
+
+    def now(self) -> Millis | None:
+        """None when it was told too long ago."""
+        if self._told is None:
+            return None
+        clock, at = self._told
+        since = self._monotonic() - at
+        return clock + int(1000 * since) - 1 if since <= CARRIED_SECONDS else None
 
 
 class Ticker:
@@ -88,6 +114,7 @@ class Ticker:
         self._output = output
         self._interval = interval
         self._wall_clock = wall_clock
+        self._clock = PostgresClock()
 
     async def run(self) -> None:
         """Beat for ever. An engine that does not answer costs beats, not the process."""
@@ -104,15 +131,17 @@ class Ticker:
         if not active:
             return
         before = self._wall_clock()
-        async with self._pool.acquire() as connection:
-            clock = int(await connection.fetchval(_CLOCK))
-            skewed = not before - MAX_SKEW_MS <= clock <= self._wall_clock() + MAX_SKEW_MS
-            ended = await self._ended([one for partition in active.values() for one in partition.inputs], clock)
-            if skewed:
-                log.error("clock_skew", limit_ms=MAX_SKEW_MS)
-                return
-            rows = await finish(_raise(connection, active, ended, clock))
+        clock = self._clock.now()
+        if clock is None:
+            clock = int(await self._pool.fetchval(_CLOCK))
+        skewed = not before - MAX_SKEW_MS <= clock <= self._wall_clock() + MAX_SKEW_MS
+        ended = await self._ended([one for partition in active.values() for one in partition.inputs], clock)
+        if skewed:
+            log.error("clock_skew", limit_ms=MAX_SKEW_MS)
+            return
+        rows = await finish(self._raise(active, ended, clock))
         for row in rows:
+            self._clock.told(row["clock"])
             self._tell(row, active[row["q"]].relay)
 
     def _tell(self, row: asyncpg.Record, relay: Relay) -> None:
@@ -141,14 +170,13 @@ class Ticker:
                 ended.append((one.topic, one.q, offset))
         return ended
 
-
-async def _raise(
-    connection: Connection, active: Mapping[int, Active], ended: list[tuple[str, int, int]], clock: Millis
-) -> list[asyncpg.Record]:
-    """A row for each of our counters. One statement: cut in the middle, it has done nothing."""
-    offsets = [_offset(one.relay.published) for one in active.values()]
-    topics, partitions, ends = zip(*ended, strict=True) if ended else ((), (), ())
-    return await connection.fetch(_BEAT, list(active), offsets, topics, partitions, ends, clock)
+    async def _raise(
+        self, active: Mapping[int, Active], ended: list[tuple[str, int, int]], clock: Millis
+    ) -> list[asyncpg.Record]:
+        """A row for each of our counters. One statement: cut in the middle, it has done nothing."""
+        offsets = [_offset(one.relay.published) for one in active.values()]
+        topics, partitions, ends = zip(*ended, strict=True) if ended else ((), (), ())
+        return await self._pool.fetch(_BEAT, list(active), offsets, topics, partitions, ends, clock)
 
 
 def _offset(published: Published | None) -> int:

@@ -22,8 +22,8 @@ Asked = tuple[tuple[Part, ...], "asyncio.Future[Any]"]
 
 
 class Pipeline:
-    """Makes its connection as the pool of `client` makes them, again after each that broke. `timeout` seconds bound
-    the making, and are what `suspect` goes by; callers bound their own waiting."""
+    """Makes its connection as the pool of `client` makes them, again after each that broke. `timeout` seconds
+    bound the making, and are what `suspect` goes by; callers bound their own waiting."""
 
     def __init__(self, client: Redis, *, timeout: float) -> None:
         self._pool = client.connection_pool
