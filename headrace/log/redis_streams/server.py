@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -71,6 +72,11 @@ class Server:
             )
         await self._warn_unless_durable()
         self._learn_clock(int(1000 * await self.call(self._time)))
+
+    def subscriber(self) -> AbstractConnection:
+        """A connection to listen on, not connected yet."""
+        pool = self.client.connection_pool
+        return pool.connection_class(**pool.connection_kwargs | {"protocol": 2})
 
     async def append(self, keys: Sequence[str], values: Sequence[bytes]) -> int:
         """Run the append script: the first offset, or a code of `scripts`.
