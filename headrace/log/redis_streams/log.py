@@ -120,9 +120,7 @@ class RedisStreamsLog:
                 return []
 
     async def bounds(self, topic: str, partition: int) -> Bounds:
-        begin, end = await self._server.call(
-            self._server.ask, "HMGET", keys.meta(topic, partition), "begin", "end"
-        )
+        begin, end = await self._server.ask("HMGET", keys.meta(topic, partition), "begin", "end")
         if end is None:
             raise _unknown(topic, partition)
         return Bounds(int(begin), int(end))
@@ -162,7 +160,7 @@ class RedisStreamsLog:
         entries = []
         if offset >= 0:
             key, first = keys.records(topic, partition), f"{offset + 1}-0"
-            entries = await self._server.call(self._server.ask, "XRANGE", key, first, "+", "COUNT", max_records)
+            entries = await self._server.ask("XRANGE", key, first, "+", "COUNT", max_records)
         records = [codec.decode(topic, partition, entry_id, fields) for entry_id, fields in entries]
         if records and records[0].offset == offset:
             return records

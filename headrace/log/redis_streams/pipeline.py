@@ -6,7 +6,6 @@ back, costs a process that is idle more than all else it does.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Sequence
 from hashlib import sha1
@@ -16,6 +15,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Part = bytes | str | int
 Asked = tuple[tuple[Part, ...], "asyncio.Future[Any]"]
@@ -23,30 +23,52 @@ Asked = tuple[tuple[Part, ...], "asyncio.Future[Any]"]
 
 class Pipeline:
     """Makes its connection as the pool of `client` makes them, again after each that broke. `timeout` seconds
-    bound the making, and are what `suspect` goes by; callers bound their own waiting."""
+    bound every command; a connection on which one has run out of them is given up."""
 
     def __init__(self, client: Redis, *, timeout: float) -> None:
         self._pool = client.connection_pool
         self._timeout = timeout
         self._waiting: list[Asked] = []
+        self._open: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._news = asyncio.Event()
         self._line: _Line | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._sender: asyncio.Task[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
 
     async def ask(self, *command: Part) -> Any:
         """The reply as the protocol has it. Raises ResponseError for what the server refused, another RedisError
-        or OSError when the connection broke: then the command may have been run, as after a cancellation."""
-        reply = asyncio.get_running_loop().create_future()
+        or OSError when the connection broke or time ran out: then the command may have been run, as after a
+        cancellation."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+            self._sender = loop.create_task(self._send_for_ever(), name="log-pipeline")
+        reply = loop.create_future()
         self._waiting.append((command, reply))
         self._news.set()
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_for_ever(), name="log-pipeline")
+        self._forget_answered()
+        self._open.append((loop.time() + self._timeout, reply))
+        if self._watch is None:
+            self._watch = loop.call_later(self._timeout, self._check, loop)
         return await reply
 
-    def suspect(self) -> None:
-        """A caller has waited too long: give up the connection, if it is the server that keeps us waiting."""
-        if self._line is not None and self._line.silent_since(time.monotonic() - self._timeout):
-            self._line.end(RedisConnectionError("no answer"))
+    def _forget_answered(self) -> None:
+        while self._open and self._open[0][1].done():
+            self._open.popleft()
+
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One timer for all: those who came first run out of time first."""
+        late = False
+        self._forget_answered()
+        while self._open and self._open[0][0] <= loop.time():
+            self._open.popleft()[1].set_exception(RedisTimeoutError("no answer in time"))
+            self._forget_answered()
+            late = True
+        if late and self._line is not None:
+            self._line.end(RedisConnectionError("no answer in time"))
+            self._forget_answered()
+        self._watch = loop.call_at(self._open[0][0], self._check, loop) if self._open else None
 
     async def close(self) -> None:
         """End what is on its way. Idempotent."""
@@ -57,6 +79,8 @@ class Pipeline:
             self._line.end(RedisConnectionError("closed"))
             await self._line.ended()
         _fail(self._waiting, RedisConnectionError("closed"))
+        if self._watch is not None:
+            self._watch.cancel()
 
     async def _send_for_ever(self) -> None:
         while True:
@@ -86,24 +110,19 @@ class _Line:
     def __init__(self, connection: AbstractConnection) -> None:
         self.broken = False
         self._connection = connection
-        self._due: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._due: deque[asyncio.Future[Any]] = deque()
         self._reader = asyncio.create_task(self._read_for_ever(), name="log-replies")
 
     async def send(self, asked: Sequence[Asked]) -> None:
-        now = time.monotonic()
-        self._due.extend((now, reply) for _, reply in asked)
+        self._due.extend(reply for _, reply in asked)
         packed = self._connection.pack_commands([command for command, _ in asked])
         await self._connection.send_packed_command(packed, check_health=False)
-
-    def silent_since(self, instant: float) -> bool:
-        """Whether a reply is due since then, on the monotonic clock."""
-        return bool(self._due) and self._due[0][0] <= instant
 
     def end(self, error: Exception) -> None:
         """Close it and fail what is due. Idempotent."""
         self.broken = True
         self._reader.cancel()
-        for _, reply in self._due:
+        for reply in self._due:
             if not reply.done():
                 reply.set_exception(error)
         self._due.clear()
@@ -126,7 +145,7 @@ class _Line:
             result = await self._connection.read_response()
         except ResponseError as error:
             result = error
-        _, reply = self._due.popleft()
+        reply = self._due.popleft()
         if reply.done():
             return
         if isinstance(result, Exception):

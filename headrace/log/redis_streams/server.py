@@ -18,7 +18,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from headrace.log.port import LogError, LogFull, LogUnavailable, WrongTopicSettings
 from headrace.log.redis_streams import scripts
-from headrace.log.redis_streams.pipeline import Pipeline, Script
+from headrace.log.redis_streams.pipeline import Part, Pipeline, Script
 
 log = structlog.get_logger()
 
@@ -52,7 +52,6 @@ class Server:
         self._ahead = 0.0
         self._closed = False
         self._pipeline = Pipeline(self.client, timeout=timeout)
-        self.ask = self._pipeline.ask
         self._append = Script(self._pipeline, scripts.APPEND)
         self.commit = Script(self._pipeline, scripts.COMMIT)
         self.acquire = Script(self._pipeline, scripts.ACQUIRE)
@@ -88,11 +87,21 @@ class Server:
         result = scripts.APPEND_LATE
         for _ in range(2):
             latest = int(time.monotonic() * 1000 + self._ahead + self.timeout * 1000)
-            result, now = await self._once(self._append, keys, [latest, *values])
+            with self._translated():
+                result, now = await self._append(keys, [latest, *values])
             self._learn_clock(now)
             if result != scripts.APPEND_LATE:
                 break
         return int(result)
+
+    async def ask(self, *command: Part) -> Any:
+        """The reply to a command that may be repeated, as the protocol has it, within the deadline. Raises
+        LogUnavailable, LogFull, LogError."""
+        with self._translated():
+            try:
+                return await self._pipeline.ask(*command)
+            except RedisConnectionError:
+                return await self._pipeline.ask(*command)  # as in `call`
 
     async def call(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Await a command that may be repeated, within the deadline. Raises LogUnavailable, LogFull, LogError."""
@@ -112,15 +121,9 @@ class Server:
             await self.client.aclose(close_connection_pool=True)
 
     async def _once(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        if self._closed:
-            raise LogUnavailable("this log is closed")
         with self._translated():
-            try:
-                async with asyncio.timeout(self.timeout):
-                    return await command(*arguments)
-            except TimeoutError:
-                self._pipeline.suspect()
-                raise
+            async with asyncio.timeout(self.timeout):
+                return await command(*arguments)
 
     async def _time(self) -> float:
         seconds, micros = await self.client.time()
@@ -143,6 +146,8 @@ class Server:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        if self._closed:
+            raise LogUnavailable("this log is closed")
         try:
             yield
         except OutOfMemoryError as error:
