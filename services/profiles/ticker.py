@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import asyncpg
 import msgspec
 import structlog
+from prometheus_client import Gauge
 
 from headrace.contracts.headers import cloud_event, store_output
 from headrace.contracts.instant import Millis
@@ -115,6 +116,7 @@ class Ticker:
         self._interval = interval
         self._wall_clock = wall_clock
         self._clock = PostgresClock()
+        self._shown: dict[tuple[Gauge, str, int], float] = {}
 
     async def run(self) -> None:
         """Beat for ever. An engine that does not answer costs beats, not the process."""
@@ -149,7 +151,7 @@ class Ticker:
         q, seq = row["q"], row["seq"]
         behind = seq - relay.published.seq if relay.published is not None else 0
         if relay.published is not None:
-            self._metrics.outbox.labels(self._output, q).set(max(0, behind))
+            self._show(self._metrics.outbox, self._output, q, max(0, behind))
         if row["low"] is not None:
             tick = Tick(seq=seq, epoch=row["epoch"], low=row["low"])
             relay.follow(seq, _record(q, tick))
@@ -163,12 +165,19 @@ class Ticker:
         bounds = await asyncio.gather(*(self._log.bounds(one.topic, one.q) for one in inputs))
         ended = []
         for one, offset, bound in zip(inputs, offsets, bounds, strict=True):
-            self._metrics.lag.labels(one.topic, one.q).set(max(0, bound.end - one.next_offset))
+            self._show(self._metrics.lag, one.topic, one.q, max(0, bound.end - one.next_offset))
             age = max(0, clock - one.oldest) / 1000 if one.oldest is not None else 0
-            self._metrics.oldest_age.labels(one.topic, one.q).set(age)
+            self._show(self._metrics.oldest_age, one.topic, one.q, age)
             if offset is not None and offset == bound.end:
                 ended.append((one.topic, one.q, offset))
         return ended
+
+    def _show(self, gauge: Gauge, topic: str, q: int, value: float) -> None:
+        """Only what changes: finding a gauge by its labels costs more than all the rest."""
+        key = gauge, topic, q
+        if self._shown.get(key) != value:
+            self._shown[key] = value
+            gauge.labels(topic, q).set(value)
 
     async def _raise(
         self, active: Mapping[int, Active], ended: list[tuple[str, int, int]], clock: Millis
