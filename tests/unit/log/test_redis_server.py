@@ -116,7 +116,7 @@ async def test_waiting_costs_the_server_next_to_nothing(log_url: str, log: Redis
         before = (await client.info("stats"))["total_commands_processed"]
         await asyncio.gather(*(log.read(topic, 0, 0, wait_ms=1000) for _ in range(20)))
         after = (await client.info("stats"))["total_commands_processed"]
-    assert after - before <= 2 * 20 + 1, "a look and its bounds for each wait"
+    assert after - before <= 1, "the end was seen, and there was no news: only this question itself"
 
 
 async def test_waits_share_one_connection_and_cancelled_ones_leak_none(log_url: str, log: RedisStreamsLog) -> None:
