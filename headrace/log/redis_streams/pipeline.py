@@ -1,4 +1,4 @@
-"""One connection that all commands share: they go out as they come, the replies come back in their order.
+"""One connection that all small commands share: they go out as they come, the replies come back in their order.
 
 What is asked for in one turn of the loop (bounds of every input, the ticks of every partition, the reads after
 them) leaves in one write and is fsynced once. A connection of its own for a command, taken from a pool and given
@@ -17,6 +17,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+SHARED_BYTES = 4 * 1024
+"""A larger command takes a connection of its own. The server reads 16 KiB at a time from each, and fsyncs once for
+what it has read from all: large appends on one connection would be fsynced one by one."""
+
 Part = bytes | str | int
 Asked = tuple[tuple[Part, ...], "asyncio.Future[Any]"]
 
@@ -26,6 +30,7 @@ class Pipeline:
     bound every command; a connection on which one has run out of them is given up."""
 
     def __init__(self, client: Redis, *, timeout: float) -> None:
+        self._client = client
         self._pool = client.connection_pool
         self._timeout = timeout
         self._waiting: list[Asked] = []
@@ -52,6 +57,11 @@ class Pipeline:
         if self._watch is None:
             self._watch = loop.call_later(self._timeout, self._check, loop)
         return await reply
+
+    async def ask_apart(self, *command: Part) -> Any:
+        """The same on a connection of the pool. Raises TimeoutError when time ran out."""
+        async with asyncio.timeout(self._timeout):
+            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
 
     def _forget_answered(self) -> None:
         while self._open and self._open[0][1].done():
@@ -164,10 +174,12 @@ class Script:
 
     async def __call__(self, keys: Sequence[str], values: Sequence[Part]) -> Any:
         """What it returns. A server that does not know it has run nothing, and gets it whole."""
+        size = sum([len(value) for value in values if isinstance(value, bytes)])
+        ask = self._pipeline.ask if size <= SHARED_BYTES else self._pipeline.ask_apart
         try:
-            return await self._pipeline.ask("EVALSHA", self._hash, len(keys), *keys, *values)
+            return await ask("EVALSHA", self._hash, len(keys), *keys, *values)
         except NoScriptError:
-            return await self._pipeline.ask("EVAL", self._source, len(keys), *keys, *values)
+            return await ask("EVAL", self._source, len(keys), *keys, *values)
 
 
 def _fail(asked: Sequence[Asked], error: Exception) -> None:

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from headrace.log.port import LogUnavailable
 from headrace.log.redis_streams import RedisStreamsLog
-from headrace.log.redis_streams.pipeline import Pipeline, Script
+from headrace.log.redis_streams.pipeline import SHARED_BYTES, Pipeline, Script
 from tests.conformance.log_engine import closing, eventually, new_topic, numbered, opened
 from tests.conformance.redis_engine import OwnRedisEngine
 from tests.unit.log.lossy_proxy import lossy_proxy
@@ -54,6 +54,19 @@ async def test_an_unknown_script_is_sent_whole_and_then_known(pipeline: Pipeline
     double = Script(pipeline, "return 2 * ARGV[1]")
     assert await asyncio.gather(*(double([], [number]) for number in range(3))) == [0, 2, 4]
     assert await pipeline.ask("SCRIPT", "EXISTS", double._hash) == [1]
+
+
+async def test_a_large_command_waits_for_no_small_one(pipeline: Pipeline) -> None:
+    """Nor are large appends fsynced one by one, as they would be on one connection."""
+    blocked = asyncio.create_task(pipeline.ask("BLPOP", "absent", 0))
+    length = Script(pipeline, "return #ARGV[1]")
+    async with asyncio.timeout(SOON):
+        assert await length([], [bytes(SHARED_BYTES + 1)]) == SHARED_BYTES + 1
+    small = asyncio.create_task(length([], [bytes(SHARED_BYTES)]))
+    assert await length([], [bytes(SHARED_BYTES + 1)]) == SHARED_BYTES + 1
+    assert not small.done()
+    for waiting in (blocked, small):
+        waiting.cancel()
 
 
 async def test_what_is_asked_in_one_turn_leaves_in_one_write(log_url: str, log: RedisStreamsLog) -> None:
