@@ -4,9 +4,9 @@
 
 `headrace up` runs with all its services and engines. First their CPU seconds over a while in which nothing comes,
 with nothing armed. Then as many customers as asked do something within a window of a day, which arms a timer for
-each, and the same is measured again. Then customers do something once and leave a window of five seconds: rounds
-of them at instants apart by milliseconds, nothing else comes meanwhile. The lateness of a change is the time that
-the log gave it, less the instant at which it came true.
+each, and the same is measured again. Then customers add to a cart once, leave a window of five seconds, and have
+abandoned the cart: rounds of them at instants apart by milliseconds, nothing else comes meanwhile. The lateness of
+a change is the time that the log gave it, less the instant at which it came true.
 """
 
 import asyncio
@@ -45,11 +45,20 @@ SPREAD_MS = 2_500
 
 Event = dict[str, Any]
 
-_WINDOWED = {"awake": ("Ping", f"{WINDOW_MS // 1000}s"), "armed": ("Visit", "1d")}
-_DEFINITIONS = [
-    {"kind": "segment", "id": key, "name": key, "when": {"event": {"name": name, "within": within}}}
-    for key, (name, within) in _WINDOWED.items()
-]
+_WINDOW = f"{WINDOW_MS // 1000}s"
+_CONDITIONS: dict[str, Event] = {
+    "armed": {"event": {"name": "Visit", "within": "1d"}},
+    "awake": {"event": {"name": "Product Added", "within": _WINDOW}},
+    "abandoned": {
+        "sequence": {
+            "steps": [{"event": "Product Added"}],
+            "then_not": {"event": "Order Completed", "within": _WINDOW},
+            "expires": "7d",
+        }
+    },
+}
+_DEFINITIONS = [{"kind": "segment", "id": key, "name": key, "when": when} for key, when in _CONDITIONS.items()]
+_MOVED_BY_TIME = {("awake", "exited"): "exit from a window", ("abandoned", "entered"): "abandoned cart"}
 
 
 def apply_definitions(api: Api) -> None:
@@ -99,11 +108,11 @@ async def arm(stack: Stack, events: ClientSession, count: int) -> Figure:
     return Figure("timers armed", count / (time.monotonic() - started), "customers/s")
 
 
-class Leaving:
-    """The lateness of every change that time alone has caused, in milliseconds."""
+class Moving:
+    """The lateness of every change that time alone has caused, in milliseconds, by what it is."""
 
     def __init__(self) -> None:
-        self.lateness: list[int] = []
+        self.lateness: dict[str, list[int]] = {name: [] for name in _MOVED_BY_TIME.values()}
 
     @contextlib.asynccontextmanager
     async def watching(self, log: Log, topic: str, partitions: int) -> AsyncIterator[None]:
@@ -115,41 +124,52 @@ class Leaving:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
 
+    def figures(self) -> list[Figure]:
+        found = []
+        for name, lateness in self.lateness.items():
+            times = sorted(lateness)
+            points = {"p50": times[len(times) // 2], "p99": times[len(times) * 99 // 100], "max": times[-1]}
+            found += [
+                Figure(f"lateness of a silent customer's {name}, {key}", points[key], "ms") for key in points
+            ]
+        return found
+
     async def _watch(self, log: Log, topic: str, partition: int) -> None:
         offset = (await log.bounds(topic, partition)).end
         while True:
             for record in await log.read(topic, partition, offset, wait_ms=5_000):
                 change = msgspec.json.decode(record.value or b"{}")
-                if change["properties"]["action"] == "exited":
-                    self.lateness.append(record.time - parse_instant(change["timestamp"]))
+                what = change["properties"]["segment_id"], change["properties"]["action"]
+                if what in _MOVED_BY_TIME:
+                    self.lateness[_MOVED_BY_TIME[what]].append(record.time - parse_instant(change["timestamp"]))
                 offset = record.offset + 1
 
 
-async def leave(stack: Stack, events: ClientSession, rounds: int, partitions: int) -> list[Figure]:
-    leaving = Leaving()
+async def move(stack: Stack, events: ClientSession, rounds: int, partitions: int) -> list[Figure]:
+    moving = Moving()
     log = await connect_log(stack.setting("HEADRACE_LOG_URL"), rollback_horizon_ms=600_000)
     try:
-        async with leaving.watching(log, stack.topic(SEGMENT_CHANGES), partitions):
+        async with moving.watching(log, stack.topic(SEGMENT_CHANGES), partitions):
             for number in range(rounds):
-                await send(events, _pings(number))
-                await asyncio.sleep((WINDOW_MS + SPREAD_MS) / 1000)  # the round has left before the next one comes
+                await send(events, _carts(number))
+                await asyncio.sleep((WINDOW_MS + SPREAD_MS) / 1000)  # all have moved before the next round comes
 
-            async def left() -> bool:
-                return len(leaving.lateness) >= rounds * ROUND
+            async def moved() -> bool:
+                return all(len(lateness) >= rounds * ROUND for lateness in moving.lateness.values())
 
-            await eventually(left, PATIENCE_SECONDS)
+            await eventually(moved, PATIENCE_SECONDS)
     finally:
         await log.close()
-    times = sorted(leaving.lateness)
-    points = [("p50", times[len(times) // 2]), ("p99", times[len(times) * 99 // 100]), ("max", times[-1])]
-    return [Figure(f"lateness of a silent customer's exit, {name}", value, "ms") for name, value in points]
+    return moving.figures()
 
 
-def _pings(number: int) -> list[Event]:
+def _carts(number: int) -> list[Event]:
     """A round: the first event SPREAD_MS ago, the last one now."""
     now = round(time.time() * 1000)
     return [
-        _event(f"silent-{number}-{index}", "Ping", format_instant(now - SPREAD_MS * (ROUND - index) // ROUND))
+        _event(
+            f"silent-{number}-{index}", "Product Added", format_instant(now - SPREAD_MS * (ROUND - index) // ROUND)
+        )
         for index in range(ROUND)
     ]
 
@@ -163,7 +183,7 @@ async def _armed_part(stack: Stack, given: Namespace, partitions: int) -> list[F
     async with ClientSession(stack.ingest_url, headers=basic(stack.write_key)) as events:
         found = [await arm(stack, events, given.customers)]
         found += await asyncio.to_thread(idleness, stack, given.seconds, "idle, timers armed")
-        return found + await leave(stack, events, given.rounds, partitions)
+        return found + await move(stack, events, given.rounds, partitions)
 
 
 def run(given: Namespace) -> Report:
@@ -188,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--customers", type=int, default=100_000, help="with a timer; 0: only the first part")
     parser.add_argument("--seconds", type=float, default=30.0, help="of idleness")
-    parser.add_argument("--rounds", type=int, default=10, help=f"of {ROUND} customers who leave")
+    parser.add_argument("--rounds", type=int, default=10, help=f"of {ROUND} silent customers")
     present(run, parser, arguments)
 
 
