@@ -11,6 +11,7 @@ from headrace.contracts.topics import DEAD_LETTERS, MESSAGES, MESSENGER_GROUP, P
 from headrace.log.port import Log, Record
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
+from headrace.runtime.tasks import run_together
 from services.messenger.api import Services, build_app
 from services.messenger.changes import Changes, DeadLetters
 from services.messenger.claims import Claims
@@ -49,7 +50,8 @@ class Messenger:
         member = await self.log.join(common.group(MESSENGER_GROUP), topics, common.partitions)
         self.worker.follow(member)
         try:
-            await PartitionRunner(member, self.worker.work, self.metrics).run()
+            runner = PartitionRunner(member, self.worker.work, self.metrics)
+            await run_together(runner.run(), self.worker.watch())
         finally:
             await member.leave()
 
@@ -111,6 +113,7 @@ async def assemble(
         metrics,
         outcomes_topic=common.topic(MESSAGES.name),
         set_aside=set_aside,
+        last_outcomes=outbox.last,
     )
     sender = Sender(claims, providers, clock=clock, on_outcome=outcome, concurrency=settings.send_concurrency)
     janitor = Janitor(

@@ -32,7 +32,7 @@ class Undecodable(ValueError):
 class Changes:
     """Handler of `cdp.segment-changes`. One transaction a batch."""
 
-    lazy_seconds = 0.0
+    lazy = False
 
     def __init__(
         self,
@@ -80,8 +80,7 @@ class Changes:
         return True
 
     async def save(self, partition: int, expected: Position, position: Position) -> None:
-        async with self._positions.advance(self.topic, partition, expected, position):
-            return
+        await self._positions.save(self.topic, partition, expected, position)
 
     def _announce(self, new: Sequence[NewEntry], any_skipped: bool) -> None:
         for entry in new:

@@ -103,6 +103,10 @@ class Claims:
             self._count(claim.campaign_id, claim.channel, "claimed")
         return Claimed(len(dues), claims)
 
+    async def any_due(self, now: Millis) -> bool:
+        """Whether a claim may find something: one look, where a claim is a transaction."""
+        return bool(await self._pool.fetchval(_ANY_DUE, now))
+
     async def settle(self, settlements: Sequence[Settlement], now: Millis) -> Sequence[bool]:
         """Write what providers said, and publish what is final. False for a claim that was taken away meanwhile
         (its process was believed gone): another attempt answers for that message."""
@@ -239,6 +243,7 @@ def _outcome(status: str) -> Outcome:
     return outcomes[status]
 
 
+_ANY_DUE = "SELECT EXISTS (SELECT FROM message WHERE status = 'pending' AND due_at <= $1)"
 # An attempt that is not taken on says nothing about the one before it, whose process is gone: the doubt stays.
 # A late word of the provider still settles a message that was declared unknown, but sends nothing again.
 _SETTLE = f"""

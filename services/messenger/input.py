@@ -16,7 +16,7 @@ from services.messenger.store import Position
 
 log = structlog.get_logger()
 
-_LAG_SECONDS = 1.0
+_LAG_SECONDS = 5.0
 _READ_RECORDS = 500
 _TICK = b"io.headrace.profile.tick.v1"
 
@@ -125,14 +125,14 @@ class ContiguousInput:
         )
 
     async def _measure(self) -> None:
+        if self._held_since is not None:  # the runner takes alarms down that nobody renews
+            self._metrics.halted.labels(self._partition).set(1)
         now = time.monotonic()
         if now - self._measured >= _LAG_SECONDS:
             self._measured = now
             bounds = await self._log.bounds(self._topic, self._partition)
             lag = max(0, bounds.end - self._position.next_offset)
             self._metrics.lag.labels(self._topic, self._partition).set(lag)
-            if self._held_since is not None:  # the runner takes alarms down that nobody renews
-                self._metrics.halted.labels(self._partition).set(1)
 
 
 def _number(record: Record) -> tuple[int, int] | None:

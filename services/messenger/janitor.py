@@ -11,8 +11,8 @@ from services.messenger.outbox import OutcomeOutbox
 
 log = structlog.get_logger()
 
-_RECOVER_SECONDS = 2.0
-_TRIM_EVERY = 30
+_RECOVER_SECONDS = 5.0
+_TRIM_EVERY = 12
 
 
 class Janitor:
@@ -36,7 +36,7 @@ class Janitor:
         self._on_outcome = on_outcome
 
     async def run(self) -> None:
-        """Look every two seconds until cancelled."""
+        """Look every five seconds until cancelled."""
         rounds = 0
         while True:
             try:

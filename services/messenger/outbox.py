@@ -14,6 +14,7 @@ from headrace.runtime.publisher import OutboxRecord, Published
 from services.messenger.store import Connection, Pool
 
 SOURCE = "messenger"
+_LAST = "SELECT partition, last_seq FROM outcome_counter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,10 @@ class OutcomeOutbox:
             )
             for row in rows
         ]
+
+    async def last(self) -> dict[int, int]:
+        """By partition, the last number given out."""
+        return {row["partition"]: row["last_seq"] for row in await self._pool.fetch(_LAST)}
 
     async def published(self, partition: int) -> Published:
         row = await self._pool.fetchrow(

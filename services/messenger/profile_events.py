@@ -27,7 +27,7 @@ class ProfileEvents:
     """Handler of `cdp.profile-events`. Most records only move the position: it looks once a second, not at
     every tick. Nothing waits for it: a claim reads merges and erasures from the profile service's views."""
 
-    lazy_seconds = 1.0
+    lazy = True
 
     def __init__(
         self,
@@ -64,8 +64,7 @@ class ProfileEvents:
         return True
 
     async def save(self, partition: int, expected: Position, position: Position) -> None:
-        async with self._positions.advance(self.topic, partition, expected, position):
-            return
+        await self._positions.save(self.topic, partition, expected, position)
 
     async def _wanted(self, records: Sequence[Record]) -> list[MergeRow | ErasureRow]:
         """The few rows that concern messages; the others are looked at no further than their kind."""

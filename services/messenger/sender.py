@@ -63,13 +63,12 @@ class Sender:
             try:
                 more = await self.claim_once()
                 failures = 0
+                if not more:
+                    await self._rest()
             except Exception as error:
                 log.warning("claim_failed", error=type(error).__name__, exc_info=error)
                 await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                 failures += 1
-                continue
-            if not more:
-                await self._rest()
 
     async def claim_once(self) -> bool:
         """Claim as many messages as may be in flight and start sending them. True when more may be due."""
@@ -103,10 +102,14 @@ class Sender:
         self._in_flight.discard(task)
 
     async def _rest(self) -> None:
-        # not wait_for: on Python 3.11 it loses a cancellation that meets a wake
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_SECONDS):
-                await self._wake.wait()
+        """Until woken, or until a look finds something due."""
+        while not self._wake.is_set():
+            # not wait_for: on Python 3.11 it loses a cancellation that meets a wake
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._wake.wait()
+            if not self._wake.is_set() and await self._claims.any_due(self._clock()):
+                return
 
     async def _deliver(self, claim: Claim) -> None:
         result = await self._send(claim)

@@ -105,3 +105,14 @@ class Positions:
                 following.epoch,
                 following.seq,
             )
+
+    async def save(self, topic: str, partition: int, expected: Position, following: Position) -> None:
+        """Only move the position: one statement. Raises Fenced."""
+        moved = await self._pool.fetchval(
+            """UPDATE input_position SET next_offset = $3, epoch = $4, seq = $5
+               WHERE topic = $1 AND partition = $2 AND (next_offset, epoch, seq) = ($6, $7, $8) RETURNING true""",
+            *(topic, partition, following.next_offset, following.epoch, following.seq),
+            *(expected.next_offset, expected.epoch, expected.seq),
+        )
+        if not moved:
+            raise Fenced(f"the position of {topic}/{partition} has moved")

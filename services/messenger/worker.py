@@ -1,9 +1,10 @@
 """One worker per partition: decides on segment changes, follows merges and erasures, publishes outcomes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+import asyncpg
 import structlog
 
 from headrace.contracts.instant import Millis
@@ -11,6 +12,7 @@ from headrace.log.port import Log, Member
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Outbox, Relay
+from headrace.runtime.rhythm import Rhythm
 from headrace.runtime.tasks import finish, run_together
 from services.messenger.input import Batch, ContiguousInput, SetAside
 from services.messenger.store import Fenced, Position, Positions
@@ -19,17 +21,19 @@ log = structlog.get_logger()
 
 Clock = Callable[[], Millis]
 
-_READ_WAIT_MS = 1000
+_READ_WAIT_MS = 5000
 _SAVE_SECONDS = 5.0
 """How long a position that only moves may stay unsaved."""
+_LOOK_SECONDS = 1.0
+_RELAY_POLL_SECONDS = 10.0
 
 
 class Handler(Protocol):
     """What is done with one input's records."""
 
     topic: str
-    lazy_seconds: float
-    """How late it may learn of a record, where most records are none of its business."""
+    lazy: bool
+    """Most records are none of its business: it may learn of one a second later."""
 
     async def apply(self, partition: int, batch: Batch, expected: Position) -> bool:
         """Apply the records and move the stored position from `expected` to the batch's, in one transaction.
@@ -54,6 +58,7 @@ class PartitionWorker:
         *,
         outcomes_topic: str,
         set_aside: SetAside,
+        last_outcomes: Callable[[], Awaitable[Mapping[int, int]]],
     ) -> None:
         self._log = log
         self._positions = positions
@@ -62,6 +67,8 @@ class PartitionWorker:
         self._metrics = metrics
         self._topic = outcomes_topic
         self._set_aside = set_aside
+        self._last_outcomes = last_outcomes
+        self._rhythm = Rhythm(_LOOK_SECONDS)
         self._relays: dict[int, Relay] = {}
         self._member: Member | None = None
 
@@ -73,8 +80,28 @@ class PartitionWorker:
         for relay in self._relays.values():
             relay.wake()
 
+    async def watch(self) -> None:
+        """Wake the relays for outcomes that other processes have committed, for ever: one look for all of them."""
+        while True:
+            await self._rhythm.next()
+            try:
+                last = await self._last_outcomes() if self._relays else {}
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("look_failed", error=type(error).__name__)
+                continue
+            for partition, relay in self._relays.items():
+                if relay.published is not None and relay.published.seq < last.get(partition, 0):
+                    relay.wake()
+
     async def work(self, partition: int) -> None:
-        relay = Relay(self._log, self._outbox, topic=self._topic, partition=partition, metrics=self._metrics)
+        relay = Relay(
+            self._log,
+            self._outbox,
+            topic=self._topic,
+            partition=partition,
+            metrics=self._metrics,
+            poll=_RELAY_POLL_SECONDS,
+        )
         self._relays[partition] = relay
         try:
             await run_together(relay.run(), *(self._follow(handler, partition) for handler in self._handlers))
@@ -98,7 +125,7 @@ class PartitionWorker:
         save_at = clock() + _SAVE_SECONDS
         while True:
             failpoint("before_read")
-            batch = await source.read(0 if handler.lazy_seconds else _READ_WAIT_MS)
+            batch = await source.read(0 if handler.lazy else _READ_WAIT_MS)
             if batch.records:
                 failpoint("after_read")
             if batch.position != stored and await self._take(
@@ -107,8 +134,8 @@ class PartitionWorker:
                 stored, save_at = batch.position, clock() + _SAVE_SECONDS
                 if self._member is not None:
                     await self._member.commit(handler.topic, partition, stored.next_offset)
-            if handler.lazy_seconds and not batch.more:
-                await asyncio.sleep(handler.lazy_seconds)
+            if handler.lazy and not batch.more:
+                await self._rhythm.next()
 
     async def _take(self, handler: Handler, partition: int, batch: Batch, stored: Position, save: bool) -> bool:
         """Apply the batch; where that writes nothing, move the position if it is time to `save`. True when the

@@ -25,7 +25,7 @@ FIRST_READ = 500
 READ_RECORDS = 4_000
 READ_BYTES = 8 * 1024 * 1024
 """What is read at once at most. A large batch costs less per event: its customers come up again in it."""
-READ_WAIT_MS = 2_000
+READ_WAIT_MS = 10_000
 COMMIT_ATTEMPTS = 5
 RETRY_SECONDS = 0.02
 

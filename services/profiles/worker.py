@@ -17,8 +17,9 @@ from services.profiles.settings import Settings
 from services.profiles.store import TimelineOutbox
 from services.profiles.ticker import Active, Ticker
 
-RELAY_POLL_SECONDS = 1.0
-"""How late at most this process finds rows that another process committed for a partition of ours."""
+RELAY_POLL_SECONDS = 10.0
+"""How late at most this process finds rows that another process committed for a partition of ours, when no beat
+tells it (the ticker's)."""
 
 
 def input_topics(settings: Settings) -> list[str]:

@@ -31,6 +31,10 @@ log = structlog.get_logger()
 
 READ_WAIT_MS = 500
 FLUSH_SECONDS = 1.0
+IDLE_FLUSH_SECONDS = 5.0
+"""While only time moves. After a crash a few seconds of ticks are read again, a single read."""
+RELAY_POLL_SECONDS = 10.0
+"""Rows of a partition come from its owner, who wakes the relay. Another process that commits fences the owner."""
 MAX_RECORDS = 500
 UNDECODABLE = "undecodable"
 
@@ -98,7 +102,9 @@ class PartitionWorker:
                 epoch = partition.mark.epoch
                 outbox = ChangeOutbox(self._redis, self._publications, epoch, on_published=follower.wake)
                 topic = self._topics.segment_changes
-                relay = Relay(self._log, outbox, topic=topic, partition=q, metrics=self._metrics)
+                relay = Relay(
+                    self._log, outbox, topic=topic, partition=q, metrics=self._metrics, poll=RELAY_POLL_SECONDS
+                )
                 with self.repairs.publishing(q, relay):
                     await run_together(relay.run(), self._follow(q, partition, relay), self.repairs.interrupt(q))
             except NewEpoch as news:
@@ -125,7 +131,7 @@ class PartitionWorker:
 
     async def _follow(self, q: int, partition: Partition, relay: Relay) -> None:
         clock = asyncio.get_running_loop().time
-        flushed = clock()
+        flushed, flushed_seq = clock(), partition.mark.seq
         while True:
             failpoint("before_read")
             records = await self._read(q, partition)
@@ -140,8 +146,9 @@ class PartitionWorker:
             self._metrics.type_mismatches.inc(max(0, partition.mismatches - mismatches))
             if partition.mark.out_seq != out_seq:
                 relay.wake()
-            if clock() - flushed >= FLUSH_SECONDS:
-                flushed = clock()
+            idle = partition.mark.seq == flushed_seq
+            if clock() - flushed >= (IDLE_FLUSH_SECONDS if idle else FLUSH_SECONDS):
+                flushed, flushed_seq = clock(), partition.mark.seq
                 await partition.flush()
                 await self._measure(q, partition, relay)
 

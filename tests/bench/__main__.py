@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tests.bench.logs import add_log
 
-BENCHES = ("log", "ingest", "profiles", "segmenter", "rfm", "stack")
-_TAKE_A_LOG = frozenset({"log", "ingest", "stack"})
+BENCHES = ("log", "ingest", "profiles", "segmenter", "rfm", "stack", "idle")
+_TAKE_A_LOG = frozenset({"log", "ingest", "stack", "idle"})
 
 
 def run(name: str, log: str, folder: Path) -> list[object]:

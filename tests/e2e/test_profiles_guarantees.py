@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -17,6 +17,7 @@ from headrace.contracts.event import Event
 from headrace.contracts.profile_event import EventRow, Tick, decode_profile_event
 from headrace.contracts.topics import partition_of
 from headrace.log.port import Log, LogUnavailable, NewRecord
+from headrace.runtime.clock import now_ms
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.publisher import Relay
@@ -220,6 +221,23 @@ async def test_only_a_worker_whose_clock_is_right_publishes_ticks(rig: Rig, skew
     assert await rig.pool.fetchval("SELECT min(low) FROM counter") == (5 if ticks else 0)
 
 
+async def test_a_beat_finds_rows_that_another_process_committed_though_no_low_moves(rig: Rig) -> None:
+    relays = {q: _relay(rig, q, poll=3_600) for q in rig.partitions}
+    active = {q: Active((), relay) for q, relay in relays.items()}
+    ticker = Ticker(rig.log, rig.pool, active, Metrics("profiles"), output="", interval=1, wall_clock=now_ms)
+    running = [asyncio.create_task(relay.run()) for relay in relays.values()]
+    await eventually(lambda: _have_looked(relays.values()))
+    await rig.send(event(user="u1"), q=0)
+    await commit_batch(rig.pool, await _batch(rig, 0), len(rig.partitions))
+    q = await rig.pool.fetchval("SELECT q FROM timeline")
+    await ticker.beat()
+    await eventually(lambda: _holds(rig, q, 1))
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    assert await rig.pool.fetchval("SELECT max(low) FROM counter") == 0
+
+
 async def test_a_tick_follows_the_row_it_names_and_yields_to_later_rows(rig: Rig) -> None:
     await rig.send(event(user="u1"), q=0)
     await commit_batch(rig.pool, await _batch(rig, 0), len(rig.partitions))
@@ -277,9 +295,14 @@ async def _commit_in_pieces(rig: Rig, q: int, chance: random.Random) -> None:
         rest = later
 
 
-def _relay(rig: Rig, q: int) -> Relay:
+def _relay(rig: Rig, q: int, *, poll: float = 1.0) -> Relay:
     topic = rig.topic(topics.PROFILE_EVENTS)
-    return Relay(rig.log, TimelineOutbox(rig.pool), topic=topic, partition=q, metrics=Metrics("profiles"))
+    metrics = Metrics("profiles")
+    return Relay(rig.log, TimelineOutbox(rig.pool), topic=topic, partition=q, metrics=metrics, poll=poll)
+
+
+async def _have_looked(relays: Iterable[Relay]) -> bool:
+    return all(relay.published is not None for relay in relays)
 
 
 def _tick(seq: int) -> NewRecord:

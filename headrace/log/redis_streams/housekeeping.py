@@ -29,21 +29,24 @@ class Retention:
 
 
 async def trim(server: Server, topics: Mapping[str, Declared], retention: Retention) -> int:
-    """Trim every partition once; return how many records went. Raises LogError."""
-    gone = 0
-    for name, declared in topics.items():
-        for partition in range(declared.partitions):
-            while removed := await _trim_step(server, name, partition, declared.groups, retention):
-                gone += removed
-    return gone
+    """Trim every partition once, together; return how many records went. Raises LogError."""
+    partitions = [
+        _trim_partition(server, name, partition, declared.groups, retention)
+        for name, declared in topics.items()
+        for partition in range(declared.partitions)
+    ]
+    return sum(await asyncio.gather(*partitions))
 
 
-async def _trim_step(
+async def _trim_partition(
     server: Server, topic: str, partition: int, groups: tuple[str, ...], retention: Retention
 ) -> int:
     age, keep = (retention.horizon_ms, 0) if groups else (retention.unread_ms, retention.unread_records)
     names = [keys.records(topic, partition), keys.meta(topic, partition), keys.committed(topic, partition)]
-    return int(await server.call(server.trim, names, [age, keep, STEP, *groups]))
+    gone = 0
+    while removed := int(await server.call(server.trim, names, [age, keep, STEP, *groups])):
+        gone += removed
+    return gone
 
 
 async def keep_house(lease: Lease, trim_all: Callable[[], Awaitable[int]], interval: float) -> None:

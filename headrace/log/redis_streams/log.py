@@ -109,9 +109,9 @@ class RedisStreamsLog:
             seen = tail.count
             if not tail.is_at_end(offset):
                 records = await self._read(topic, partition, offset, max_records)
+                if len(records) < max_records:
+                    tail.reached_end(records[-1].offset + 1 if records else offset, seen)
                 if records:
-                    if len(records) < max_records:
-                        tail.reached_end(records[-1].offset + 1, seen)
                     return records
             try:
                 async with asyncio.timeout_at(deadline):
@@ -120,8 +120,7 @@ class RedisStreamsLog:
                 return []
 
     async def bounds(self, topic: str, partition: int) -> Bounds:
-        client = self._server.client
-        begin, end = await self._server.call(client.hmget, keys.meta(topic, partition), "begin", "end")
+        begin, end = await self._server.ask("HMGET", keys.meta(topic, partition), "begin", "end")
         if end is None:
             raise _unknown(topic, partition)
         return Bounds(int(begin), int(end))
@@ -160,9 +159,8 @@ class RedisStreamsLog:
     async def _read(self, topic: str, partition: int, offset: int, max_records: int) -> list[Record]:
         entries = []
         if offset >= 0:
-            entries = await self._server.call(
-                self._server.client.xrange, keys.records(topic, partition), f"{offset + 1}-0", "+", max_records
-            )
+            key, first = keys.records(topic, partition), f"{offset + 1}-0"
+            entries = await self._server.ask("XRANGE", key, first, "+", "COUNT", max_records)
         records = [codec.decode(topic, partition, entry_id, fields) for entry_id, fields in entries]
         if records and records[0].offset == offset:
             return records

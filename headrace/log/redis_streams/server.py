@@ -8,9 +8,9 @@ from typing import Any
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -18,6 +18,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from headrace.log.port import LogError, LogFull, LogUnavailable, WrongTopicSettings
 from headrace.log.redis_streams import scripts
+from headrace.log.redis_streams.pipeline import Part, Pipeline, Script
 
 log = structlog.get_logger()
 
@@ -50,12 +51,12 @@ class Server:
         self.address = _address(pool.connection_kwargs)
         self._ahead = 0.0
         self._closed = False
-        script = self.client.register_script
-        self._append: AsyncScript = script(scripts.APPEND)
-        self.commit: AsyncScript = script(scripts.COMMIT)
-        self.acquire: AsyncScript = script(scripts.ACQUIRE)
-        self.release: AsyncScript = script(scripts.RELEASE)
-        self.trim: AsyncScript = script(scripts.TRIM)
+        self._pipeline = Pipeline(self.client, timeout=timeout)
+        self._append = Script(self._pipeline, scripts.APPEND)
+        self.commit = Script(self._pipeline, scripts.COMMIT)
+        self.acquire = Script(self._pipeline, scripts.ACQUIRE)
+        self.release = Script(self._pipeline, scripts.RELEASE)
+        self.trim = Script(self._pipeline, scripts.TRIM)
 
     async def check(self) -> None:
         """Refuse a server that would break the log's promises. Raises WrongTopicSettings or LogUnavailable."""
@@ -71,6 +72,11 @@ class Server:
         await self._warn_unless_durable()
         self._learn_clock(int(1000 * await self.call(self._time)))
 
+    def subscriber(self) -> AbstractConnection:
+        """A connection to listen on, not connected yet."""
+        pool = self.client.connection_pool
+        return pool.connection_class(**pool.connection_kwargs | {"protocol": 2})
+
     async def append(self, keys: Sequence[str], values: Sequence[bytes]) -> int:
         """Run the append script: the first offset, or a code of `scripts`.
 
@@ -81,11 +87,21 @@ class Server:
         result = scripts.APPEND_LATE
         for _ in range(2):
             latest = int(time.monotonic() * 1000 + self._ahead + self.timeout * 1000)
-            result, now = await self._once(self._append, keys, [latest, *values])
+            with self._translated():
+                result, now = await self._append(keys, [latest, *values])
             self._learn_clock(now)
             if result != scripts.APPEND_LATE:
                 break
         return int(result)
+
+    async def ask(self, *command: Part) -> Any:
+        """The reply to a command that may be repeated, as the protocol has it, within the deadline. Raises
+        LogUnavailable, LogFull, LogError."""
+        with self._translated():
+            try:
+                return await self._pipeline.ask(*command)
+            except RedisConnectionError:
+                return await self._pipeline.ask(*command)  # as in `call`
 
     async def call(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Await a command that may be repeated, within the deadline. Raises LogUnavailable, LogFull, LogError."""
@@ -100,12 +116,11 @@ class Server:
 
     async def close(self) -> None:
         self._closed = True
+        await self._pipeline.close()
         with suppress(RedisError, OSError):
             await self.client.aclose(close_connection_pool=True)
 
     async def _once(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        if self._closed:
-            raise LogUnavailable("this log is closed")
         with self._translated():
             async with asyncio.timeout(self.timeout):
                 return await command(*arguments)
@@ -131,6 +146,8 @@ class Server:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        if self._closed:
+            raise LogUnavailable("this log is closed")
         try:
             yield
         except OutOfMemoryError as error:

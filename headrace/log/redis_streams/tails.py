@@ -1,10 +1,11 @@
 """Waiting for news without a connection per wait: one subscription carries every channel of the process."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
-from redis.asyncio.client import PubSub
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
@@ -51,7 +52,7 @@ class Tails:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._tails: dict[str, Tail] = {}
-        self._pubsub: PubSub | None = None
+        self._subscription: _Subscription | None = None
         self._listener: asyncio.Task[None] | None = None
         self._subscribing: set[asyncio.Task[None]] = set()
 
@@ -79,49 +80,89 @@ class Tails:
     def _subscribe(self, channel: str) -> None:
         if self._listener is None:
             self._listener = asyncio.create_task(self._listen_forever(), name="log-tails")
-        elif self._pubsub is not None:
+        elif self._subscription is not None:
             # a task of its own: a waiter that is cancelled must not take the subscription with it
-            task = asyncio.create_task(_send_subscribe(self._pubsub, [channel]), name="log-subscribe")
+            task = asyncio.create_task(self._subscription.add([channel]), name="log-subscribe")
             self._subscribing.add(task)
             task.add_done_callback(self._subscribing.discard)
 
     async def _listen_forever(self) -> None:
         while True:
-            with suppress(RedisError, OSError):
-                async with self._server.client.pubsub() as pubsub:
-                    await self._listen(pubsub)
-            if self._pubsub is not None:
-                log.info("log_subscription_lost", server=self._server.address)
-            self._pubsub = None
+            subscription = _Subscription(self._server.subscriber(), self._tails)
+            try:
+                await subscription.open(self._server.timeout)
+                self._subscription = subscription
+                await subscription.listen()
+            except (RedisError, OSError):
+                if self._subscription is not None:
+                    log.info("log_subscription_lost", server=self._server.address)
+            finally:
+                self._subscription = None
+                await subscription.close()
             await asyncio.sleep(RETRY_AFTER)
 
-    async def _listen(self, pubsub: PubSub) -> None:
+
+class _Subscription:
+    """One connection that only listens. It speaks the protocol's version 2, in which news are plain replies."""
+
+    def __init__(self, connection: AbstractConnection, tails: dict[str, Tail]) -> None:
+        self._connection = connection
+        self._tails = tails
+        self._heard = True
+
+    async def open(self, timeout: float) -> None:
+        """Connect, and subscribe to what is followed. Raises RedisError or OSError."""
+        async with asyncio.timeout(timeout):
+            await self._connection.connect()  # type: ignore[no-untyped-call]
         asked: set[str] = set()
         while missing := self._tails.keys() - asked:
-            await pubsub.subscribe(*missing)
+            await self._send("SUBSCRIBE", *missing)
             asked |= missing
-        self._pubsub = pubsub
-        pinged = False
+
+    async def add(self, channels: Sequence[str]) -> None:
+        with suppress(RedisError, OSError):  # the listener meets the same broken connection and starts again
+            await self._send("SUBSCRIBE", *channels)
+
+    async def listen(self) -> None:
+        """Pass news on until the connection breaks: raises RedisError or OSError."""
+        tasks = [asyncio.create_task(self._take_all()), asyncio.create_task(self._keep_alive())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        await self._connection.disconnect(nowait=True)
+
+    async def _take_all(self) -> None:
         while True:
-            message = await pubsub.get_message(timeout=PING_AFTER)
-            if message is not None:
-                pinged = False
-                self._take(message["type"], message["channel"])
-            elif pinged:
+            message = await self._connection.read_response()
+            self._heard = True
+            kind, channel = message[0], message[1]
+            tail = self._tails.get(channel.decode())
+            if tail is not None:
+                if kind == b"subscribe":
+                    tail.subscribed.set()
+                tail.notify()
+
+    async def _keep_alive(self) -> None:
+        """A connection may end without a word: ask after a silence, and give it up after a second one."""
+        asked = False
+        while True:
+            self._heard = False
+            await asyncio.sleep(PING_AFTER)
+            if self._heard:
+                asked = False
+                continue
+            if asked:
                 raise RedisConnectionError("no answer to a ping")
-            else:
-                await pubsub.ping()
-                pinged = True
+            await self._send("PING")
+            asked = True
 
-    def _take(self, kind: str, channel: bytes | None) -> None:
-        tail = self._tails.get(channel.decode()) if channel else None
-        if tail is None:
-            return
-        if kind == "subscribe":
-            tail.subscribed.set()
-        tail.notify()
-
-
-async def _send_subscribe(pubsub: PubSub, channels: list[str]) -> None:
-    with suppress(RedisError, OSError):  # the listener meets the same broken connection and starts again
-        await pubsub.subscribe(*channels)
+    async def _send(self, *command: str) -> None:
+        packed = self._connection.pack_command(*command)
+        await self._connection.send_packed_command(packed, check_health=False)

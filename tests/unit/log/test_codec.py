@@ -20,6 +20,6 @@ _names = st.text(st.characters(codec="utf-8"), max_size=16)
 def test_round_trip(
     key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes], ...], offset: int, time: int
 ) -> None:
-    entry = {b"t": b"%d" % time, b"r": encode(NewRecord(key, value, headers))}
+    entry = [b"t", b"%d" % time, b"r", encode(NewRecord(key, value, headers))]
     record = decode("topic", 7, b"%d-0" % (offset + 1), entry)
     assert record == Record("topic", 7, offset, time, key, value, headers)

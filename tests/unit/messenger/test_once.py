@@ -9,9 +9,11 @@ from headrace.contracts.ids import send_id
 from headrace.contracts.profile_event import ErasureRow, MergeRow
 from headrace.contracts.topics import PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
 from headrace.log.port import NewRecord
-from services.messenger.claims import GONE_MS, Settlement
+from services.messenger import sender, worker
+from services.messenger.claims import GONE_MS, Claimed, Settlement
 from services.messenger.providers.file import SmsFile
 from services.messenger.providers.port import Accepted, NotSent, Refused, Unsure
+from services.messenger.store import Fenced, Position, Positions
 from tests.unit.messenger.rig import (
     MAIL,
     PARTITIONS,
@@ -256,6 +258,62 @@ async def test_two_workers_of_one_partition_are_fenced(rig: Rig) -> None:
     assert len(await rig.messages()) == 30
     fenced = [m.metrics.fenced.labels("positions")._value.get() for m in (one, two)]
     assert sum(fenced) > 0
+
+
+async def test_a_position_that_only_moves_is_fenced_as_well(rig: Rig) -> None:
+    positions = Positions(rig.pool)
+    stored = await positions.load("topic", 0)
+    await positions.save("topic", 0, stored, Position(5, 1, 3))
+    assert await positions.load("topic", 0) == Position(5, 1, 3)
+    with pytest.raises(Fenced):
+        await positions.save("topic", 0, stored, Position(9, 1, 3))
+    assert await positions.load("topic", 0) == Position(5, 1, 3)
+
+
+async def test_an_outcome_that_another_process_committed_is_published_by_the_owner(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_RELAY_POLL_SECONDS", 3_600)
+    await rig.customer("p1")
+    other = await rig.assemble()
+    async with rig.running("follow"):
+        await rig.enter("p1", "e1")
+        await eventually(lambda: at_seq(rig, SEGMENT_CHANGES.name, partition_of("p1", PARTITIONS), 1))
+        await other.sender.claim_once()
+        await other.sender.idle()
+        await eventually(lambda: told(rig, 1))
+
+
+async def test_a_sender_claims_only_when_a_look_finds_something_due(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "_POLL_SECONDS", 0.01)
+    scripted(rig).script = [NotSent("http_429", 30_000)]
+    await pending(rig)
+    messenger = await rig.assemble()
+    claims, looks, claimed = messenger.claims, asyncio.Semaphore(0), list[int]()
+    any_due, claim = claims.any_due, claims.claim
+
+    async def look(now: int) -> bool:
+        looks.release()
+        return await any_due(now)
+
+    async def counted(limit: int, now: int) -> Claimed:
+        claimed.append(now)
+        return await claim(limit, now)
+
+    monkeypatch.setattr(claims, "any_due", look)
+    monkeypatch.setattr(claims, "claim", counted)
+    running = asyncio.create_task(messenger.sender.run())
+    async with asyncio.timeout(10):
+        for _ in range(10):
+            await looks.acquire()
+    assert claimed == [START], "what waits is not due, and nobody claims it"
+    rig.clock.now += 30_000
+    await eventually(lambda: settled(rig))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert len(scripted(rig).sent) == 2
 
 
 async def test_refused_and_unsure_are_final_and_told(rig: Rig) -> None:

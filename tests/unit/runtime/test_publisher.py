@@ -237,6 +237,7 @@ async def test_a_follower_comes_right_behind_its_row(log: Log, outbox: MemoryOut
     sender.follow(2, NewRecord(b"tick", b"200"))
     task = asyncio.create_task(sender.run())
     async with running(task), asyncio.timeout(SOON):
+        await until(sender, 2)
         await log.read(TOPIC, 0, 2, wait_ms=60_000)
         assert await published(log) == [1, 2, 200]
         outbox.add(2)

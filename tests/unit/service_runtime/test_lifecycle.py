@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from headrace.runtime import lifecycle
 from headrace.runtime.http import create_app
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
@@ -47,7 +48,10 @@ async def wait_until_up(port: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_stops_the_server_and_its_tasks(number: signal.Signals) -> None:
+async def test_a_signal_stops_the_server_and_its_tasks(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "DATE_SECONDS", 3_600)  # it is told, it does not look
     port, background = free_port(), Background()
     running = asyncio.create_task(serve(service(), host="127.0.0.1", port=port, background=[background.run()]))
     await wait_until_up(port)
