@@ -137,6 +137,7 @@ class PartitionWorker:
             records = await self._read(q, partition)
             out_seq = partition.mark.out_seq
             mismatches = partition.mismatches
+            others = partition.other_currencies
             if records:
                 failpoint("after_read")
                 incoming = [item for record in records if (item := await self._decoded(record)) is not None]
@@ -144,6 +145,7 @@ class PartitionWorker:
                 partition.go_on_from(max(partition.mark.offset, records[-1].offset + 1))
             await partition.backfill()
             self._metrics.type_mismatches.inc(max(0, partition.mismatches - mismatches))
+            self._metrics.other_currencies.inc(max(0, partition.other_currencies - others))
             if partition.mark.out_seq != out_seq:
                 relay.wake()
             idle = partition.mark.seq == flushed_seq
