@@ -1,13 +1,14 @@
 """What is made of the values of many events: avg, min, max, distinct, first, last, and the three figures of RFM.
 
 Each aggregate says what of an event it stores (plain data, exact), how what it stores of all events ever adds up
-(in any order), and what a list of stored values, ascending by their events, comes to. None: of nothing.
+(in any order), what a list of stored values, ascending by their events, comes to, and how a window over them is
+moved (`Sliding`). None: of nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from fractions import Fraction
-from functools import reduce
+from functools import lru_cache, reduce
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -53,16 +54,40 @@ class Aggregate(Protocol):
         """What these, one at least, come to."""
         ...
 
-    def shrinking(self, values: Sequence[Stored]) -> Iterator[Any]:
-        """What is left without the first, without the first two, and so on; None at the end."""
+    def sliding(self) -> "Sliding":
+        """An empty window."""
+        ...
+
+    def outdoes(self, later: Stored, earlier: Stored) -> bool:
+        """Whether the earlier of two values can never matter, as long as nobody looks back."""
         ...
 
 
-class Average:
-    """The mean of all numbers, as an exact fraction. Stored: [their sum, how many]."""
+class Sliding(Protocol):
+    """A window that takes values in at its new end and lets them go at its old one."""
+
+    def enter(self, ts: int, value: Stored) -> None: ...
+
+    def leave(self, value: Stored) -> None: ...
+
+    def result(self) -> Any:
+        """What the window comes to; None when it is empty."""
+        ...
+
+
+class _Plain:
+    """What most aggregates have in common: all values decide."""
 
     keep = 0
-    nothing = None
+    nothing: int | None = None
+
+    def outdoes(self, later: Stored, earlier: Stored) -> bool:
+        return False
+
+
+class Average(_Plain):
+    """The mean of all numbers, as (their sum, how many): `mean_test` compares it without a division. Stored: the
+    same, the sum as text."""
 
     def stored(self, values: Sequence[Any], mismatches: Mismatches) -> Stored | None:
         exact = _numbers(values, mismatches)
@@ -70,26 +95,20 @@ class Average:
 
     def added(self, base: Stored | None, value: Stored, moment: Moment, most: int) -> Stored:
         total, count = base or ("0", 0)
-        return [str(EXACT.add(Decimal(total), Decimal(value[0]))), count + value[1]]
+        return [str(EXACT.add(_decimal(total), _decimal(value[0]))), count + value[1]]
 
     def of_base(self, base: Stored) -> Any:
-        return Fraction(Decimal(base[0])) / base[1]
+        return _decimal(base[0]), base[1]
 
     def of_values(self, values: Sequence[Stored]) -> Any:
-        return Fraction(_total(Decimal(total) for total, _ in values)) / sum(count for _, count in values)
+        return _total(_decimal(total) for total, _ in values), sum(count for _, count in values)
 
-    def shrinking(self, values: Sequence[Stored]) -> Iterator[Any]:
-        total, left = _total(Decimal(total) for total, _ in values), sum(count for _, count in values)
-        for gone, count in values:
-            total, left = EXACT.subtract(total, Decimal(gone)), left - count
-            yield Fraction(total) / left if left else None
+    def sliding(self) -> "Sliding":
+        return _SlidingSum()
 
 
-class Extreme:
+class Extreme(_Plain):
     """The least or the greatest of all numbers."""
-
-    keep = 0
-    nothing = None
 
     def __init__(self, *, greatest: bool) -> None:
         self._pick: Any = max if greatest else min
@@ -99,26 +118,25 @@ class Extreme:
         return str(self._pick(exact)) if exact else None
 
     def added(self, base: Stored | None, value: Stored, moment: Moment, most: int) -> Stored:
-        return value if base is None else str(self._pick(Decimal(base), Decimal(value)))
+        return value if base is None else str(self._pick(_decimal(base), _decimal(value)))
 
     def of_base(self, base: Stored) -> Any:
-        return Decimal(base)
+        return _decimal(base)
 
     def of_values(self, values: Sequence[Stored]) -> Any:
-        return self._pick(map(Decimal, values))
+        return self._pick(map(_decimal, values))
 
-    def shrinking(self, values: Sequence[Stored]) -> Iterator[Any]:
-        left: list[Decimal | None] = [None]
-        for value in reversed(values[1:]):
-            one = Decimal(value)
-            left.append(one if left[-1] is None else self._pick(left[-1], one))
-        return reversed(left)
+    def sliding(self) -> "Sliding":
+        return _SlidingExtreme(self)
+
+    def outdoes(self, later: Stored, earlier: Stored) -> bool:
+        one, other = _decimal(later), _decimal(earlier)
+        return bool(self._pick(one, other) == one)
 
 
-class Distinct:
+class Distinct(_Plain):
     """How many different values. Stored: their keys."""
 
-    keep = 0
     nothing = 0
 
     def stored(self, values: Sequence[Any], mismatches: Mismatches) -> Stored | None:
@@ -135,19 +153,12 @@ class Distinct:
     def of_values(self, values: Sequence[Stored]) -> Any:
         return len({key for keys in values for key in keys})
 
-    def shrinking(self, values: Sequence[Stored]) -> Iterator[Any]:
-        seen: set[str] = set()
-        left: list[int | None] = [None]
-        for keys in reversed(values[1:]):
-            seen.update(keys)
-            left.append(len(seen))
-        return reversed(left)
+    def sliding(self) -> "Sliding":
+        return _SlidingDistinct()
 
 
-class Edge:
+class Edge(_Plain):
     """The values of the first or the last event. Stored: their JSON text."""
-
-    nothing = None
 
     def __init__(self, *, last: bool) -> None:
         self._last = last
@@ -167,33 +178,110 @@ class Edge:
     def of_values(self, values: Sequence[Stored]) -> Any:
         return decode_json(values[-1 if self._last else 0])
 
-    def shrinking(self, values: Sequence[Stored]) -> Iterator[Any]:
-        for place in range(1, len(values)):
-            yield decode_json(values[-1 if self._last else place])
-        yield None
+    def sliding(self) -> "Sliding":
+        return _SlidingEdge(-1 if self._last else 0)
 
 
-class Spending:
-    """Recency, frequency and monetary value: (last instant, how many events, sum). Stored: [instant, sum]."""
-
-    keep = 0
-    nothing = None
+class Spending(_Plain):
+    """Frequency and monetary value of RFM, with recency of all events ever: (how many events, sum), (last instant,
+    how many, sum). Stored: the sum."""
 
     def stored(self, values: Sequence[Any], mismatches: Mismatches) -> Stored | None:
         return str(_total(_numbers(values, mismatches)))
 
     def added(self, base: Stored | None, value: Stored, moment: Moment, most: int) -> Stored:
         last, count, total = base or (moment[0], 0, "0")
-        return [max(last, moment[0]), count + 1, str(EXACT.add(Decimal(total), Decimal(value)))]
+        return [max(last, moment[0]), count + 1, str(EXACT.add(_decimal(total), _decimal(value)))]
 
     def of_base(self, base: Stored) -> Any:
-        return base[0], base[1], Decimal(base[2])
+        return base[0], base[1], _decimal(base[2])
 
     def of_values(self, values: Sequence[Stored]) -> Any:
-        return len(values), _total(map(Decimal, values))
+        return len(values), _total(map(_decimal, values))
 
-    def shrinking(self, values: Sequence[Stored]) -> Iterator[Any]:
-        raise NotImplementedError("every event that leaves changes the scores")
+    def sliding(self) -> "Sliding":
+        return _SlidingSpending()
+
+
+class _SlidingSum:
+    def __init__(self) -> None:
+        self._total = ZERO
+        self._count = 0
+
+    def enter(self, ts: int, value: Stored) -> None:
+        self._total, self._count = EXACT.add(self._total, _decimal(value[0])), self._count + value[1]
+
+    def leave(self, value: Stored) -> None:
+        self._total, self._count = EXACT.subtract(self._total, _decimal(value[0])), self._count - value[1]
+
+    def result(self) -> Any:
+        return (self._total, self._count) if self._count else None
+
+
+class _SlidingExtreme:
+    """Keeps only the values that may yet be the extreme: each outdoes those behind it."""
+
+    def __init__(self, extreme: Extreme) -> None:
+        self._outdoes = extreme.outdoes
+        self._values: deque[Stored] = deque()
+
+    def enter(self, ts: int, value: Stored) -> None:
+        while self._values and self._values[-1] != value and self._outdoes(value, self._values[-1]):
+            self._values.pop()
+        self._values.append(value)
+
+    def leave(self, value: Stored) -> None:
+        if self._values[0] == value:
+            self._values.popleft()
+
+    def result(self) -> Any:
+        return _decimal(self._values[0]) if self._values else None
+
+
+class _SlidingDistinct:
+    def __init__(self) -> None:
+        self._times: Counter[str] = Counter()
+
+    def enter(self, ts: int, value: Stored) -> None:
+        self._times.update(value)
+
+    def leave(self, value: Stored) -> None:
+        for key in value:
+            self._times[key] -= 1
+            if not self._times[key]:
+                del self._times[key]
+
+    def result(self) -> Any:
+        return len(self._times) or None
+
+
+class _SlidingEdge:
+    def __init__(self, place: int) -> None:
+        self._place = place
+        self._values: deque[Stored] = deque()
+
+    def enter(self, ts: int, value: Stored) -> None:
+        self._values.append(value)
+
+    def leave(self, value: Stored) -> None:
+        self._values.popleft()
+
+    def result(self) -> Any:
+        return decode_json(self._values[self._place]) if self._values else None
+
+
+class _SlidingSpending:
+    def __init__(self) -> None:
+        self._total, self._count, self._last = ZERO, 0, 0
+
+    def enter(self, ts: int, value: Stored) -> None:
+        self._total, self._count, self._last = EXACT.add(self._total, _decimal(value)), self._count + 1, ts
+
+    def leave(self, value: Stored) -> None:
+        self._total, self._count = EXACT.subtract(self._total, _decimal(value)), self._count - 1
+
+    def result(self) -> Any:
+        return (self._last, self._count, self._total) if self._count else None
 
 
 AGGREGATES: dict[str, Aggregate] = {
@@ -217,6 +305,11 @@ def value_key(value: Any) -> str | None:
         return "h" + blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     exact = number(value)
     return None if exact is None else f"n{exact.normalize(EXACT) if exact else 0}"
+
+
+@lru_cache(maxsize=16_384)
+def _decimal(text: str) -> Decimal:
+    return Decimal(text)
 
 
 def _numbers(values: Sequence[Any], mismatches: Mismatches) -> list[Decimal]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from headrace.contracts.segment_patterns import compiled_pattern
+from services.segmenter.paths import EXACT
 
 Verdict = bool | None  # None: the value is of another type than the operand
 Test = Callable[[Any], Verdict]
@@ -80,6 +81,15 @@ def number_test(name: str, operand: Any) -> Callable[[Any], bool]:
         return lambda value: bool(low <= value <= high)
     compare = _ORDER[name]
     return lambda value: compare(value, operand)
+
+
+def mean_test(name: str, operand: Any) -> Callable[[Any], bool]:
+    """The test of a mean, given as (sum, how many): the sum is compared with so many times the operand."""
+    if name == "between":
+        low, high = (mean_test(edge, bound) for edge, bound in zip(("gte", "lte"), operand, strict=True))
+        return lambda mean: low(mean) and high(mean)
+    compare = _ORDER[name]
+    return lambda mean: compare(mean[0], EXACT.multiply(operand, mean[1]))
 
 
 def _order_test(compare: Callable[[Any, Any], bool], operand: Any) -> Test:

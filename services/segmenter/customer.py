@@ -81,6 +81,7 @@ class Customer:
         "due",
         "external_ids",
         "latest",
+        "memo",
         "profile_id",
         "runs",
         "scores",
@@ -101,6 +102,7 @@ class Customer:
         self.changed: dict[str, Changed] = {}
         self.latest: dict[str, Latest] = {}
         self.scores: dict[str, Scores] = {}
+        self.memo: dict[str, Any] = {}
         self._dues: dict[str, int] = {}
         self._journals: dict[str, Journal | msgspec.Raw] = {}
         self._packed_members = self._packed_left = _NONE

@@ -1,8 +1,6 @@
 """Why a customer is in a segment or not: each leaf's value, what decided it, when it changes by itself."""
 
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 from headrace.contracts.instant import format_instant
@@ -225,8 +223,8 @@ def _shown(node: Leaf) -> Part:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Fraction):
-        return Decimal(value.numerator) / Decimal(value.denominator)
+    if isinstance(value, tuple):
+        return value[0] / value[1]  # a mean
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 

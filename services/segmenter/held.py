@@ -28,6 +28,7 @@ class HeldLeaf(TimedLeaf):
         self._then = then
 
     def truth(self, customer: Customer, now: int) -> bool:
+        customer.memo = {}
         return self._now(customer, now) and self._throughout(customer, now)
 
     def past(self, customer: Customer, instant: int) -> bool:
@@ -43,6 +44,7 @@ class HeldLeaf(TimedLeaf):
 
     def next_change(self, customer: Customer, now: int) -> int:
         """Looks at the condition once at each of its breakpoints, then at what follows from that."""
+        customer.memo = {}
         begin = now - self.for_ms
         inside = sorted(set(self._inside(customer, begin, NEVER - 1)))
         edges = [begin, *inside, NEVER]

@@ -1,9 +1,10 @@
 """Atoms whose events are kept with a value each: what avg, min, max, distinct, first, last and RFM look at."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
-from services.segmenter.aggregates import Aggregate
+from services.segmenter.aggregates import Aggregate, Stored
 from services.segmenter.compare import Mismatches
 from services.segmenter.customer import Customer
 from services.segmenter.filters import CURRENCY_PATH, AnyFilter
@@ -50,6 +51,7 @@ class ItemAtom:
         "journal",
         "keep",
         "leaves",
+        "looked_back",
         "most",
         "names",
         "of",
@@ -78,6 +80,7 @@ class ItemAtom:
         self.keep = 0
         self.based = False
         self.most = 1
+        self.looked_back = False
         self.leaves: list[TimedLeaf] = []
 
     @property
@@ -99,9 +102,11 @@ class ItemAtom:
         self.keep = max(self.keep, self.aggregate.keep or (MAX_LOOKED_BACK if lookback else MAX_ITEMS))
         if lookback:
             self.keep = max(self.keep, MAX_LOOKED_BACK)
+            self.looked_back = True
 
     def hold_everything(self) -> None:
         """For explanations."""
+        self.looked_back = True
         self.window, self.keep, self.based, self.most = None, MAX_ITEMS, True, MAX_ITEMS
 
     def let_in(
@@ -118,8 +123,22 @@ class ItemAtom:
         if self.based:
             state.base = self.aggregate.added(state.base, value, (view.ts, *origin), self.most)
         if self.keep and (self.window is None or view.ts > now - self.window):
-            hold(state, journal.place(view.ts, origin), value)
+            number = journal.place(view.ts, origin)
+            if self.looked_back or self._matters(state, number, value):
+                hold(state, number, value)
         self._prune(journal, state, now)
+        return True
+
+    def _matters(self, state: ItemState, number: int, value: Stored) -> bool:
+        """Whether no later event outdoes this one; the earlier ones that it outdoes are forgotten."""
+        outdoes = self.aggregate.outdoes
+        place = bisect_left(state.held, number)
+        if any(outdoes(later, value) for later in state.values[place:]):
+            return False
+        begin = place
+        while begin and outdoes(value, state.values[begin - 1]):
+            begin -= 1
+        del state.held[begin:place], state.values[begin:place]
         return True
 
     def _prune(self, journal: Journal, state: ItemState, now: int) -> None:

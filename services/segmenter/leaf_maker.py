@@ -1,7 +1,6 @@
 """From a condition at the leaf of a definition to what a plan evaluates."""
 
 from collections.abc import Callable, Iterable, Mapping
-from fractions import Fraction
 from typing import Any
 
 from headrace.contracts.cut_points import CutPoints
@@ -21,7 +20,7 @@ from headrace.contracts.segment_conditions import (
 from headrace.contracts.segment_tests import EventTest, WhereTest
 from services.segmenter.aggregates import AGGREGATES
 from services.segmenter.atoms import Aggregate, Atom
-from services.segmenter.compare import number_test, satisfied, value_test
+from services.segmenter.compare import mean_test, number_test, satisfied, value_test
 from services.segmenter.customer import CONSENT, TAG
 from services.segmenter.filters import filter_of
 from services.segmenter.held import HeldLeaf
@@ -95,7 +94,7 @@ class LeafMaker:
             one, mismatches = value_test(operator, operand), self.plan.mismatches
             check = lambda values: satisfied(values, one, None, mismatches)  # noqa: E731
         else:
-            check = number_test(operator, _fractions(operand) if aggregate == "avg" else operand)
+            check = (mean_test if aggregate == "avg" else number_test)(operator, operand)
         item.need(test.within_ms, 0, _greatest(operand) + 1 if aggregate == "distinct" else 1)
         return ValueLeaf(index, key, item, test.within_ms, check)
 
@@ -178,10 +177,6 @@ def _scope_of(test: EventTest) -> Scope | None:
     if test.between is None and currency is None:
         return None
     return Scope(None if test.between is None else test.between.bounds, currency)
-
-
-def _fractions(operand: Any) -> Any:
-    return tuple(map(Fraction, operand)) if isinstance(operand, tuple) else Fraction(operand)
 
 
 def _greatest(operand: Any) -> int:

@@ -48,14 +48,23 @@ class Pattern:
 
     def judge(self, items: Sequence[Item]) -> tuple[int, int, int]:
         """(start, end, place of the completing event) of these events, ascending; start = end: never true."""
-        place, over = self._completed(items)
-        if place < 0 or over:
-            return 0, 0, place
-        completed = items[place][0]
-        end = NEVER if self._expires is None else completed + self._expires
-        if self._following is None:
-            return 0, end, place
-        return completed + self._following, end, place
+        completed, place = -1, -1
+        for place, over in self._completed(items):
+            completed = -1 if over else place
+        return (*self._span(items, completed), place)
+
+    def course(self, items: Sequence[Item]) -> tuple[list[int], list[tuple[int, int]]]:
+        """The instants of the events, and from when until when the sequence was true by what had happened until
+        each of them, that one included."""
+        spans = [self._span(items, -1 if over else place) for place, over in self._completed(items)]
+        return [item[0] for item in items], spans
+
+    def _span(self, items: Sequence[Item], completed: int) -> tuple[int, int]:
+        if completed < 0:
+            return 0, 0
+        ts = items[completed][0]
+        end = NEVER if self._expires is None else ts + self._expires
+        return (0 if self._following is None else ts + self._following), end
 
     def instants(self, items: Iterable[Item]) -> Iterator[int]:
         """When these events may change anything."""
@@ -66,8 +75,9 @@ class Pattern:
             if self._expires is not None:
                 yield item[0] + self._expires
 
-    def _completed(self, items: Sequence[Item]) -> tuple[int, bool]:
-        """The place of the latest completing event (-1: none), and whether then_not came after it."""
+    def _completed(self, items: Sequence[Item]) -> Iterator[tuple[int, bool]]:
+        """After each event: the place of the latest completing one (-1: none), and whether then_not came after
+        it."""
         last, place, over = self._steps - 1, -1, False
         reached: list[int | None] = [None] * self._steps
         for at, (ts, _, _, bits) in enumerate(items):
@@ -78,7 +88,7 @@ class Pattern:
                     reached[step] = ts
                     if step == last:
                         place, over = at, False
-        return place, over
+            yield place, over
 
     def _follows(self, step: int, ts: int, reached: Sequence[int | None]) -> bool:
         """Whether an event may be this step, after the latest that completed the one before."""

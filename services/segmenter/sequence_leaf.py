@@ -1,5 +1,6 @@
 """Steps in an order, and what must or must not follow."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from headrace.contracts.segment_conditions import SequenceTest
@@ -47,7 +48,15 @@ class SequenceLeaf(TimedLeaf):
         return any(run.start <= now < run.end for run in customer.runs_of(self.id) or ())
 
     def past(self, customer: Customer, instant: int) -> bool:
-        return any(self._was(run, instant) for run in customer.runs_of(self.id) or ())
+        courses: list[tuple[list[int], list[tuple[int, int]]]] | None = customer.memo.get(self.id)
+        if courses is None:
+            runs = customer.runs_of(self.id) or ()
+            courses = customer.memo[self.id] = [self.pattern.course(run.items) for run in runs]
+        for instants, spans in courses:
+            place = bisect_right(instants, instant)
+            if place and spans[place - 1][0] <= instant < spans[place - 1][1]:
+                return True
+        return False
 
     def breakpoints(self, customer: Customer, low: int, high: int) -> Iterator[int]:
         for run in customer.runs_of(self.id) or ():
@@ -70,10 +79,6 @@ class SequenceLeaf(TimedLeaf):
         runs: Iterable[Run] = customer.runs_of(self.id) or ()
         found = [run.items[run.since] for run in runs if due in (run.start, run.end) and run.since >= 0]
         return min(found)[1:3] if found else None
-
-    def _was(self, run: Run, instant: int) -> bool:
-        start, end, _ = self.pattern.judge([item for item in run.items if item[0] <= instant])
-        return start <= instant < end
 
 
 class StepPiece:

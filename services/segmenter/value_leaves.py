@@ -1,8 +1,10 @@
 """Leaves over atoms that keep a value of each event: avg, min, max, distinct, first, last, and RFM scores."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from headrace.contracts.cut_points import CutPoints
@@ -35,6 +37,36 @@ class ItemLeaf(TimedLeaf):
         """Of the events that are held, ascending."""
         journal, state = self.kept(customer)
         return () if journal is None or state is None else map(journal.time, state.held)
+
+    def was(self, customer: Customer, instant: int) -> Any:
+        """The aggregate at an instant before now, of the events until then; None of nothing."""
+        known: tuple[list[int], list[Any]] | None = customer.memo.get(self.id)
+        if known is None:
+            known = customer.memo[self.id] = self._course(customer)
+        place = bisect_right(known[0], instant)
+        return known[1][place - 1] if place else None
+
+    def _course(self, customer: Customer) -> tuple[list[int], list[Any]]:
+        """The instants at which events have come into the window and left it, and what it came to from each on."""
+        journal, state = self.kept(customer)
+        if journal is None or state is None:
+            return [], []
+        window = self.atom.aggregate.sliding()
+        times = [journal.time(number) for number in state.held]
+        moves = [(ts, True, place) for place, ts in enumerate(times)]
+        if self.window is not None:
+            moves += [(ts + self.window, False, place) for place, ts in enumerate(times)]
+        instants: list[int] = []
+        results: list[Any] = []
+        for instant, group in groupby(sorted(moves), key=itemgetter(0)):
+            for _, enters, place in group:
+                if enters:
+                    window.enter(times[place], state.values[place])
+                else:
+                    window.leave(state.values[place])
+            instants.append(instant)
+            results.append(window.result())
+        return instants, results
 
     def kept(self, customer: Customer) -> tuple[Journal | None, ItemState | None]:
         journal = customer.journal(self.atom.journal)
@@ -71,26 +103,23 @@ class ValueLeaf(ItemLeaf):
         return self._true(self.value(customer, now))
 
     def past(self, customer: Customer, instant: int) -> bool:
-        journal, state = self.kept(customer)
-        if journal is None or state is None:
-            return self._true(None)
-        after = None if self.window is None else instant - self.window
-        return self._true(self._between(journal, state, after, instant))
+        return self._true(self.was(customer, instant))
 
     def next_change(self, customer: Customer, now: int) -> int:
         journal, state = self.kept(customer)
         if journal is None or state is None or self.window is None or not state.held:
             return 0
         start, end = self.atom.slice(journal, state, now - self.window, None)
-        if start == end:
-            return 0
-        truth = self.truth(customer, now)
         times = [journal.time(number) for number in state.held[start:end]]
-        left = self.atom.aggregate.shrinking(state.values[start:end])
-        for place, (instant, value) in enumerate(zip(times, left, strict=True)):
-            together = place + 1 < len(times) and times[place + 1] == instant
-            if not together and self._true(value) != truth:
-                return instant + self.window
+        values, left = state.values[start:end], self.atom.aggregate.sliding()
+        for ts, value in zip(times, values, strict=True):
+            left.enter(ts, value)
+        truth = self._true(left.result())
+        for place, (ts, value) in enumerate(zip(times, values, strict=True)):
+            left.leave(value)
+            together = place + 1 < len(times) and times[place + 1] == ts
+            if not together and self._true(left.result()) != truth:
+                return ts + self.window
         return 0
 
     def _true(self, value: Any) -> bool:
@@ -143,11 +172,7 @@ class ScoreLeaf(ItemLeaf):
         return figures is not None and self._true(figures)
 
     def past(self, customer: Customer, instant: int) -> bool:
-        journal, state = self.kept(customer)
-        if journal is None or state is None:
-            return False
-        after = None if self.window is None else instant - self.window
-        figures = self._figures(journal, state, after, instant)
+        figures = self.was(customer, instant)
         return figures is not None and self._true(figures)
 
     def next_change(self, customer: Customer, now: int) -> int:
