@@ -48,7 +48,6 @@ class Findings:
     skipped: int = 0
     examples: list[dict[str, Any]] = field(default_factory=list)
     wrong: dict[tuple[int, str], list[str]] = field(default_factory=dict)
-    found_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +88,11 @@ class Verification:
     ) -> dict[str, Any]:
         """Compare these segments' members, of everybody or of a sample; with `repair` ask the stream to put right
         who differs. Raises ApiError 409 when none is live anywhere."""
+        await self._require_live(segment_ids)
         findings = Findings()
         for q, profile_ids in (await self._chosen(segment_ids, sample)).items():
             for start in range(0, len(profile_ids), CHUNK):
                 await self._chunk(q, profile_ids[start : start + CHUNK], segment_ids, findings)
-        if not findings.found_live:
-            raise not_live(segment_ids[0])
         for segment_id in segment_ids:
             self._metrics.verify_last_run.labels(segment_id).set(self._clock() / 1000)
         return {
@@ -104,6 +102,14 @@ class Verification:
             "examples": findings.examples,
             "repairs": await self._repair(findings.wrong) if repair else 0,
         }
+
+    async def _require_live(self, segment_ids: Sequence[str]) -> None:
+        for q in range(self._standings.partitions):
+            catalog = await self._standings.catalog(q)
+            slots = map(catalog.slot_of, segment_ids)
+            if any(slot is not None and slot.live is not None for slot in slots):
+                return
+        raise not_live(segment_ids[0])
 
     async def _chosen(self, segment_ids: Sequence[str], sample: Sample) -> dict[int, list[str]]:
         """Whom to look at, by partition, ascending: whoever Redis or the timeline knows."""
@@ -130,7 +136,6 @@ class Verification:
             findings.skipped += len(profile_ids) * len(segment_ids)
             return
         live = {key: standing.catalog.slot_of(key) for key in segment_ids}
-        findings.found_live |= any(slot is not None and slot.live is not None for slot in live.values())
         definitions = standing.catalog.definitions()
         segments = [definitions[key] for key, slot in live.items() if _evaluated(slot)]
         late = {key for key in profile_ids if standing.unsettled(key)} if not standing.sweeping else {*profile_ids}

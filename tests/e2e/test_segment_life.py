@@ -98,7 +98,7 @@ async def test_stages_are_shown_whole_and_one_by_one(rig: Rig) -> None:
         await live(running, "life")
 
         async def entered() -> bool:
-            return (await running.api.get("/v1/segments/life")).json()["size"] == 3
+            return bool((await running.api.get("/v1/segments/life")).json()["size"] == 3)
 
         await eventually(entered)
         whole = (await running.api.get("/v1/segments/life")).json()
