@@ -10,10 +10,11 @@ from headrace.contracts.instant import format_instant
 from headrace.contracts.segment import StagesDefinition, parse_segment
 from services.segmenter.bodies import Limit, answer, document, identified
 from services.segmenter.cut_points import CutPointKeeper
-from services.segmenter.definitions import Definitions, Kind, Status, StoredSegment
+from services.segmenter.definitions import Definitions
 from services.segmenter.intervals import UNKNOWN
 from services.segmenter.members import Member, Members
 from services.segmenter.membership_history import LastDay, MembershipHistory
+from services.segmenter.stored_segment import Kind, Status, StoredSegment
 
 Send = Callable[[], Awaitable[None]]
 """Have what was changed taken into the stream. Raises ApiError 503."""

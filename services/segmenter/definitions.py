@@ -5,8 +5,8 @@ the profile service by controls.py, in order, until it is taken.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import asyncpg
 import msgspec
@@ -15,9 +15,7 @@ from headrace.contracts.errors import ApiError
 from headrace.contracts.segment import Definition
 from services.segmenter.catalog import Version
 from services.segmenter.references import LOCK, check_put, check_unused, owner_of, part_of_stages
-
-Status = Literal["backfilling", "live", "paused"]
-Kind = Literal["segment", "list", "stages"]
+from services.segmenter.stored_segment import Kind, Status, StoredSegment, stage_of, unknown_segment
 
 _json = msgspec.json.Encoder(order="deterministic")
 
@@ -80,38 +78,6 @@ class Backfilling:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSegment:
-    """A segment's newest version, or that of a list or of stages, or one of the segments of `stages`. `progress`
-    is the share of customers for whom it is prepared, as the mean of the partitions' shares."""
-
-    id: str
-    kind: Kind | Literal["stage"]
-    version: int
-    name: str
-    text: str
-    status: Status
-    progress: float
-    updated_at: str
-    stages: str | None = None
-
-    @property
-    def definition(self) -> dict[str, Any]:
-        """As JSON data."""
-        document: dict[str, Any] = msgspec.json.decode(self.text)
-        return document
-
-    def parse(self) -> Definition:
-        return Version(self.version, self.text).parse()
-
-    @property
-    def segment_ids(self) -> list[str]:
-        """The segments whose members there are: itself, or those of its stages."""
-        if self.stages is not None:
-            return [self.id]
-        return [segment.id for segment in self.parse().segments()]
-
-
-@dataclass(frozen=True, slots=True)
 class WaitingControl:
     """A control record not yet taken by the profile service."""
 
@@ -171,23 +137,30 @@ class Definitions:
             if control == "delete":
                 await connection.execute(LOCK)
             known = await connection.fetchrow(
-                """SELECT version, state, definition FROM segment JOIN segment_version USING (id, version)
-                   WHERE id = $1 AND state <> 'deleted' FOR UPDATE OF segment""",
-                segment_id,
+                "SELECT version, state FROM segment WHERE id = $1 AND state <> 'deleted' FOR UPDATE", segment_id
             )
             if known is None:
                 stages = await owner_of(connection, segment_id)
                 raise unknown_segment(segment_id) if stages is None else part_of_stages(segment_id, stages)
             if control == "delete":
-                defined = {segment.id for segment in _parsed(known).segments()}
-                await check_unused(connection, self._partitions, defined, but=segment_id)
-                await connection.execute("UPDATE segment_version SET gone = true WHERE id = $1", segment_id)
+                await self._let_go(connection, segment_id, known["version"])
             if known["state"] != state:
                 await connection.execute(
                     "UPDATE segment SET state = $2, updated_at = now() WHERE id = $1", segment_id, state
                 )
                 await _request(connection, control, segment_id, known["version"])
             return int(known["version"])
+
+    async def _let_go(
+        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", segment_id: str, version: int
+    ) -> None:
+        """Raises ApiError 409 when others ask for it; else its versions are of the past."""
+        text = await connection.fetchval(
+            "SELECT definition FROM segment_version WHERE id = $1 AND version = $2", segment_id, version
+        )
+        defined = {segment.id for segment in Version(version, text).parse().segments()}
+        await check_unused(connection, self._partitions, defined, but=segment_id)
+        await connection.execute("UPDATE segment_version SET gone = true WHERE id = $1", segment_id)
 
     async def get(self, segment_id: str) -> StoredSegment:
         """A definition, or a segment of stages. Raises ApiError 404."""
@@ -199,7 +172,7 @@ class Definitions:
         stages = await owner_of(self._pool, segment_id)
         if stages is None:
             raise unknown_segment(segment_id)
-        return _stage(await self.get(stages.id), segment_id)
+        return stage_of(await self.get(stages.id), segment_id)
 
     async def segment(self, segment_id: str) -> StoredSegment:
         """What has members of its own. Raises ApiError 404, and 409 for stages: their members are in each stage's
@@ -265,20 +238,8 @@ class Definitions:
         )
 
 
-def _stage(stages: StoredSegment, segment_id: str) -> StoredSegment:
-    segment = next((one for one in stages.parse().segments() if one.id == segment_id), None)
-    if segment is None:  # taken out in this very moment
-        raise unknown_segment(segment_id)
-    text = _json.encode(segment.canonical()).decode()
-    return replace(stages, id=segment_id, kind="stage", name=segment.name, text=text, stages=stages.id)
-
-
 def _parsed(row: asyncpg.Record) -> Definition:
     return Version(row["version"], row["definition"]).parse()
-
-
-def unknown_segment(segment_id: str) -> ApiError:
-    return ApiError(404, "unknown_segment", f"There is no segment {segment_id!r}; see GET /v1/segments.")
 
 
 async def _request(

@@ -10,8 +10,8 @@ import msgspec
 from headrace.contracts.errors import ApiError
 from headrace.contracts.segment import Definition
 from services.segmenter.catalog import Version
-from services.segmenter.definitions import unknown_segment
 from services.segmenter.references import owner_of, part_of_stages
+from services.segmenter.stored_segment import unknown_segment
 
 State = Literal["live", "pending", "superseded"]
 
