@@ -140,7 +140,7 @@ def assemble(
             inspection,
             history,
             cut_points,
-            Forecast(standings, recount, pool),
+            Forecast(standings, recount, cut_points, pool),
             Verification(standings, recount, inspection, controls, metrics, clock=clock),
             profiles,
         ),

@@ -1,17 +1,21 @@
 """What a definition would do if it were put now: whom it would have, who would enter and leave (DESIGN §4.6)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
 
+from headrace.contracts.cut_points import CutPoints
 from headrace.contracts.segment import Definition, SegmentDefinition, StagesDefinition
+from services.segmenter.cut_points import CutPointKeeper
 from services.segmenter.recount import Recount, by_lists, evaluator_of, paused_segments
 from services.segmenter.references import check_references, dependents
 from services.segmenter.standing import Standing, Standings
+
+Cuts = Mapping[str, CutPoints]
 
 SAMPLE = 10
 _LOOKS = 40
@@ -66,21 +70,28 @@ class Forecast:
     """Counts with the second evaluator, each partition at its stored position and instant. Raises
     InvalidDefinition for a definition that asks for segments which are not there, or in a circle."""
 
-    def __init__(self, standings: Standings, recount: Recount, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(
+        self,
+        standings: Standings,
+        recount: Recount,
+        cut_points: CutPointKeeper,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+    ) -> None:
         self._standings = standings
         self._recount = recount
+        self._cut_points = cut_points
         self._pool = pool
 
     async def preview(self, definition: Definition) -> dict[str, Any]:
         """Who would be a member now: the exact count and a sample; of stages also of each."""
         await check_references(self._pool, self._standings.partitions, definition)
-        segments = definition.segments()
+        segments, cuts = definition.segments(), await self._cut_points.drafted(definition)
         everybody, tallies = _Tally(), [_Tally() for _ in segments]
         for q in range(self._standings.partitions):
             standing = await self._settled(q, ())
             if standing is None:
                 continue
-            async with aclosing(self._truths(standing, segments)) as found:
+            async with aclosing(self._truths(standing, segments, cuts)) as found:
                 async for profile_id, truths in found:
                     for tally in [tally for tally, truth in zip(tallies, truths, strict=True) if truth]:
                         tally.add(profile_id)
@@ -95,14 +106,15 @@ class Forecast:
         partitions = self._standings.partitions
         await check_references(self._pool, partitions, definition)
         moves: dict[str, _Moves] = {}
+        cuts = await self._cut_points.drafted(definition)
         for q in range(partitions):
-            await self._compare(q, definition, moves)
+            await self._compare(q, definition, cuts, moves)
         segments = definition.segments()
         shown = [moves.setdefault(segment.id, _Moves()).shown() for segment in segments]
         asking = await dependents(self._pool, partitions, definition)
         return {**_together(list(moves.values())).shown(), "dependents": asking, **_by_stage(definition, shown)}
 
-    async def _compare(self, q: int, definition: Definition, moves: dict[str, _Moves]) -> None:
+    async def _compare(self, q: int, definition: Definition, cuts: Cuts, moves: dict[str, _Moves]) -> None:
         segments = definition.segments()
         slot = (await self._standings.catalog(q)).slots.get(definition.id)
         before = slot.live.names() if slot is not None and slot.live is not None else {}
@@ -110,7 +122,7 @@ class Forecast:
         if standing is None:
             return
         leaving = {key: set(standing.listed[key]) for key in {*before, *(segment.id for segment in segments)}}
-        async with aclosing(self._truths(standing, segments)) as found:
+        async with aclosing(self._truths(standing, segments, cuts)) as found:
             async for profile_id, truths in found:
                 for segment in [one for one, truth in zip(segments, truths, strict=True) if truth]:
                     moves.setdefault(segment.id, _Moves()).note(profile_id, leaving[segment.id])
@@ -119,9 +131,9 @@ class Forecast:
                 moves.setdefault(key, _Moves()).leaving.add(profile_id)
 
     async def _truths(
-        self, standing: Standing, segments: Sequence[SegmentDefinition]
+        self, standing: Standing, segments: Sequence[SegmentDefinition], cuts: Cuts
     ) -> AsyncGenerator[tuple[str, list[bool]]]:
-        evaluator = evaluator_of(standing.catalog, by_lists(standing.listed))
+        evaluator = evaluator_of(standing.catalog, by_lists(standing.listed), cuts)
         conditions = [segment.when for segment in segments]
         async with aclosing(self._recount.of(standing, evaluator, conditions)) as found:
             async for subject, truths in found:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import asyncpg
 
+from headrace.contracts.cut_points import CutPoints
 from headrace.contracts.segment_conditions import Condition
 from services.segmenter.batch.customer import Subject
 from services.segmenter.batch.evaluator import Evaluator
@@ -55,11 +56,13 @@ def _judged(
     return [(one, [evaluator.member(condition, one, now) for condition in conditions]) for one in some]
 
 
-def evaluator_of(catalog: Catalog, members: Callable[[str, str], bool]) -> Evaluator:
-    """For the definitions and cut points that are in force; a paused segment has the `members` (segment, profile)
-    that it has."""
+def evaluator_of(
+    catalog: Catalog, members: Callable[[str, str], bool], drafted: Mapping[str, CutPoints] | None = None
+) -> Evaluator:
+    """For the definitions and cut points that are in force, and those `drafted` of populations that have none; a
+    paused segment has the `members` (segment, profile) that it has."""
     frozen = {key: _frozen(members, key) for key in paused_segments(catalog)}
-    return Evaluator(catalog.definitions(), cuts=catalog.cuts, frozen=frozen)
+    return Evaluator(catalog.definitions(), cuts={**(drafted or {}), **catalog.cuts}, frozen=frozen)
 
 
 def paused_segments(catalog: Catalog) -> list[str]:

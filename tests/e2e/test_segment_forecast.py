@@ -70,6 +70,18 @@ async def test_a_preview_counts_exactly_also_lists_stages_and_references(rig: Ri
         assert answer.json()["problems"][0]["path"] == "when.segment.id"
 
 
+async def test_a_preview_of_scores_counts_by_the_cut_points_that_there_would_be(rig: Rig) -> None:
+    async with rig.segmenter() as running:
+        await rig.live(running.api, "buyers", ORDERED)
+        await orders(rig, running, **{f"p{number}": 1 + number for number in range(5)})
+        found = await post(running, "preview", {"when": {"rfm": {"frequency": [4, 5]}}})
+        assert (found["count"], sorted(found["sample"])) == (2, ["p3", "p4"])
+        assert (await post(running, "new/diff", {"when": {"rfm": {"frequency": [1]}}}))["sample_entering"] == [
+            "p0"
+        ]
+        assert await rig.pool.fetchval("SELECT count(*) FROM segmenter.cut_points") == 0
+
+
 async def test_a_paused_segment_is_asked_for_as_it_stands(rig: Rig) -> None:
     async with rig.segmenter() as running:
         await rig.live(running.api, "buyers", ORDERED)
