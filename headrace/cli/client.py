@@ -1,6 +1,6 @@
 """HTTP to the services: one small client whose errors say what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,8 +38,15 @@ class Service:
     def put(self, path: str, body: object) -> Any:
         return self._call("PUT", path, json=body)
 
-    def post(self, path: str, body: object = None, *, timeout: float | None = _TIMEOUT) -> Any:
-        return self._call("POST", path, json=body, timeout=timeout)
+    def post(
+        self, path: str, body: object = None, *, timeout: float | None = _TIMEOUT, key: str | None = None
+    ) -> Any:
+        """`key`: the request's idempotency key."""
+        return self._call("POST", path, json=body, timeout=timeout, headers=_keyed(key))
+
+    def upload(self, path: str, content: bytes, *, content_type: str, key: str, **query: str) -> Any:
+        headers = {"Content-Type": content_type, **_keyed(key)}
+        return self._call("POST", path, content=content, timeout=None, headers=headers, params=query)
 
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
@@ -68,11 +75,24 @@ class Service:
                 raise Refused(response.status_code, f"{self._name}: {words(response)}")
             yield from response.iter_bytes()
 
-    def _call(self, method: str, path: str, *, timeout: float | None = _TIMEOUT, **request: Any) -> Any:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: float | None = _TIMEOUT,
+        headers: Mapping[str, str] | None = None,
+        **request: Any,
+    ) -> Any:
         with self._errors():
             # trust_env: a proxy setting must not get between the command and the services
             response = httpx.request(
-                method, self._url + path, headers=self._headers, timeout=timeout, trust_env=False, **request
+                method,
+                self._url + path,
+                headers={**self._headers, **(headers or {})},
+                timeout=timeout,
+                trust_env=False,
+                **request,
             )
         if response.is_error:
             raise Refused(response.status_code, f"{self._name}: {words(response)}")
@@ -89,6 +109,10 @@ class Service:
             ) from error
         except httpx.HTTPError as error:
             raise Unreachable(f"{self._name} at {self._url}: {type(error).__name__}; try again") from error
+
+
+def _keyed(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Idempotency-Key": key}
 
 
 def words(response: httpx.Response) -> str:

@@ -42,12 +42,22 @@ def lint(files: Sequence[Path], console: Console) -> int:
     return 1 if findings else 0
 
 
-def apply(files: Sequence[Path], deployment: Deployment, console: Console, *, wait: float | None) -> None:
-    """Put every definition, those named by others first; nothing when one of them is wrong."""
+def apply(
+    files: Sequence[Path],
+    deployment: Deployment,
+    console: Console,
+    *,
+    wait: float | None,
+    before: Callable[[Document], None] | None = None,
+) -> None:
+    """Put every definition, those named by others first; nothing when one of them is wrong. `before` is called
+    with each that the segmenter keeps."""
     documents, findings = read_documents(files)
     if findings:
         raise Invalid(findings)
     for document in in_order(documents):
+        if before is not None and KINDS[document.kind].service == "segmenter":
+            before(document)
         answer = put(document, deployment)
         if wait is not None and document.kind == "segment":
             answer = await_live(deployment, document.id, answer["version"], wait)

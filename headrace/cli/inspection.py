@@ -1,19 +1,27 @@
-"""`headrace explain`, `preview` and `verify`: what a segment says of a customer, of everybody, of itself."""
+"""`headrace explain`, `preview`, `diff`, `verify`: what a segment says of a customer, of everybody, of itself."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
-from rich.tree import Tree
 
-from headrace.cli.client import Service
+from headrace.cli.client import Refused, Service
 from headrace.cli.definitions import Invalid, say
 from headrace.cli.deployment import Deployment
-from headrace.cli.documents import read_documents
+from headrace.cli.documents import KINDS, Document, in_order, read_documents
+from headrace.cli.explanation import render, render_difference
+from headrace.contracts.errors import HeadraceError
 
-_GROUPS = {"all": "all of", "any": "any of"}
-_EVENTS_SHOWN = 5
+_NOT_LIVE = 409
+
+
+class WhichSegments(HeadraceError):
+    """Name segments, or say --all."""
+
+
+class NoSample(HeadraceError):
+    """A sample is a share (0.1) or a number of customers (500)."""
 
 
 def explain(segment: str, customer: str, deployment: Deployment, console: Console) -> None:
@@ -25,24 +33,98 @@ def explain(segment: str, customer: str, deployment: Deployment, console: Consol
 
 def preview(file: Path, deployment: Deployment, console: Console) -> None:
     """How many customers each segment of the file would have now, without putting it in force."""
-    documents, findings = read_documents([file])
+    segmenter = Service(deployment, "segmenter")
+    for document in _segments([file]):
+        answer = segmenter.post("/v1/segments/preview", document.content, timeout=None)
+        say(console, f"{document.kind} {document.id} would have {answer['count']} members")
+        for stage in answer.get("stages", ()):
+            say(console, f"  {stage['id']} {stage['count']}")
+
+
+def diff(files: Sequence[Path], deployment: Deployment, console: Console) -> None:
+    """Who would enter and leave each segment of the files if it were applied now. Segments that one of the files
+    names must be there already."""
+    for document in _segments(files):
+        show_diff(document, deployment, console)
+
+
+def show_diff(document: Document, deployment: Deployment, console: Console) -> None:
+    answer = Service(deployment, "segmenter").post(
+        f"/v1/segments/{document.id}/diff", document.content, timeout=None
+    )
+    say(console, f"{document.kind} {document.id}: {_moves(answer)}")
+    for stage in answer.get("stages", ()):
+        say(console, f"  {stage['id']}: {_moves(stage)}")
+    for word in ("entering", "leaving"):
+        if sample := answer[f"sample_{word}"]:
+            more = ", …" if len(sample) < answer[word] else ""
+            say(console, f"  {word}: {', '.join(sample)}{more}")
+    if answer["dependents"]:
+        say(console, f"  asked for by {', '.join(answer['dependents'])}")
+
+
+def verify(
+    segments: Sequence[str],
+    deployment: Deployment,
+    console: Console,
+    *,
+    everything: bool = False,
+    sample: str | None = None,
+    repair: bool = False,
+) -> int:
+    """Compare live membership with the second evaluator; 1 when they differ. With `repair` whoever differs is put
+    right by the stream, soon."""
+    if bool(segments) is everything:
+        raise WhichSegments("name segments, or say --all")
+    segmenter = Service(deployment, "segmenter")
+    body = {"sample": _sample(sample), "repair": repair}
+    mismatches = 0
+    for segment in _live(segmenter) if everything else segments:
+        try:
+            answer = segmenter.post(f"/v1/segments/{segment}/verify", body, timeout=None)
+        except Refused as error:
+            if not everything or error.status != _NOT_LIVE:
+                raise
+            say(console, f"segment {segment}: {error}")
+            continue
+        mismatches += answer["mismatches"]
+        _show_verified(segment, answer, console)
+    return 1 if mismatches else 0
+
+
+def _show_verified(segment: str, answer: dict[str, Any], console: Console) -> None:
+    skipped = f", {answer['skipped']} skipped" if answer["skipped"] else ""
+    asked = f", {answer['repairs']} put right" if answer["repairs"] else ""
+    counted = f"{answer['checked']} customers checked, {answer['mismatches']} differ"
+    say(console, f"segment {segment}: {counted}{skipped}{asked}")
+    for example in answer["examples"]:
+        console.print(render_difference(example))
+
+
+def _live(segmenter: Service) -> Iterator[str]:
+    return (item["id"] for item in segmenter.items("/v1/segments", status="live"))
+
+
+def _sample(text: str | None) -> float | int | None:
+    if text is None:
+        return None
+    try:
+        number = float(text)
+        return int(text) if text.isdecimal() else number
+    except ValueError as error:
+        raise NoSample(f"{text!r} is neither a share (0.1) nor a number of customers (500)") from error
+
+
+def _segments(files: Iterable[Path]) -> list[Document]:
+    """The files' definitions that the segmenter keeps, those named by others first."""
+    documents, findings = read_documents(files)
     if findings:
         raise Invalid(findings)
-    for document in documents:
-        if document.kind == "segment":
-            answer = Service(deployment, "segmenter").post(
-                "/v1/segments/preview", {"when": document.content["when"]}
-            )
-            say(console, f"segment {document.id} would have {answer['count']} members")
+    return [document for document in in_order(documents) if KINDS[document.kind].service == "segmenter"]
 
 
-def verify(segment: str, deployment: Deployment, console: Console) -> int:
-    """Compare live membership with a recomputation; 1 when they differ."""
-    answer = Service(deployment, "segmenter").post(f"/v1/segments/{segment}/verify")
-    say(console, f"segment {segment}: {answer['checked']} customers checked, {answer['mismatches']} differ")
-    for example in answer["examples"]:
-        say(console, f"  {example}")
-    return 1 if answer["mismatches"] else 0
+def _moves(answer: dict[str, Any]) -> str:
+    return f"{answer['entering']} would enter, {answer['leaving']} leave, {answer['staying']} stay"
 
 
 def _profile_id(customer: str, deployment: Deployment) -> str:
@@ -51,53 +133,3 @@ def _profile_id(customer: str, deployment: Deployment) -> str:
         return customer
     found: dict[str, Any] = Service(deployment, "profiles").get("/v1/profiles/lookup", type=kind, value=value)
     return str(found["id"])
-
-
-def render(answer: dict[str, Any]) -> Tree:
-    """The segmenter's explanation as a tree."""
-    held = answer.get("membership")
-    since = f", since {held['entered_at']} by {held['cause_message_id']}" if held else ""
-    word = "is" if answer["member"] else "is not"
-    head = f"{answer['profile_id']} {word} in {answer['segment_id']} version {answer['version']}{since}"
-    tree = Tree(Text(head))
-    _add(tree, answer["when"])
-    if answer.get("next_change_at"):
-        tree.add(Text(f"this changes by itself at {answer['next_change_at']}"))
-    return tree
-
-
-def _add(tree: Tree, node: dict[str, Any]) -> None:
-    mark = "yes" if node["result"] else "no "
-    for key, label in _GROUPS.items():
-        if key in node:
-            branch = tree.add(Text(f"{mark} {label}"))
-            for child in node[key]:
-                _add(branch, child)
-            return
-    if "not" in node:
-        _add(tree.add(Text(f"{mark} not")), node["not"])
-        return
-    kind = next(key for key in ("event", "trait") if key in node)
-    approximate = " (approximate)" if node.get("approximate") else ""
-    branch = tree.add(Text(f"{mark} {kind} {_condition(node[kind])}: value {node['value']}{approximate}"))
-    events = node.get("events") or []
-    for event in events[-_EVENTS_SHOWN:]:
-        branch.add(Text(f"{event['timestamp']} {event['message_id']}"))
-    if len(events) > _EVENTS_SHOWN:
-        branch.add(Text(f"and {len(events) - _EVENTS_SHOWN} before"))
-
-
-def _condition(test: dict[str, Any]) -> str:
-    """A condition's own words on one line: name first, the rest as written."""
-    name = test["name"]
-    names = " or ".join(name) if isinstance(name, list) else str(name)
-    rest = " ".join(f"{key} {_plain(value)}" for key, value in test.items() if key != "name")
-    return f"{names} {rest}".rstrip()
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{key} {_plain(part)}" for key, part in value.items())
-    if isinstance(value, list):
-        return "[" + ", ".join(_plain(part) for part in value) + "]"
-    return str(value)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -12,6 +13,7 @@ from headrace.cli import dead_letters, definitions, export, inspection, processe
 from headrace.cli.demo.command import run_demo
 from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import Options, run_import
+from headrace.cli.segment_commands import add_segment_commands
 from headrace.cli.up import up as run_up
 from headrace.contracts.errors import HeadraceError
 
@@ -69,10 +71,12 @@ def apply(
     more: MoreFiles = None,
     wait: Annotated[bool, typer.Option("--wait", help="Return when every segment is live.")] = False,
     patience: Annotated[float, typer.Option(help="With --wait: give up after so many seconds.")] = 120.0,
+    diff: Annotated[bool, typer.Option("--diff", help="Say before who enters and who leaves.")] = False,
 ) -> None:
     """Put segments, campaigns and templates in force. All are checked before any is sent."""
-    files = [*file, *(more or [])]
-    definitions.apply(files, Deployment.of(os.environ), Console(), wait=patience if wait else None)
+    files, deployment, console = [*file, *(more or [])], Deployment.of(os.environ), Console()
+    before = partial(inspection.show_diff, deployment=deployment, console=console) if diff else None
+    definitions.apply(files, deployment, console, wait=patience if wait else None, before=before)
 
 
 @app.command()
@@ -87,27 +91,7 @@ def delete(kind: KindName, id: Annotated[str, typer.Argument(metavar="ID")]) -> 
     definitions.delete(kind, id, Deployment.of(os.environ), Console())
 
 
-@app.command()
-def explain(
-    segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
-    profile: Annotated[
-        str, typer.Argument(help="A profile's id, or an identifier as type:value.", metavar="PROFILE")
-    ],
-) -> None:
-    """Show why a customer is in a segment or not: each condition, its value, the events that decided."""
-    inspection.explain(segment, profile, Deployment.of(os.environ), Console())
-
-
-@app.command()
-def preview(file: Annotated[Path, typer.Option("--file", "-f", help="A file with segments.")]) -> None:
-    """Count the customers that the segments of a file would have now."""
-    inspection.preview(file, Deployment.of(os.environ), Console())
-
-
-@app.command()
-def verify(segment: Annotated[str, typer.Argument(metavar="SEGMENT")]) -> None:
-    """Compare a segment's members with a recomputation from history; exit code 1 when they differ."""
-    raise typer.Exit(inspection.verify(segment, Deployment.of(os.environ), Console()))
+add_segment_commands(app)
 
 
 @app.command("export")

@@ -5,4 +5,5 @@ MAX_CONDITIONS = 200
 MAX_LIST = 1_000
 MAX_STEPS = 10
 MAX_STAGES = 20
+MAX_REFERENCES = 10  # segments that ask for one another, in a row
 MAX_WINDOW_COUNT = 10_000

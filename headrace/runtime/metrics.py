@@ -76,6 +76,17 @@ class Metrics:
             "cut_points_age_seconds",
             "Since the oldest RFM cut points in use were computed; 0 while none are in use.",
         )
+        self.verify_checked = self._counter(
+            "verify_checked", "Customers whose membership was compared with a recomputation.", ["segment"]
+        )
+        self.verify_mismatches = self._counter(
+            "verify_mismatches", "Customers whose membership differed from the recomputation.", ["segment"]
+        )
+        self.verify_last_run = self._gauge(
+            "verify_last_run_seconds",
+            "When the segment was last compared, in seconds since the epoch.",
+            ["segment"],
+        )
         self.timers = self._gauge("timers_armed", "Customers with an armed deadline.", ["partition"])
 
         self.webhook_deliveries = self._counter(

@@ -27,6 +27,7 @@ from services.segmenter.cut_points import CutPointKeeper
 from services.segmenter.definitions import Definitions
 from services.segmenter.export_routes import export_router
 from services.segmenter.follower import FollowedTopics, Followers, Handler
+from services.segmenter.forecast import Forecast
 from services.segmenter.history_routes import comparison_router, history_router
 from services.segmenter.inspection import Inspection
 from services.segmenter.members import Members
@@ -34,14 +35,18 @@ from services.segmenter.membership_history import MembershipHistory
 from services.segmenter.membership_log import MembershipLog
 from services.segmenter.membership_topic import MembershipTopic
 from services.segmenter.outbox import Publications
+from services.segmenter.recount import Recount
 from services.segmenter.redis_client import Client
 from services.segmenter.repair_routes import rebuild_router
 from services.segmenter.reporter import Reporter
 from services.segmenter.rfm_routes import rfm_router
 from services.segmenter.settings import Settings
+from services.segmenter.standing import Standings
 from services.segmenter.store import RedisStore
 from services.segmenter.subscription_routes import subscription_router
 from services.segmenter.timeline import PostgresTimeline
+from services.segmenter.verification import Verification
+from services.segmenter.versions import Versions
 from services.segmenter.webhooks.assembly import Webhooks, assemble_webhooks
 from services.segmenter.worker import PartitionWorker, Topics
 
@@ -115,6 +120,7 @@ def assemble(
     history = MembershipHistory(pool, members, clock=clock)
     inspection = Inspection(members, timeline, pool)
     count, token = common.partitions, common.admin_token
+    standings, recount = Standings(reader, common.partitions), Recount(pool)
 
     async def database() -> None:
         await asyncio.wait_for(pool.fetchval("SELECT 1"), 5)
@@ -126,7 +132,18 @@ def assemble(
         await asyncio.wait_for(log.bounds(topics.profile_events, 0), 5)
 
     app = build_app(
-        Services(definitions, controls, members, inspection, history, cut_points, profiles),
+        Services(
+            definitions,
+            Versions(pool, common.partitions),
+            controls,
+            members,
+            inspection,
+            history,
+            cut_points,
+            Forecast(standings, recount, cut_points, pool),
+            Verification(standings, recount, inspection, controls, metrics, clock=clock),
+            profiles,
+        ),
         admin_token=token,
         metrics=metrics,
         checks={"database": database, "state": state, "log": event_log},

@@ -66,6 +66,10 @@ class Controls:
             if not waiting:
                 return
 
+    async def post(self, request: ControlRequest) -> None:
+        """Send a record that nothing is stored of, once. Raises ProfilesUnavailable."""
+        await self._send(request)
+
     async def _send(self, request: ControlRequest) -> None:
         try:
             answer = await self._profiles.post("/v1/control", content=msgspec.json.encode(request))

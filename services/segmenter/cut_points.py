@@ -122,6 +122,24 @@ class CutPointKeeper:
                 self._wake.set()
                 return
 
+    async def drafted(self, definition: Definition) -> dict[str, CutPoints]:
+        """By population, the cut points that a definition would be scored by if it were put now: those there are,
+        else computed and not kept. Raises ApiError 503 when it takes too long."""
+        wanted = populations(definition)
+        found = {key: present.cuts for key, present in (await self.present(wanted)).items()}
+        for population in wanted:
+            if population.text not in found:
+                at = self._clock()
+                try:
+                    async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+                        await limit(connection, seconds=PUT_SECONDS, lock_seconds=LOCK_SECONDS)
+                        counted = await quintiles(connection, population, at, seconds=PUT_SECONDS + _ASK_SECONDS)
+                except (asyncpg.QueryCanceledError, TimeoutError) as error:
+                    raise _too_slow(PUT_SECONDS) from error
+                points = counted.recency, counted.frequency, counted.monetary
+                found[population.text] = CutPoints(population.text, 0, at, *points)
+        return found
+
     async def compute(self, wanted: Collection[Population]) -> None:
         """Compute these now. Raises ApiError 503 when it takes too long or somebody else is at it for long."""
         for population in wanted:
@@ -132,8 +150,7 @@ class CutPointKeeper:
                     503, "busy", "Cut points are being computed; retry.", retry_after=round(LOCK_SECONDS)
                 ) from error
             except (asyncpg.QueryCanceledError, TimeoutError) as error:
-                message = f"It took longer than {COMPUTE_SECONDS:g} s; name fewer events or a shorter window."
-                raise ApiError(503, "too_slow", message) from error
+                raise _too_slow(COMPUTE_SECONDS) from error
 
     async def in_use(self) -> dict[Population, list[str]]:
         """The populations in use, each with the ids of the definitions that ask for its scores."""
@@ -170,6 +187,11 @@ class CutPointKeeper:
         if now - self._failed_at.get(population.id, now - HOUR) < HOUR:
             return False
         return before is None or now - before.computed_at >= HOUR
+
+
+def _too_slow(seconds: float) -> ApiError:
+    message = f"It took longer than {seconds:g} s; name fewer events or a shorter window."
+    return ApiError(503, "too_slow", message)
 
 
 async def _store(

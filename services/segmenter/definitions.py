@@ -6,35 +6,51 @@ the profile service by controls.py, in order, until it is taken.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import asyncpg
 import msgspec
 
 from headrace.contracts.errors import ApiError
 from headrace.contracts.segment import Definition
-
-Status = Literal["backfilling", "live", "paused"]
+from services.segmenter.catalog import Version
+from services.segmenter.references import LOCK, check_put, check_unused, owner_of, part_of_stages
+from services.segmenter.stored_segment import Kind, Status, StoredSegment, stage_of, unknown_segment
 
 _json = msgspec.json.Encoder(order="deterministic")
 
 _SELECT = """
-    SELECT s.id, s.version, s.state, v.name, v.definition, v.created_at,
-        (SELECT count(*) FROM progress p WHERE p.id = s.id AND p.version = s.version) AS ready,
+    SELECT s.id, s.version, s.state, v.name, v.kind, v.definition, v.created_at,
+        (SELECT coalesce(sum(CASE WHEN p.ready THEN 1 ELSE p.done::float / greatest(p.total, 1) END), 0)
+         FROM progress p WHERE p.id = s.id AND p.version = s.version) AS ready,
         (SELECT count(*) FROM progress p WHERE p.id = s.id AND p.version = s.version AND p.live) AS live
     FROM segment s JOIN segment_version v ON v.id = s.id AND v.version = s.version
     WHERE s.state <> 'deleted'
 """
+_PAGE = f"""
+    SELECT * FROM ({_SELECT} AND s.id > $1 AND ($3::text IS NULL OR v.kind = $3)) found
+    WHERE $4::text IS NULL
+        OR $4 = CASE WHEN live < $5 THEN 'backfilling' WHEN state = 'paused' THEN 'paused' ELSE 'live' END
+    ORDER BY id LIMIT $2
+"""  # noqa: S608
 _PROGRESS = """
-    INSERT INTO progress (id, version, partition, live)
-    SELECT r.id, r.version, r.partition, r.live
+    INSERT INTO progress (id, version, partition, live, ready)
+    SELECT r.id, r.version, r.partition, r.live, true
     FROM unnest($1::text[], $2::int[], $3::int[], $4::bool[]) AS r (id, version, partition, live)
     JOIN segment_version USING (id, version)
-    ON CONFLICT (id, version, partition) DO UPDATE SET live = progress.live OR excluded.live
+    ON CONFLICT (id, version, partition) DO UPDATE SET live = progress.live OR excluded.live, ready = true
+"""
+_BACKFILLING = """
+    INSERT INTO progress (id, version, partition, live, ready, done, total)
+    SELECT r.id, r.version, r.partition, false, false, r.done, r.total
+    FROM unnest($1::text[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
+        AS r (id, version, partition, done, total)
+    JOIN segment_version USING (id, version)
+    ON CONFLICT (id, version, partition) DO UPDATE SET done = excluded.done, total = excluded.total
 """
 _COMPLETE = """
     SELECT s.id, s.version FROM segment s JOIN progress p ON p.id = s.id AND p.version = s.version
-    WHERE s.state <> 'deleted'
+    WHERE s.state <> 'deleted' AND p.ready
       AND NOT EXISTS (SELECT FROM control_request c WHERE c.id = 'activate:' || s.id || ':' || s.version)
     GROUP BY s.id, s.version HAVING count(*) = $1 ORDER BY s.id
 """
@@ -51,16 +67,14 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSegment:
-    """A segment's newest version. `progress` is the share of partitions on which it is complete."""
+class Backfilling:
+    """How many of a partition's customers a version has been prepared for."""
 
-    id: str
+    segment_id: str
     version: int
-    name: str
-    definition: dict[str, Any]
-    status: Status
-    progress: float
-    updated_at: str
+    partition: int
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +96,10 @@ class Definitions:
 
     async def put(self, definition: Definition) -> int:
         """Store a definition as a new version, with its control record; return the version. An unchanged
-        definition keeps its version."""
+        definition keeps its version. Raises InvalidDefinition or ApiError 409 for how it stands to the others."""
         text = _json.encode(definition.canonical()).decode()
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('segment:' || $1))", definition.id)
+            await connection.execute(LOCK)
             known = await connection.fetchrow(
                 """SELECT version, state, definition
                    FROM segment JOIN segment_version USING (id, version) WHERE id = $1""",
@@ -93,6 +107,8 @@ class Definitions:
             )
             if known is not None and known["definition"] == text and known["state"] != "deleted":
                 return int(known["version"])
+            before = None if known is None or known["state"] == "deleted" else known
+            await check_put(connection, self._partitions, definition, None if before is None else _parsed(before))
             version = 1 if known is None else int(known["version"]) + 1
             await connection.execute(
                 """INSERT INTO segment (id, version, state) VALUES ($1, $2, 'active')
@@ -101,9 +117,10 @@ class Definitions:
                 version,
             )
             await connection.execute(
-                "INSERT INTO segment_version (id, version, name, definition) VALUES ($1, $2, $3, $4)",
+                "INSERT INTO segment_version (id, version, kind, name, definition) VALUES ($1, $2, $3, $4, $5)",
                 definition.id,
                 version,
+                definition.kind,
                 definition.name,
                 text,
             )
@@ -111,16 +128,22 @@ class Definitions:
         return version
 
     async def change(self, segment_id: str, control: Literal["pause", "resume", "delete"]) -> int:
-        """Pause, resume or delete; return the version. Raises ApiError 404. Repeating it changes nothing."""
+        """Pause, resume or delete; return the version. Raises ApiError 404, or 409 to delete what others ask for
+        and for a part of stages. Repeating it changes nothing."""
         if "\0" in segment_id:
             raise unknown_segment(segment_id)
         state = {"pause": "paused", "resume": "active", "delete": "deleted"}[control]
         async with self._pool.acquire() as connection, connection.transaction():
+            if control == "delete":
+                await connection.execute(LOCK)
             known = await connection.fetchrow(
                 "SELECT version, state FROM segment WHERE id = $1 AND state <> 'deleted' FOR UPDATE", segment_id
             )
             if known is None:
-                raise unknown_segment(segment_id)
+                stages = await owner_of(connection, segment_id)
+                raise unknown_segment(segment_id) if stages is None else part_of_stages(segment_id, stages)
+            if control == "delete":
+                await self._let_go(connection, segment_id, known["version"])
             if known["state"] != state:
                 await connection.execute(
                     "UPDATE segment SET state = $2, updated_at = now() WHERE id = $1", segment_id, state
@@ -128,19 +151,44 @@ class Definitions:
                 await _request(connection, control, segment_id, known["version"])
             return int(known["version"])
 
+    async def _let_go(
+        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", segment_id: str, version: int
+    ) -> None:
+        """Raises ApiError 409 when others ask for it; else its versions are of the past."""
+        text = await connection.fetchval(
+            "SELECT definition FROM segment_version WHERE id = $1 AND version = $2", segment_id, version
+        )
+        defined = {segment.id for segment in Version(version, text).parse().segments()}
+        await check_unused(connection, self._partitions, defined, but=segment_id)
+        await connection.execute("UPDATE segment_version SET gone = true WHERE id = $1", segment_id)
+
     async def get(self, segment_id: str) -> StoredSegment:
-        """Raises ApiError 404."""
+        """A definition, or a segment of stages. Raises ApiError 404."""
         if "\0" in segment_id:  # Postgres has no such text
             raise unknown_segment(segment_id)
         row = await self._pool.fetchrow(f"{_SELECT} AND s.id = $1", segment_id)
-        if row is None:
+        if row is not None:
+            return self._stored(row)
+        stages = await owner_of(self._pool, segment_id)
+        if stages is None:
             raise unknown_segment(segment_id)
-        return self._stored(row)
+        return stage_of(await self.get(stages.id), segment_id)
 
-    async def page(self, after: str, limit: int) -> Sequence[StoredSegment]:
+    async def segment(self, segment_id: str) -> StoredSegment:
+        """What has members of its own. Raises ApiError 404, and 409 for stages: their members are in each stage's
+        segment."""
+        found = await self.get(segment_id)
+        if found.kind == "stages":
+            names = ", ".join(found.segment_ids)
+            raise ApiError(409, "several_segments", f"{segment_id} is of kind stages: ask for one of {names}.")
+        return found
+
+    async def page(
+        self, after: str, limit: int, *, kind: Kind | None = None, status: Status | None = None
+    ) -> Sequence[StoredSegment]:
         if "\0" in after:
             raise ApiError(400, "invalid_cursor", "Send `next` of the page before, unchanged.")
-        rows = await self._pool.fetch(f"{_SELECT} AND s.id > $1 ORDER BY s.id LIMIT $2", after, limit)
+        rows = await self._pool.fetch(_PAGE, after, limit, kind, status, self._partitions)
         return [self._stored(row) for row in rows]
 
     async def report(self, reports: Sequence[Report]) -> None:
@@ -156,6 +204,17 @@ class Definitions:
             for segment_id, version in await connection.fetch(_COMPLETE, self._partitions):
                 await _request(connection, "activate", segment_id, version)
 
+    async def backfilling(self, parts: Sequence[Backfilling]) -> None:
+        """Store how far partitions are with the versions that they prepare."""
+        await self._pool.execute(
+            _BACKFILLING,
+            [part.segment_id for part in parts],
+            [part.version for part in parts],
+            [part.partition for part in parts],
+            [part.done for part in parts],
+            [part.total for part in parts],
+        )
+
     async def waiting(
         self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
     ) -> list[WaitingControl]:
@@ -169,17 +228,18 @@ class Definitions:
         live: Status = "paused" if row["state"] == "paused" else "live"
         return StoredSegment(
             id=row["id"],
+            kind=row["kind"],
             version=row["version"],
             name=row["name"],
-            definition=msgspec.json.decode(row["definition"]),
+            text=row["definition"],
             status=live if row["live"] >= self._partitions else "backfilling",
             progress=row["ready"] / self._partitions,
             updated_at=row["created_at"].isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         )
 
 
-def unknown_segment(segment_id: str) -> ApiError:
-    return ApiError(404, "unknown_segment", f"There is no segment {segment_id!r}; see GET /v1/segments.")
+def _parsed(row: asyncpg.Record) -> Definition:
+    return Version(row["version"], row["definition"]).parse()
 
 
 async def _request(

@@ -36,7 +36,7 @@ def export_router(
     router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
 
     async def export(segment_id: str, at: str | None, form: Format) -> StreamingResponse:
-        await definitions.get(segment_id)
+        await definitions.segment(segment_id)
         pages = _pages_of(segment_id, members, history, None if at is None else history.past(at))
         first = await pages(None)  # what fails at once is answered with an error, not with half a file
         named = {"Content-Disposition": f'attachment; filename="{segment_id}.{form}"'}

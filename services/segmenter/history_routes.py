@@ -37,7 +37,7 @@ def comparison_router(definitions: Definitions, redis: Client, *, partitions: in
     async def compare(a: str, b: str) -> dict[str, Any]:
         """How many customers are in `a`, in `b`, in both, in one only; `jaccard` is both / any."""
         for segment_id in (a, b):
-            await definitions.get(segment_id)
+            await definitions.segment(segment_id)
         found = await overlap(redis, partitions, a, b)
         return {
             "a": found.a,
@@ -70,7 +70,7 @@ def history_router(
     ) -> dict[str, Any]:
         """Per hour or day (UTC), oldest first, by default the last 7 days: `at` is where the step begins, `size`
         how many members there were at its end, `entered` and `exited` how often that happened in between."""
-        await definitions.get(segment_id)
+        await definitions.segment(segment_id)
         items = await history.sizes(segment_id, begin=begin, end=end, step=STEPS[step])
         return {"items": items, "next": None}
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import asyncpg
 import structlog
@@ -14,11 +14,12 @@ from headrace.runtime.metrics import Metrics
 from services.segmenter.change import Transition
 from services.segmenter.commit import Incoming
 from services.segmenter.controls import Controls
-from services.segmenter.definitions import Definitions, Report
+from services.segmenter.definitions import Backfilling, Definitions, Report
 
 log = structlog.get_logger()
 
 RETRY_SECONDS = 1.0
+PROGRESS_MS = 1_000
 
 
 class Reporter:
@@ -34,6 +35,8 @@ class Reporter:
         self._clock = clock
         self._waiting: set[Report] = set()
         self._told: set[Report] = set()
+        self._progress: dict[tuple[str, int, int], Backfilling] = {}
+        self._progress_at = 0
         self._wake = asyncio.Event()
 
     def committed(self, partition: int, records: Sequence[Incoming], transitions: Sequence[Transition]) -> None:
@@ -73,19 +76,23 @@ class Reporter:
             self._wake.set()
 
     def backfilling(self, partition: int, versions: Mapping[str, int], *, done: int, total: int) -> None:
-        return
+        """At most once a second it is written; what comes between is passed over. Soon enough it is all ready."""
+        for key, version in versions.items():
+            self._progress[key, version, partition] = Backfilling(key, version, partition, done, total)
+        now = self._clock()
+        if now - self._progress_at >= PROGRESS_MS:
+            self._progress_at = now
+            self._wake.set()
 
     async def run(self) -> None:
         """Write the reports as they come, for ever."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            reports = self._waiting
-            self._waiting = set()
+            reports, progress = self._waiting, list(self._progress.values())
+            self._waiting, self._progress = set(), {}
             try:
-                await self._definitions.report(
-                    sorted(reports, key=lambda r: (r.segment_id, r.version, r.partition))
-                )
+                await self._write(reports, progress)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("report_waiting", error=type(error).__name__)
                 self._waiting |= reports
@@ -93,4 +100,13 @@ class Reporter:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._told |= reports
-            self._controls.wake()
+            if reports:
+                self._controls.wake()
+
+    async def _write(self, reports: Collection[Report], progress: Sequence[Backfilling]) -> None:
+        if progress:
+            await self._definitions.backfilling(
+                sorted(progress, key=lambda part: (part.segment_id, part.version, part.partition))
+            )
+        if reports:
+            await self._definitions.report(sorted(reports, key=lambda r: (r.segment_id, r.version, r.partition)))

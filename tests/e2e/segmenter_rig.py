@@ -49,6 +49,8 @@ class Rig:
     time: int = T0
     epoch: int = 1
     profiles: httpx.AsyncBaseTransport | None = None
+    tagged: dict[str, dict[str, Any]] = field(default_factory=dict)
+    on: set[tuple[str, str]] = field(default_factory=set)
     _controls: dict[str, None] = field(default_factory=dict)
 
     async def event(
@@ -85,7 +87,8 @@ class Rig:
         if request.id in self._controls:
             return
         self._controls[request.id] = None
-        for q in range(PARTITIONS):
+        touched = range(PARTITIONS) if request.profile_ids is None else {*map(self.q, request.profile_ids)}
+        for q in sorted(touched):
             header = await self.header(q)
             await self.write(q, ControlRow(**header, id=request.id, control=request.kind, payload=request.payload))
 
@@ -187,8 +190,26 @@ class Rig:
         if request.url.path == "/v1/control":
             await self.control(msgspec.json.decode(request.content, type=ControlRequest))
             return httpx.Response(200, json={"success": True})
+        if request.url.path == "/v1/tags":
+            return httpx.Response(200, json=await self._tags(msgspec.json.decode(request.content)))
         value = request.url.params["value"]
         return httpx.Response(200, json={"id": value}) if value.startswith("p") else httpx.Response(404)
+
+    async def _tags(self, wanted: Any) -> dict[str, Any]:
+        """What the profile service does with `POST /v1/tags`; it knows whose id begins with p."""
+        if wanted["id"] not in self.tagged:
+            applied, unknown = 0, []
+            for change in wanted["changes"]:
+                profile, tag, on = change["profile_id"], change["tag"], change["on"]
+                if not profile.startswith("p"):
+                    unknown.append(profile)
+                elif ((profile, tag) in self.on) is not on:
+                    applied += 1
+                    (self.on.add if on else self.on.discard)((profile, tag))
+                    await self.event(profile, "List Joined" if on else "List Left", tags={tag: on})
+            unchanged = len(wanted["changes"]) - applied - len(unknown)
+            self.tagged[wanted["id"]] = {"applied": applied, "unchanged": unchanged, "unknown": unknown}
+        return self.tagged[wanted["id"]]
 
 
 @dataclass

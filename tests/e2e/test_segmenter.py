@@ -73,7 +73,7 @@ async def test_a_definition_made_later_has_the_members_that_history_gives_it(rig
         listed = [item["profile_id"] for item in first["items"] + rest["items"]]
         assert sorted(listed) == sorted(f"p{number}" for number in range(1, 20, 2))
         verified = (await running.api.post("/v1/segments/two-orders/verify")).json()
-        assert verified == {"checked": 20, "mismatches": 0, "examples": []}
+        assert (verified["checked"], verified["mismatches"], verified["skipped"]) == (20, 0, 0)
 
 
 async def test_an_edit_publishes_the_differences_and_a_delete_the_exits(rig: Rig) -> None:

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.e2e.segmenter_rig import Rig, Running, eventually, segmenter_rig
+from headrace.contracts.segment import parse_segment
+from services.segmenter.definitions import Definitions
+from tests.e2e.segmenter_rig import PARTITIONS, Rig, Running, eventually, segmenter_rig
 
 ONE = {"event": {"name": "Order Completed"}}
 NUL = "a%00b"
@@ -73,10 +75,11 @@ async def test_json_as_other_languages_write_it_is_the_same_text(rig: Rig) -> No
 
 
 async def test_a_segment_paused_at_once_goes_live_paused(rig: Rig) -> None:
+    definitions = Definitions(rig.pool, PARTITIONS)
+    await rig.event("p1")
+    await definitions.put(parse_segment(document()))
+    await definitions.change("x", "pause")  # before anybody could activate it
     async with rig.segmenter() as running:
-        await rig.event("p1")
-        await running.api.put("/v1/segments/x", content=json.dumps(document()))
-        await running.api.post("/v1/segments/x/pause")
         await eventually(lambda: _is(running, "paused"))
         assert await rig.changes() == []
         await running.api.post("/v1/segments/x/resume")

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from headrace.cli.inspection import render
+from headrace.cli.explanation import render
 
 ANSWER = {
     "segment_id": "lapsing",

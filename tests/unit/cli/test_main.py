@@ -31,6 +31,11 @@ def test_help_names_every_command() -> None:
         "migrate",
         "topics",
         "republish",
+        "diff",
+        "verify",
+        "versions",
+        "restore",
+        "list",
     ):
         assert f" {name} " in done.stdout
     assert " rebuild " in done.stdout

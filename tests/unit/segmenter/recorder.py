@@ -13,6 +13,7 @@ class Recorder:
         self.fences = 0
         self.ready: dict[int, dict[str, int]] = {}
         self.live: dict[int, dict[str, int]] = {}
+        self.backfills: list[tuple[int, dict[str, int], int, int]] = []
 
     def committed(self, partition: int, records: Sequence[Incoming], transitions: Sequence[Transition]) -> None:
         pass
@@ -30,4 +31,4 @@ class Recorder:
         self.ready[partition], self.live[partition] = dict(ready), dict(live)
 
     def backfilling(self, partition: int, versions: Mapping[str, int], *, done: int, total: int) -> None:
-        return
+        self.backfills.append((partition, dict(versions), done, total))
