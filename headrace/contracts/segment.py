@@ -4,7 +4,7 @@
 `canonical` is the way to store and compare one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -15,13 +15,16 @@ from pydantic import (
     Tag,
     TypeAdapter,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
-from headrace.contracts.errors import InvalidDefinition, Problem
+from headrace.contracts.errors import InvalidDefinition
 from headrace.contracts.segment_conditions import LIST_TAG, All, Condition, Not, Tagged, TagTest
+from headrace.contracts.segment_hints import Refused
 from headrace.contracts.segment_limits import MAX_STAGES
-from headrace.contracts.segment_lint import lint
+from headrace.contracts.segment_lint import MAX_PROBLEMS, lint
+from headrace.contracts.segment_problems import value_problems
 from headrace.contracts.segment_values import Key, Model, storable
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(storable)]
@@ -71,13 +74,20 @@ class StagesDefinition(_Definition):
     kind: Literal["stages"] = "stages"
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=MAX_STAGES, strict=False)]
 
-    @model_validator(mode="after")
-    def _distinct(self) -> "StagesDefinition":
-        ids = [stage.id for stage in self.stages]
+    @field_validator("stages")
+    @classmethod
+    def _distinct(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        ids = [stage.id for stage in stages]
         if len(set(ids)) != len(ids):
-            raise ValueError("two stages have the same id")
-        if any(len(f"{self.id}-{key}") > 64 for key in ids):
-            raise ValueError("the ids of the stages and of one stage have together at most 63 characters")
+            twice = next(key for key in ids if ids.count(key) > 1)
+            raise Refused(f"has two stages {twice}", "give each stage an id of its own")
+        return stages
+
+    @model_validator(mode="after")
+    def _ids_fit(self) -> "StagesDefinition":
+        if any(len(f"{self.id}-{stage.id}") > 64 for stage in self.stages):
+            reason = "has a stage whose segment would have an id of more than 64 characters"
+            raise Refused(reason, "shorten the id of the stages, or of the stage")
         return self
 
     def segments(self) -> tuple[SegmentDefinition, ...]:
@@ -96,6 +106,11 @@ class StagesDefinition(_Definition):
 
 Definition = SegmentDefinition | ListDefinition | StagesDefinition
 """`segments()` are the segments that it defines."""
+KINDS: Mapping[str, type[Model]] = {
+    "segment": SegmentDefinition,
+    "list": ListDefinition,
+    "stages": StagesDefinition,
+}
 
 _definitions: TypeAdapter[Definition] = TypeAdapter(
     Annotated[
@@ -109,49 +124,14 @@ _definitions: TypeAdapter[Definition] = TypeAdapter(
 
 def parse_segment(document: object) -> Definition:
     """The definition, or InvalidDefinition with a problem for everything that is wrong."""
-    problems = lint(document)
-    if problems:
-        raise InvalidDefinition(problems)
-    try:
-        return _definitions.validate_python(document)
-    except ValidationError as error:
-        raise InvalidDefinition(list(_problems(error, document))) from error
-
-
-_REASONS = {
-    "string_pattern_mismatch": "is not written as it must be",
-    "string_type": "must be text",
-    "tuple_type": "must be a list",
-    "bool_type": "must be true or false",
-    "too_short": "needs at least one item",
-    "string_too_short": "is empty",
-    "missing": "is missing",
-}
-_SUGGESTIONS = {
-    "string_pattern_mismatch": "ids are 1 to 64 of a-z, 0-9 and -; paths look like properties.products[].price",
-    "string_type": "put it in quotes",
-    "tuple_type": "write a list: [a, b]",
-    "bool_type": "write true or false",
-    "missing": "add it",
-}
-
-
-def _problems(error: ValidationError, document: object) -> Iterator[Problem]:
-    details = [(".".join(map(str, _written(detail["loc"], document))), detail) for detail in error.errors()]
-    for path, detail in details:
-        if detail["type"] == "too_short" and any(other.startswith(f"{path}.") for other, _ in details):
-            continue  # only because its items are wrong
-        reason = _REASONS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
-        yield Problem(path, reason[:1].lower() + reason[1:], _SUGGESTIONS.get(detail["type"], ""))
-
-
-def _written(location: tuple[int | str, ...], document: object) -> Iterator[int | str]:
-    """The part of pydantic's location that is in the document: it also names union branches."""
-    node: Any = document
-    for part in location:
-        inside = (
-            part in node if isinstance(node, dict) else isinstance(node, list | tuple) and isinstance(part, int)
-        )
-        if inside and not (isinstance(part, int) and part >= len(node)):
-            node = node[part]
-            yield part
+    linted = lint(document, KINDS, Stage)
+    problems = linted.problems
+    if linted.legible:
+        try:
+            definition = _definitions.validate_python(document)
+        except ValidationError as error:
+            problems = [*problems, *value_problems(error, document, problems)][:MAX_PROBLEMS]
+        else:
+            if not problems:
+                return definition
+    raise InvalidDefinition(problems)

@@ -8,9 +8,21 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
+from headrace.contracts.segment_hints import Refused
 from headrace.contracts.segment_limits import MAX_STEPS
+from headrace.contracts.segment_rfm import RFM_CLASSES as RFM_CLASSES
+from headrace.contracts.segment_rfm import RfmTest as RfmTest
+from headrace.contracts.segment_shares import GeoTest as GeoTest
+from headrace.contracts.segment_shares import PercentTest as PercentTest
 from headrace.contracts.segment_tests import EventTest, TraitTest, Where
 from headrace.contracts.segment_values import (
     Duration,
@@ -18,12 +30,13 @@ from headrace.contracts.segment_values import (
     Model,
     Names,
     Path,
-    Percentage,
     duration_ms,
+    storable,
 )
 
 _canonical = msgspec.json.Encoder(order="deterministic")
 
+CHANNEL = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 LIST_TAG = "list:"
 """A tag that begins so says that the customer is on that static list."""
 
@@ -36,10 +49,14 @@ class _Leaf(Model):
 
 
 class Trait(_Leaf):
+    """What is known about the customer satisfies a test."""
+
     trait: TraitTest
 
 
 class EventCondition(_Leaf):
+    """What the customer did satisfies a test."""
+
     event: EventTest
 
 
@@ -75,16 +92,21 @@ class SequenceTest(Model):
     @model_validator(mode="after")
     def _consistent(self) -> "SequenceTest":
         if self.steps[0].within is not None:
-            raise ValueError("the first step has no step before it: leave its within out")
+            raise Refused("has a first step with within, and no step before it", "leave that within out")
         if self.then is not None and self.then_not is not None:
-            raise ValueError("must have then or then_not, not both")
+            raise Refused("has both then and then_not", "keep one, or make two sequences under all:")
         due = 0 if self.then_not is None else duration_ms(self.then_not.within)
         if due and self.expires_ms is not None and self.expires_ms <= due:
-            raise ValueError("expires must be longer than then_not's within, or nobody is ever a member")
+            raise Refused(
+                "expires no later than then_not's within, so nobody is ever a member",
+                f"write expires longer than {self.then_not.within if self.then_not else ''}",
+            )
         return self
 
 
 class Sequence(_Leaf):
+    """The customer did one thing after the other, or did not go on."""
+
     sequence: SequenceTest
 
 
@@ -98,6 +120,8 @@ class HeldTest(Model):
 
 
 class Held(_Leaf):
+    """The condition has been true without a break for so long."""
+
     held: HeldTest
 
 
@@ -112,126 +136,47 @@ class SegmentTest(Model):
 
 
 class InSegment(_Leaf):
+    """The customer is in another segment, or is not."""
+
     segment: SegmentTest
 
 
 class TagTest(Model):
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(storable)]
 
 
 class Tagged(_Leaf):
+    """The tag is on the customer."""
+
     tag: TagTest
 
 
-Score = Annotated[int, Field(ge=1, le=5)]
-Scores = Annotated[tuple[Score, ...], Field(min_length=1, max_length=5, strict=False)]
-RfmClass = Literal[
-    "champions",
-    "loyal",
-    "potential-loyalists",
-    "new",
-    "promising",
-    "need-attention",
-    "about-to-sleep",
-    "at-risk",
-    "cannot-lose",
-    "hibernating",
-]
-
-RFM_CLASSES: Mapping[RfmClass, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "champions": ((5,), (4, 5)),
-    "loyal": ((3, 4), (4, 5)),
-    "potential-loyalists": ((4, 5), (2, 3)),
-    "new": ((5,), (1,)),
-    "promising": ((4,), (1,)),
-    "need-attention": ((3,), (3,)),
-    "about-to-sleep": ((3,), (1, 2)),
-    "at-risk": ((1, 2), (3, 4)),
-    "cannot-lose": ((1, 2), (5,)),
-    "hibernating": ((1, 2), (1, 2)),
-}
-"""Scores of recency and of frequency: the classes do not overlap and leave nobody out."""
-
-
-class RfmTest(Model):
-    """Quintile scores of how recently, how often and for how much; 5 is best. A dimension left out is any."""
-
-    event: Names = ("Order Completed",)
-    of: Path = "properties.total"
-    within: Duration | None = None
-    recency: Scores | None = None
-    frequency: Scores | None = None
-    monetary: Scores | None = None
-    class_: RfmClass | None = Field(default=None, alias="class")
-
-    @property
-    def within_ms(self) -> int | None:
-        return None if self.within is None else duration_ms(self.within)
-
-    @property
-    def population(self) -> str:
-        """Which cut points it is scored by: those of the same events, amounts and window."""
-        shape = {"event": sorted(set(self.event)), "of": self.of, "within": self.within_ms}
-        return _canonical.encode(shape).decode()
-
-    @property
-    def scores(self) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None, tuple[int, ...] | None]:
-        """The scores of recency, frequency and monetary that satisfy it (None: any)."""
-        if self.class_ is not None:
-            return (*RFM_CLASSES[self.class_], None)
-        return self.recency, self.frequency, self.monetary
-
-    @model_validator(mode="after")
-    def _scores_or_class(self) -> "RfmTest":
-        given = [self.recency, self.frequency, self.monetary]
-        if (self.class_ is None) == all(scores is None for scores in given):
-            raise ValueError("needs recency, frequency or monetary scores, or a class")
-        return self
-
-
 class Rfm(_Leaf):
+    """How recently, how often and for how much the customer bought, compared with everybody."""
+
     rfm: RfmTest
 
 
-class PercentTest(Model):
-    """Ten thousand buckets: from <= bucket / 100 < to."""
-
-    from_: Percentage = Field(alias="from")
-    to: Percentage
-    salt: Annotated[str, StringConstraints(max_length=100)] = ""
-
-    @model_validator(mode="after")
-    def _ascending(self) -> "PercentTest":
-        if self.from_ >= self.to:
-            raise ValueError("from must be less than to")
-        return self
-
-
 class Percent(_Leaf):
+    """The customer is in this stable, random share of all."""
+
     percent: PercentTest
 
 
-Latitude = Annotated[float, Field(ge=-90, le=90, strict=False)]
-Longitude = Annotated[float, Field(ge=-180, le=180, strict=False)]
-
-
-class GeoTest(Model):
-    """`of` is (latitude, longitude) in degrees."""
-
-    within_km: Annotated[float, Field(gt=0, le=20_100, strict=False)]
-    of: Annotated[tuple[Latitude, Longitude], Field(strict=False)]
-
-
 class Geo(_Leaf):
+    """The last known location is near."""
+
     geo: GeoTest
 
 
 class ConsentTest(Model):
-    channel: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+    channel: Annotated[str, StringConstraints(pattern=CHANNEL)]
     is_: Literal["granted", "withdrawn"] = Field(default="granted", alias="is")
 
 
 class Consent(_Leaf):
+    """The customer's consent to marketing on a channel."""
+
     consent: ConsentTest
 
 
@@ -258,24 +203,32 @@ class MessageTest(Model):
 
 
 class Message(_Leaf):
+    """How the customer responded to a campaign."""
+
     message: MessageTest
 
 
 class All(Model):
+    """Every one of these is true."""
+
     all: Annotated[tuple["Condition", ...], Field(min_length=1, strict=False)]
 
 
 class AnyOf(Model):
+    """At least one of these is true."""
+
     any: Annotated[tuple["Condition", ...], Field(min_length=1, strict=False)]
 
 
 class Not(Model):
+    """This is not true."""
+
     not_: "Condition" = Field(alias="not")
 
 
 def _kind(value: Any) -> str:
     """The one key of a condition, written or parsed."""
-    key = next(iter(value if isinstance(value, dict) else type(value).model_fields), "")
+    key = next(iter(value if isinstance(value, dict) else getattr(type(value), "model_fields", ())), "")
     return str(key).rstrip("_")
 
 

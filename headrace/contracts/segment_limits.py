@@ -7,3 +7,5 @@ MAX_STEPS = 10
 MAX_STAGES = 20
 MAX_REFERENCES = 10  # segments that ask for one another, in a row
 MAX_WINDOW_COUNT = 10_000
+MAX_NAMES = 100
+MAX_CHARACTERS = 256 * 1024  # of everything that is written in one

@@ -1,161 +1,194 @@
-"""The shape of a segment definition, checked before its types: what stands where, spelt how, how deep.
+"""The shape of a segment definition, checked on the document as written: what stands where, spelt how, how deep.
 
-Working on the document as written, it can name the path, the reason and what was probably meant. What
-DESIGN §6 describes and this version does not evaluate yet is refused here, never ignored.
+So it can name the path, the reason and what was probably meant. The values are the models' to judge.
 """
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 from headrace.contracts.errors import Problem
-from headrace.contracts.segment_limits import MAX_CONDITIONS, MAX_DEPTH
+from headrace.contracts.segment_conditions import (
+    LIST_TAG,
+    ConsentTest,
+    HeldTest,
+    MessageTest,
+    SegmentTest,
+    SequenceTest,
+    TagTest,
+)
+from headrace.contracts.segment_limits import MAX_CHARACTERS, MAX_CONDITIONS, MAX_DEPTH, MAX_STAGES
+from headrace.contracts.segment_rfm import RfmTest
+from headrace.contracts.segment_shapes import joined, shape_of, shape_problems
+from headrace.contracts.segment_shares import GeoTest, PercentTest
+from headrace.contracts.segment_tests import AGGREGATIONS, EventTest, TraitTest
+from headrace.contracts.segment_values import Model
+from headrace.contracts.segment_words import MAX_WORD, suggested
 
-MAX_NAME = 100  # no key is longer; what is compared or told of a wrong one
 MAX_PROBLEMS = 100  # told at once: finding what was meant takes longer than seeing that it is wrong
 
-OPERATORS = frozenset(
-    {"eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "between"}
-    | {"contains", "starts_with", "ends_with", "matches", "exists"}
-)
-NUMBER_OPERATORS = frozenset({"eq", "gt", "gte", "lt", "lte", "between"})
+GROUPS = ("all", "any")
+LEAVES: Mapping[str, type[Model]] = {
+    "trait": TraitTest,
+    "event": EventTest,
+    "sequence": SequenceTest,
+    "held": HeldTest,
+    "segment": SegmentTest,
+    "tag": TagTest,
+    "rfm": RfmTest,
+    "percent": PercentTest,
+    "geo": GeoTest,
+    "consent": ConsentTest,
+    "message": MessageTest,
+}
+CONDITIONS = (*GROUPS, "not", *LEAVES)
 
-_GROUPS = frozenset({"all", "any"})
-_CONDITIONS = _GROUPS | {"not", "trait", "event", "held"}
-_OTHERS = frozenset({"sequence", "segment", "tag", "rfm", "percent", "geo", "consent", "message"})
-_AGGREGATES = frozenset({"count", "sum", "avg", "min", "max", "distinct", "first", "last"})
-_DATES = frozenset({"within_last", "older_than", "within_next", "anniversary"})
-_DEFINITION = frozenset({"kind", "id", "name", "when"})
-_EVENT = _AGGREGATES | {"name", "where", "within", "between", "currency"}
-_SYMBOLS = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "is": "eq"}
+
+@dataclass
+class Linted:
+    """What is wrong with a document. `legible`: it is of a kind and within the limits, so that the models may look
+    at its values."""
+
+    problems: list[Problem] = field(default_factory=list)
+    legible: bool = True
+
+    @property
+    def full(self) -> bool:
+        return len(self.problems) >= MAX_PROBLEMS
+
+    def add(self, path: str, reason: str, suggestion: str) -> None:
+        self.extend([Problem(path, reason, suggestion)])
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        self.problems += islice(problems, MAX_PROBLEMS - len(self.problems))
+
+    def refuse(self, path: str, reason: str, suggestion: str) -> None:
+        """A problem for which the rest is not looked at."""
+        self.add(path, reason, suggestion)
+        self.legible = False
 
 
-def lint(document: object) -> list[Problem]:
-    """Everything wrong with the shape of `document`; empty when its types may be looked at."""
-    if not isinstance(document, Mapping):
-        return [Problem("", "must be an object", "a definition has kind, id, name and when")]
-    if str(document.get("kind")) in {"list", "stages"}:
-        return []
-    found = list(islice(_keys("", document, _DEFINITION), MAX_PROBLEMS))
-    found += [Problem(key, "is missing", "add it") for key in sorted(_DEFINITION - set(document) - {"kind"})]
-    if "when" in document:
-        walk = _Walk()
+def lint(document: object, kinds: Mapping[str, type[Model]], stage: type[Model]) -> Linted:
+    """Everything wrong with the shape of `document`, a definition of one of `kinds`."""
+    found = Linted()
+    if not isinstance(document, dict):
+        found.refuse("", "must be an object", "a definition has kind, id, name and when")
+    elif _too_long(document):
+        found.refuse("", f"has more than {MAX_CHARACTERS} characters", "put long lists into a static list")
+    else:
+        _definition(document, kinds, stage, found)
+    return found
+
+
+def _definition(
+    document: Mapping[object, object], kinds: Mapping[str, type[Model]], stage: type[Model], found: Linted
+) -> None:
+    kind = document.get("kind", "segment")
+    if not isinstance(kind, str) or kind not in kinds:
+        hint = suggested(kind, kinds) if isinstance(kind, str) else f"write one of {', '.join(kinds)}"
+        found.refuse("kind", "is no kind of segment", hint)
+        return
+    if "stages" in document and "kind" not in document:
+        found.refuse("kind", "is missing", "add kind: stages")
+        return
+    found.extend(shape_problems("", kinds[kind], document))
+    walk = _Walk(found)
+    if document.get("when") is not None and "when" in shape_of(kinds[kind]).known:
         walk.condition("when", document["when"], 1)
-        found += walk.problems
-    return found[:MAX_PROBLEMS]
+    stages = document.get("stages") if kind == "stages" else None
+    if not isinstance(stages, list | tuple):
+        return
+    if len(stages) > MAX_STAGES:
+        found.refuse("stages", f"has more than {MAX_STAGES} stages", "join some, or make two sets of stages")
+        return
+    for index, one in enumerate(stages):
+        if isinstance(one, Mapping) and one.get("when") is not None:
+            walk.condition(f"stages.{index}.when", one["when"], 1)
 
 
 class _Walk:
     """One pass over the tree of conditions. Stops going down at the limits, so that no input is costly."""
 
-    def __init__(self) -> None:
-        self.problems: list[Problem] = []
+    def __init__(self, found: Linted) -> None:
+        self._found = found
         self._conditions = 0
 
     def condition(self, path: str, node: object, depth: int) -> None:
         self._conditions += 1
-        if len(self.problems) >= MAX_PROBLEMS:
+        if self._found.full:
             return
         if self._conditions > MAX_CONDITIONS:
             if self._conditions == MAX_CONDITIONS + 1:
-                self._add(path, f"has more than {MAX_CONDITIONS} conditions", "split it into several segments")
-            return
-        if depth > MAX_DEPTH:
-            self._add(path, f"is nested deeper than {MAX_DEPTH} levels", "flatten all and any")
-            return
-        if not isinstance(node, Mapping) or len(node) != 1:
-            self._add(path, "must be an object with exactly one condition", "join several with all: or any:")
-            return
-        ((kind, body),) = node.items()
-        self._body(f"{path}.{str(kind)[:MAX_NAME]}", kind, body, depth)
+                reason = f"has more than {MAX_CONDITIONS} conditions"
+                self._found.refuse(path, reason, "split it into several segments, and refer to them with segment:")
+        elif depth > MAX_DEPTH:
+            reason = f"is nested deeper than {MAX_DEPTH} levels"
+            self._found.refuse(path, reason, "flatten all and any, or put a part into a segment of its own")
+        elif not isinstance(node, Mapping) or len(node) != 1:
+            self._found.add(path, "must be exactly one condition", _conditions_meant(node))
+        else:
+            ((kind, body),) = node.items()
+            self._body(joined(path, kind), kind, body, depth)
 
     def _body(self, path: str, kind: object, body: object, depth: int) -> None:
-        if kind in _GROUPS:
-            self._group(path, body, depth)
-        elif kind == "not":
+        if kind == "not":
             self.condition(path, body, depth + 1)
-        elif kind == "trait":
-            self._test(path, body, "name", OPERATORS | _DATES)
-            if isinstance(body, Mapping) and str(body.get("name", "")).split(".")[0] == "computed":
-                self._add(f"{path}.name", "computed traits are not supported yet", "use a trait that is sent")
-        elif kind == "event":
-            self._event(path, body)
-        elif kind == "held" and isinstance(body, Mapping) and "condition" in body:
-            self.condition(f"{path}.condition", body["condition"], depth + 1)
-        elif kind not in _OTHERS:
-            self._add(path, "is not a condition", _nearest(kind, _CONDITIONS | _OTHERS))
+        elif kind in GROUPS:
+            self._group(path, body, depth)
+        elif isinstance(kind, str) and kind in LEAVES:
+            self._found.extend(shape_problems(path, LEAVES[kind], body))
+            if isinstance(body, Mapping):
+                self._found.extend(_more_problems(path, kind, body))
+                if kind == "held" and body.get("condition") is not None:
+                    self.condition(f"{path}.condition", body["condition"], depth + 1)
+        else:
+            self._found.add(path, "is not a condition", suggested(kind, CONDITIONS))
 
     def _group(self, path: str, body: object, depth: int) -> None:
         if not isinstance(body, list | tuple) or not body:
-            self._add(path, "must be a list of at least one condition", "write each condition after a dash")
+            self._found.add(path, "must be a list of at least one condition", "write each condition after a dash")
             return
         for index, child in enumerate(body):
             self.condition(f"{path}.{index}", child, depth + 1)
 
-    def _event(self, path: str, body: object) -> None:
-        if not isinstance(body, Mapping):
-            self._add(path, "must be an object", "write event: {name: Order Completed}")
-            return
-        wrong = list(islice(_keys(path, body, _EVENT), MAX_PROBLEMS))
-        self.problems += wrong
-        if "name" not in body and not wrong:
-            self._add(f"{path}.name", "is missing", "add the event's name")
-        if len(_AGGREGATES & set(body)) > 1:
-            self._add(path, "has more than one aggregate", "keep one, join two event conditions with all:")
-        if "count" in body:
-            self._test(f"{path}.count", body["count"], None, NUMBER_OPERATORS)
-        self._where(f"{path}.where", body.get("where", ()))
 
-    def _where(self, path: str, body: object) -> None:
-        if not isinstance(body, list | tuple) or len(body) > MAX_CONDITIONS:
-            self._add(path, f"must be a list of at most {MAX_CONDITIONS} tests", "write - {path: …, eq: …}")
-            return
-        for index, test in enumerate(body):
-            if len(self.problems) >= MAX_PROBLEMS:
-                return
-            if not isinstance(test, Mapping) or "local" not in test:
-                self._test(f"{path}.{index}", test, "path", OPERATORS)
-
-    def _test(
-        self,
-        path: str,
-        body: object,
-        subject: str | None,
-        operators: frozenset[str],
-        later: frozenset[str] = frozenset(),
-    ) -> None:
-        """A test: its subject (a trait's name, a path) and exactly one operator."""
-        if not isinstance(body, Mapping):
-            self._add(path, "must be an object with one operator", "write for instance {gte: 2}")
-            return
-        known = operators | ({subject} if subject else set())
-        wrong = list(islice(_keys(path, body, known, later), MAX_PROBLEMS))
-        self.problems += wrong
-        if subject and subject not in body and not wrong:
-            self._add(f"{path}.{subject}", "is missing", "add it")
-        used = operators & set(body)
-        if len(used) > 1 or (not used and not wrong):
-            self._add(path, "must have exactly one operator", f"one of {', '.join(sorted(operators))}")
-
-    def _add(self, path: str, reason: str, suggestion: str) -> None:
-        self.problems.append(Problem(path, reason, suggestion))
+def _conditions_meant(node: object) -> str:
+    if isinstance(node, list | tuple):
+        return "write all: before the list, or any:"
+    if not isinstance(node, Mapping) or not node:
+        return "write for instance {event: {name: Order Completed}}"
+    if all(key in CONDITIONS for key in node):
+        return "put each of them after a dash under all: or any:"
+    for kind, model in LEAVES.items():
+        shape = shape_of(model)
+        if set(node) <= shape.known and set(shape.required) <= set(node):
+            return f"write {kind}: before it: {{{kind}: {{…}}}}"
+    return "put each condition after a dash under all: or any:"
 
 
-def _keys(
-    path: str, body: Mapping[Any, object], known: frozenset[str] | set[str], later: frozenset[str] = frozenset()
-) -> Iterable[Problem]:
-    for key in body:
-        where = f"{path}.{str(key)[:MAX_NAME]}" if path else str(key)[:MAX_NAME]
-        if key in later:
-            yield Problem(where, f"{key} is not supported yet", "leave it out")
-        elif key not in known:
-            yield Problem(where, "is not known here", _nearest(key, known | later))
+def _more_problems(path: str, kind: str, body: Mapping[object, object]) -> Iterable[Problem]:
+    """What the models cannot say: they also hold what definitions are compiled to."""
+    name = body.get("name")
+    if kind == "trait" and isinstance(name, str) and name[:MAX_WORD].split(".")[0] == "computed":
+        reason = "is a computed trait, and there are none yet: they come with kind: trait"
+        yield Problem(f"{path}.name", reason, "use a trait that is sent, or an event with count or sum")
+    if kind == "tag" and isinstance(name, str) and name.startswith(LIST_TAG):
+        listed = name.removeprefix(LIST_TAG)[:MAX_WORD]
+        reason = "is how a static list marks its members"
+        yield Problem(f"{path}.name", reason, f"write segment: {{id: {listed or 'the-list'}}}")
+    aggregates = [key for key in AGGREGATIONS if key in body] if kind == "event" else []
+    if len(aggregates) > 1:
+        hint = "keep one, and put the other in a second event under all:"
+        yield Problem(path, f"has more than one aggregate: {' and '.join(aggregates)}", hint)
 
 
-def _nearest(key: object, known: Iterable[str]) -> str:
-    text = str(key)[:MAX_NAME].lower()
-    if text in _SYMBOLS:
-        return f"did you mean {_SYMBOLS[text]}?"
-    near = get_close_matches(text, sorted(known), 1, 0.5)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+def _too_long(document: object) -> bool:
+    total, waiting = 0, [document]
+    while waiting and total <= MAX_CHARACTERS:
+        node = waiting.pop()
+        total += 1 + (len(node) if isinstance(node, str | Mapping | list | tuple) else 0)
+        if isinstance(node, Mapping):
+            waiting += [*node.keys(), *node.values()]
+        elif isinstance(node, list | tuple):
+            waiting += node
+    return total > MAX_CHARACTERS

@@ -38,7 +38,7 @@ def pattern_problem(pattern: str) -> str | None:
     except (re.error, OverflowError, RecursionError):
         return None  # RE2's own syntax, such as \pN: nothing else runs it
     if _repeats_repetition(tree, inside=False):
-        return "repeats what already repeats, such as (a+)+: it can take for ever; write the inner part once"
+        return "repeats what already repeats, such as (a+)+: elsewhere that can take for ever"
     return None
 
 

@@ -1,9 +1,11 @@
 """Tests of values and aggregates inside of conditions: exactly one operator each (DESIGN §6)."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
+from headrace.contracts.segment_hints import Refused
 from headrace.contracts.segment_limits import MAX_WINDOW_COUNT
 from headrace.contracts.segment_values import (
     Bound,
@@ -18,14 +20,27 @@ from headrace.contracts.segment_values import (
     Scalar,
     Scalars,
     Text,
+    ZoneName,
     bound_ms,
     duration_ms,
 )
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Aggregation = Literal["count", "sum", "avg", "min", "max", "distinct", "first", "last"]
-Hour = Annotated[int, Field(ge=0, le=24)]
-ZoneName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", max_length=64)]
+CURRENCY = r"^[A-Za-z]{3}$"
+
+
+def _hour(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 24:
+        hour = value.partition(":")[0] if isinstance(value, str) else ""
+        hint = (
+            f"write {int(hour)}" if hour.isdecimal() and int(hour[:3]) <= 24 else "write [18, 24]: from 18:00 on"
+        )
+        raise Refused("must be a whole hour from 0 to 24", hint)
+    return value
+
+
+Hour = Annotated[int, PlainValidator(_hour), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 24})]
 
 AGGREGATIONS: tuple[Aggregation, ...] = ("count", "sum", "avg", "min", "max", "distinct", "first", "last")
 
@@ -44,7 +59,7 @@ class Test(Model):
     def _one_operator(self) -> "Test":
         used = [name for name in type(self).model_fields if name in OPERATORS and getattr(self, name) is not None]
         if len(used) != 1:
-            raise ValueError("must have exactly one operator")
+            raise Refused("must have exactly one operator", "write for instance eq: gold, gte: 2 or exists: true")
         return self
 
 
@@ -78,7 +93,7 @@ class Anniversary(Model):
     @model_validator(mode="after")
     def _within_a_year(self) -> "Anniversary":
         if self.within_ms > 366 * 86_400_000:
-            raise ValueError("an anniversary comes every year: within is at most 366d")
+            raise Refused("is longer than a year, and an anniversary comes every year", "write at most 366d")
         return self
 
 
@@ -103,9 +118,11 @@ class Local(Model):
     @model_validator(mode="after")
     def _something(self) -> "Local":
         if self.weekday is None and self.hours is None:
-            raise ValueError("needs weekday, hours, or both")
+            raise Refused("needs weekday, hours, or both", "write for instance {weekday: [sat, sun]}")
         if self.hours is not None and self.hours[0] >= self.hours[1]:
-            raise ValueError("hours go from the first to the second, which is left out: [18, 24]")
+            first, second = self.hours
+            hint = f"over midnight, put [{first}, 24] and [0, {second}] under any:" if second else "write [18, 24]"
+            raise Refused("its hours must go from an earlier to a later one", hint)
         return self
 
 
@@ -120,7 +137,9 @@ class WhereTest(ValueTest):
     @model_validator(mode="after")
     def _path_unless_local(self) -> "WhereTest":
         if (self.path is None) != (self.local is not None):
-            raise ValueError("needs a path" if self.path is None else "local has no path: it is the event's time")
+            if self.path is None:
+                raise Refused("needs a path", "add path: properties.currency")
+            raise Refused("has a path beside local, which is about the event's time", "make two tests of it")
         return self
 
 
@@ -146,7 +165,7 @@ class NumberTest(Test):
     `properties.currency`, or in none, nothing counts."""
 
     of: Path
-    currency: Annotated[str, Field(pattern=r"^[A-Za-z]{3}$")] | None = None
+    currency: Annotated[str, Field(pattern=CURRENCY)] | None = None
     eq: Number | None = None
     gt: Number | None = None
     gte: Number | None = None
@@ -185,7 +204,7 @@ class Between(Model):
     @model_validator(mode="after")
     def _ascending(self) -> "Between":
         if self.bounds[0] >= self.bounds[1]:
-            raise ValueError("from must be before to")
+            raise Refused("from must be before to", "exchange the two; from belongs to the window, to does not")
         return self
 
 
@@ -230,23 +249,26 @@ class EventTest(Model):
         """`currency` may also stand beside the aggregate."""
         if not isinstance(data, dict) or "currency" not in data:
             return data
+        if not isinstance(data["currency"], str) or not re.fullmatch(CURRENCY, data["currency"]):
+            raise Refused("has a currency that is not three letters", "write for instance currency: CZK")
         rest = {key: value for key, value in data.items() if key != "currency"}
         money = [key for key in ("sum", "avg", "min", "max") if isinstance(rest.get(key), dict)]
         if len(money) != 1:
-            raise ValueError("a currency needs a sum, avg, min or max")
+            raise Refused("has a currency without one sum, avg, min or max", "leave the currency out")
         rest[money[0]] = {"currency": data["currency"], **rest[money[0]]}
         return rest
 
     @model_validator(mode="after")
     def _consistent(self) -> "EventTest":
         if sum(getattr(self, name) is not None for name in AGGREGATIONS) > 1:
-            raise ValueError("must have at most one aggregate: join two event conditions with all:")
+            raise Refused("has more than one aggregate", "keep one, put the other in a second event under all:")
         if self.within is not None and self.between is not None:
-            raise ValueError("must have within or between, not both")
+            raise Refused("has two windows, within and between", "keep one, or make two conditions under all:")
         if self.count is not None and self.within is not None:
             operand = self.count.operator[1]
             if max(operand if isinstance(operand, tuple) else (operand,)) > MAX_WINDOW_COUNT:
-                raise ValueError(f"a count within a window may ask for at most {MAX_WINDOW_COUNT}")
+                reason = f"asks for a count above {MAX_WINDOW_COUNT} within a window"
+                raise Refused(reason, "leave the window out, or ask for less")
         return self
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from headrace.contracts.segment import parse_segment
 from services.segmenter.batch.customer import Subject
 from tests.unit.segmenter.batch.person import Person, evaluator, holds, segment
 
@@ -130,4 +131,5 @@ def test_consents_and_tags_are_as_they_are_now() -> None:
     assert not holds({"tag": {"name": "other"}}, person, NOW)
     person.did("A", 2, tags={"vip": False})
     assert not holds({"tag": {"name": "vip"}}, person, NOW)
-    assert holds({"tag": {"name": "list:friends"}}, person, NOW)
+    (friends,) = parse_segment({"kind": "list", "id": "friends", "name": "Friends"}).segments()
+    assert evaluator().member(friends.when, person.subject, NOW)
