@@ -12,9 +12,10 @@ from headrace.contracts.errors import ErrorBody
 from headrace.contracts.event import Event
 from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import ControlRequest, ProfileEvent
-from headrace.contracts.segment import SegmentDefinition
+from headrace.contracts.segment import KINDS, Definition
 from headrace.contracts.segment_change import SegmentChange
 from headrace.contracts.segment_membership import SegmentMembership
+from headrace.contracts.segment_schema import segment_schema
 
 Schema = dict[str, Any]
 
@@ -34,9 +35,17 @@ STRUCTS: Mapping[str, tuple[str, Any]] = {
 
 # The same for definitions, which people write and pydantic reads.
 DEFINITIONS: Mapping[str, tuple[str, Any]] = {
-    "segment": ("A segment definition", SegmentDefinition),
+    "segment": ("A definition of a segment, a static list or stages", Definition),
     "campaign": ("A campaign definition", CampaignDefinition),
     "template": ("A template definition", TemplateDefinition),
+}
+
+
+# By what a document calls its kind: the schema it is held against.
+SCHEMA_OF_KIND: Mapping[str, str] = {
+    **dict.fromkeys(KINDS, "segment"),
+    "campaign": "campaign",
+    "template": "template",
 }
 
 
@@ -44,7 +53,8 @@ def schemas() -> dict[str, Schema]:
     """Every schema by file name (without `.json`)."""
     structs = {name: _titled(name, title, _struct_schema(kind)) for name, (title, kind) in STRUCTS.items()}
     definitions = {
-        name: _titled(name, title, TypeAdapter(kind).json_schema()) for name, (title, kind) in DEFINITIONS.items()
+        name: _titled(name, title, segment_schema() if kind is Definition else TypeAdapter(kind).json_schema())
+        for name, (title, kind) in DEFINITIONS.items()
     }
     return structs | definitions
 

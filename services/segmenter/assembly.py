@@ -40,6 +40,7 @@ from services.segmenter.redis_client import Client
 from services.segmenter.repair_routes import rebuild_router
 from services.segmenter.reporter import Reporter
 from services.segmenter.rfm_routes import rfm_router
+from services.segmenter.schema_routes import schema_router
 from services.segmenter.settings import Settings
 from services.segmenter.standing import Standings
 from services.segmenter.store import RedisStore
@@ -149,6 +150,7 @@ def assemble(
         checks={"database": database, "state": state, "log": event_log},
         first=[comparison_router(definitions, reader, partitions=count, admin_token=token)],
     )
+    app.include_router(schema_router())
     app.include_router(history_router(definitions, members, inspection, history, admin_token=token))
     app.include_router(export_router(definitions, members, history, pool, admin_token=token))
     app.include_router(subscription_router(webhooks, admin_token=token))

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from headrace.contracts.documents import load_documents
-from headrace.contracts.schemas import DEFINITIONS, STRUCTS, schemas
+from headrace.contracts.schemas import DEFINITIONS, SCHEMA_OF_KIND, STRUCTS, schemas
 from tests.unit.contracts.records import BY_SCHEMA, EVENT, PROFILE_EVENTS
 
 SCHEMAS = schemas()
@@ -17,7 +17,7 @@ SHIPPED = [
     (path.name, document)
     for path in sorted((Path(__file__).resolve().parents[3] / "examples").rglob("*.yaml"))
     for document in load_documents(path.read_text(encoding="utf-8"))
-    if isinstance(document, dict) and document.get("kind") in DEFINITIONS
+    if isinstance(document, dict) and document.get("kind") in SCHEMA_OF_KIND
 ]
 EXAMPLES = [(name, record) for name, records in BY_SCHEMA.items() for record in records]
 
@@ -52,17 +52,18 @@ def test_every_record_type_has_an_example() -> None:
 
 @pytest.mark.parametrize(("name", "document"), SHIPPED, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_shipped_definition_is_valid(name: str, document: dict[str, Any]) -> None:
-    Draft202012Validator(SCHEMAS[document["kind"]]).validate(document)
+    Draft202012Validator(SCHEMAS[SCHEMA_OF_KIND[document["kind"]]]).validate(document)
 
 
 def test_definitions_of_every_kind_are_shipped() -> None:
-    assert {document["kind"] for _, document in SHIPPED} == set(DEFINITIONS)
+    assert {document["kind"] for _, document in SHIPPED} == set(SCHEMA_OF_KIND)
+    assert set(SCHEMA_OF_KIND.values()) == set(DEFINITIONS)
 
 
-@pytest.mark.parametrize("kind", DEFINITIONS)
+@pytest.mark.parametrize("kind", SCHEMA_OF_KIND)
 def test_an_unknown_field_of_a_definition_is_refused(kind: str) -> None:
     document = next(document for _, document in SHIPPED if document["kind"] == kind)
-    assert not Draft202012Validator(SCHEMAS[kind]).is_valid({**document, "unheard_of": 1})
+    assert not Draft202012Validator(SCHEMAS[SCHEMA_OF_KIND[kind]]).is_valid({**document, "unheard_of": 1})
 
 
 def test_names_in_an_event_are_segments() -> None:
