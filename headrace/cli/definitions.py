@@ -11,7 +11,9 @@ from rich.table import Table
 
 from headrace.cli.client import Service
 from headrace.cli.deployment import Deployment
-from headrace.cli.documents import KINDS, Document, Finding, Kind, in_order, read_documents
+from headrace.cli.document import Document, Finding
+from headrace.cli.documents import KINDS, Kind, in_order, read_documents
+from headrace.cli.references import reference_findings
 from headrace.contracts.errors import HeadraceError
 
 _LOOK_EVERY = 0.1
@@ -33,13 +35,18 @@ class UnknownKind(HeadraceError):
 
 
 def lint(files: Sequence[Path], console: Console) -> int:
-    """Print every problem; 1 if there is one."""
+    """Print every problem, and what the files ask for and do not hold; 1 if there is a problem."""
     documents, findings = read_documents(files)
-    for finding in findings:
+    wrong, notes = reference_findings(documents)
+    for finding in [*findings, *wrong]:
         say(console, str(finding))
-    if not findings:
-        say(console, f"{len(documents)} definitions are right")
-    return 1 if findings else 0
+    if not findings:  # what is asked for may stand in a document that is wrong
+        for note in notes:
+            say(console, f"note: {note}")
+    if findings or wrong:
+        return 1
+    say(console, f"{len(documents)} definitions are right")
+    return 0
 
 
 def apply(
@@ -53,13 +60,14 @@ def apply(
     """Put every definition, those named by others first; nothing when one of them is wrong. `before` is called
     with each that the segmenter keeps."""
     documents, findings = read_documents(files)
+    findings += reference_findings(documents)[0]
     if findings:
         raise Invalid(findings)
     for document in in_order(documents):
         if before is not None and KINDS[document.kind].service == "segmenter":
             before(document)
         answer = put(document, deployment)
-        if wait is not None and document.kind == "segment":
+        if wait is not None and KINDS[document.kind].service == "segmenter":
             answer = await_live(deployment, document.id, answer["version"], wait)
         version = f" version {answer['version']}" if answer.get("version") is not None else ""
         say(console, f"{document.kind} {document.id}{version} {answer.get('status') or answer.get('state') or ''}")
@@ -103,6 +111,8 @@ def get(kind_name: str, id: str | None, deployment: Deployment, console: Console
         return
     table = Table("id", "name", "version", "status", "size", box=None, pad_edge=False)
     for item in service.items(kind.path):
+        if kind is not KINDS["segment"] and item.get("kind", kind.name) != kind.name:
+            continue  # the segmenter lists all of its kinds; they are all segments
         cells = (item.get("id"), item.get("name"), item.get("version"), item.get("status") or item.get("state"))
         table.add_row(*("" if cell is None else str(cell) for cell in (*cells, item.get("size"))))
     console.print(table)
@@ -111,12 +121,12 @@ def get(kind_name: str, id: str | None, deployment: Deployment, console: Console
 def delete(kind_name: str, id: str, deployment: Deployment, console: Console) -> None:
     kind = kind_of(kind_name)
     Service(deployment, kind.service).delete(f"{kind.path}/{id}")
-    say(console, f"{kind_name.removesuffix('s')} {id} deleted")
+    say(console, f"{kind.name} {id} deleted")
 
 
 def kind_of(name: str) -> Kind:
     """The kind by its name, singular or plural."""
-    kind = KINDS.get(name.removesuffix("s"))
+    kind = KINDS.get(name) or KINDS.get(name.removesuffix("s"))
     if kind is None:
         raise UnknownKind(f"there is no kind {name!r}; the kinds are {', '.join(KINDS)}")
     return kind

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headrace.cli.document import Document as Document
+from headrace.cli.document import Finding
 from headrace.cli.importing.mapping import parse_mapping
+from headrace.cli.references import asked_first
 from headrace.contracts.campaign import parse_campaign, parse_template
 from headrace.contracts.documents import load_documents
 from headrace.contracts.errors import InvalidDefinition, Problem
@@ -16,6 +19,7 @@ from headrace.contracts.segment import parse_segment
 class Kind:
     """A kind of definition: which service keeps it, under which path, and how it is checked offline."""
 
+    name: str
     service: str
     path: str
     parse: Callable[[object], object]
@@ -23,73 +27,56 @@ class Kind:
 
 # In the order in which they are applied: a campaign names a template and a segment.
 KINDS: Mapping[str, Kind] = {
-    "template": Kind("messenger", "/v1/templates", parse_template),
-    "segment": Kind("segmenter", "/v1/segments", parse_segment),
-    "campaign": Kind("messenger", "/v1/campaigns", parse_campaign),
+    "template": Kind("template", "messenger", "/v1/templates", parse_template),
+    "segment": Kind("segment", "segmenter", "/v1/segments", parse_segment),
+    "list": Kind("list", "segmenter", "/v1/segments", parse_segment),
+    "stages": Kind("stages", "segmenter", "/v1/segments", parse_segment),
+    "campaign": Kind("campaign", "messenger", "/v1/campaigns", parse_campaign),
 }
 _IMPORT = "import"
-_PARSERS = {_IMPORT: parse_mapping, **{name: kind.parse for name, kind in KINDS.items()}}
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document of a file. `content` is as written."""
-
-    file: Path
-    kind: str
-    content: Any
-
-    @property
-    def id(self) -> str:
-        return str(self.content["id"])
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A problem and the file it is in."""
-
-    file: Path
-    problem: Problem
-
-    def __str__(self) -> str:
-        parts = (str(self.file), self.problem.path or "(top)", self.problem.reason, self.problem.suggestion)
-        return ": ".join(part for part in parts if part)
+_PARSERS = {**{name: kind.parse for name, kind in KINDS.items()}, _IMPORT: parse_mapping}
 
 
 def read_documents(files: Iterable[Path]) -> tuple[list[Document], list[Finding]]:
-    """All documents that are right, and everything that is wrong with the others."""
+    """All documents that are right by themselves, and everything that is wrong with the others."""
     documents: list[Document] = []
     findings: list[Finding] = []
     for file in files:
         try:
             loaded = load_documents(file.read_text(encoding="utf-8"))
         except InvalidDefinition as error:
-            findings += [Finding(file, problem) for problem in error.problems]
+            findings += [Finding(file, None, problem) for problem in error.problems]
         except (OSError, UnicodeDecodeError) as error:
-            findings.append(Finding(file, Problem("", f"cannot be read: {error}")))
+            findings.append(Finding(file, None, Problem("", f"cannot be read: {error}")))
         else:
-            for content in loaded:
-                _check(file, content, documents, findings)
+            for number, content in enumerate(loaded, 1):
+                found = _check(file, number, content, documents)
+                if isinstance(found, Document):
+                    documents.append(found)
+                else:
+                    findings += [Finding(file, number, problem) for problem in found]
     return documents, findings
 
 
-def _check(file: Path, content: Any, documents: list[Document], findings: list[Finding]) -> None:
+def _check(file: Path, number: int, content: Any, others: Iterable[Document]) -> Document | list[Problem]:
     kind = str(content.get("kind")) if isinstance(content, dict) else ""
     parse = _PARSERS.get(kind)
     if parse is None:
-        known = ", ".join([*KINDS, _IMPORT])
-        findings.append(Finding(file, Problem("kind", "names no kind of definition", f"write one of {known}")))
-        return
+        return [Problem("kind", "names no kind of definition", f"write one of {', '.join(_PARSERS)}")]
     try:
-        parse(content)
+        document = Document(file, number, kind, content, parse(content))
     except InvalidDefinition as error:
-        findings += [Finding(file, problem) for problem in error.problems]
-        return
-    document = Document(file, kind, content)
-    if kind != _IMPORT and any(d.kind == kind and d.id == document.id for d in documents):
-        findings.append(Finding(file, Problem("id", f"{kind} {document.id} is defined twice", "remove one")))
-        return
-    documents.append(document)
+        return error.problems
+    if kind != _IMPORT and any(_same(document, other) for other in others):
+        return [Problem("id", f"{kind} {document.id} is defined twice", "remove one, or give it another id")]
+    return document
+
+
+def _same(one: Document, other: Document) -> bool:
+    """Both are kept by one service under one id."""
+    if one.kind not in KINDS or other.kind not in KINDS:
+        return False
+    return KINDS[one.kind].path == KINDS[other.kind].path and one.id == other.id
 
 
 def in_order(documents: Iterable[Document]) -> list[Document]:
@@ -97,5 +84,6 @@ def in_order(documents: Iterable[Document]) -> list[Document]:
 
     An import mapping is no definition of a service and is left out.
     """
-    order = list(KINDS)
-    return sorted((d for d in documents if d.kind in KINDS), key=lambda document: order.index(document.kind))
+    kept = [document for document in documents if document.kind in KINDS]
+    order = [kind.path for kind in KINDS.values()]
+    return sorted(asked_first(kept), key=lambda document: order.index(KINDS[document.kind].path))

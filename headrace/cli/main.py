@@ -32,7 +32,7 @@ app.add_typer(scores, name="rfm")
 
 Files = Annotated[list[Path], typer.Option("--file", "-f", help="A definition file; may be repeated.")]
 MoreFiles = Annotated[list[Path] | None, typer.Argument(help="Further definition files.", metavar="[FILE]...")]
-KindName = Annotated[str, typer.Argument(help="segment, campaign or template.", metavar="KIND")]
+KindName = Annotated[str, typer.Argument(help="segment, list, stages, campaign or template.", metavar="KIND")]
 
 
 @app.command()

@@ -77,7 +77,7 @@ def test_nothing_is_applied_when_one_definition_is_wrong(
     tmp_path: Path, admin: FakeAdmin, console: Console
 ) -> None:
     good, bad = write(tmp_path, SEGMENT), write(tmp_path, CAMPAIGN.replace("sms", "fax"), name="bad.yaml")
-    with pytest.raises(definitions.Invalid, match=r"bad\.yaml: steps"):
+    with pytest.raises(definitions.Invalid, match=r"bad\.yaml:1 steps"):
         definitions.apply([good, bad], deployment(admin), console, wait=None)
     assert admin.kept == {}
 
@@ -118,7 +118,7 @@ def test_a_service_that_is_away_is_named(console: Console) -> None:
 
 
 def test_an_unknown_kind_names_those_there_are(admin: FakeAdmin, console: Console) -> None:
-    with pytest.raises(definitions.UnknownKind, match="template, segment, campaign"):
+    with pytest.raises(definitions.UnknownKind, match="template, segment, list, stages, campaign"):
         definitions.get("audience", None, deployment(admin), console)
 
 
@@ -134,13 +134,20 @@ def test_lint_accepts_every_shipped_example(console: Console) -> None:
     [
         (
             "kind: audience\n",
-            "kind: names no kind of definition: write one of template, segment, campaign, import",
+            ":1 kind: names no kind of definition (write one of template, segment, list, stages, campaign,",
         ),
-        ("- 1\n", "kind: names no kind of definition"),
-        ("kind: segment\nid: a\nname: A\n", "when: "),
-        ("kind: import\nmessage: {}\n", "message.message_id: "),
-        ("a: [\n", "line "),
-        (SEGMENT + "---\n" + SEGMENT, "id: segment vip is defined twice: remove one"),
+        ("- 1\n", ":1 kind: names no kind of definition"),
+        ("kind: segment\nid: a\nname: A\n", ":1 when: is missing (add when: {event: {name: Order Completed}})"),
+        (
+            SEGMENT + "---\n" + SEGMENT.replace("eq", "is"),
+            ":2 when.trait.is: is not known here (did you mean eq",
+        ),
+        (SEGMENT + "---\nkind: list\nid: b\nnam: B\n", ":2 nam: is not known here (did you mean name?)"),
+        ("kind: import\nmessage: {}\n", ":1 message.message_id: "),
+        ("a: [\n", " line "),
+        ("kind: list\nid: a\nid: b\n", " line 3, column 1: id is there twice ("),
+        (SEGMENT + "---\n" + SEGMENT, ":2 id: segment vip is defined twice (remove one, or give it another id)"),
+        (SEGMENT + "---\nkind: list\nid: vip\nname: V\n", ":2 id: list vip is defined twice ("),
     ],
 )
 def test_lint_tells_file_path_reason_and_suggestion(
@@ -148,9 +155,9 @@ def test_lint_tells_file_path_reason_and_suggestion(
 ) -> None:
     file = write(tmp_path, text)
     assert definitions.lint([file], console) == 1
-    assert f"{file}: {finding}" in said(console)
+    assert f"{file}{finding}" in said(console)
 
 
 def test_lint_names_a_missing_file(tmp_path: Path, console: Console) -> None:
     assert definitions.lint([tmp_path / "no.yaml"], console) == 1
-    assert "no.yaml: (top): cannot be read" in said(console)
+    assert "no.yaml: cannot be read" in said(console)

@@ -50,7 +50,7 @@ def test_help_names_every_command() -> None:
         (("get", "segments"), "is `headrace up` running?"),
         (("rfm",), "is `headrace up` running?"),
         (("rfm", "compute", "--segment", "champions"), "is `headrace up` running?"),
-        (("apply", "-f", "no.yaml"), "no.yaml: (top): cannot be read"),
+        (("apply", "-f", "no.yaml"), "no.yaml: cannot be read"),
         (("import", "no.csv"), "cannot read no.csv: No such file or directory"),
         (("topics", "create"), "HEADRACE_LOG_URL is not set"),
     ],
