@@ -23,7 +23,7 @@ def _some(required: dict[str, Any], **optional: st.SearchStrategy[Any]) -> st.Se
     return st.fixed_dictionaries(required, optional=optional)
 
 
-_where = st.one_of(
+_where: st.SearchStrategy[Any] = st.one_of(
     st.just([]),
     st.just([]),
     st.lists(
