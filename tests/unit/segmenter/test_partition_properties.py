@@ -217,13 +217,17 @@ async def kept(store: MemoryStore, q: int, *, like: MemoryStore | None = None) -
     assert loaded is not None
     mark, catalog = loaded
     unready = {key for key, version in catalog.pending() if mark.ready.get(key) != version.number}
-    needed = plan_of(catalog.without_pending(unready)).atoms.keys()
+    plan = plan_of(catalog.without_pending(unready))
     known = await store.customers(q, await store.profile_ids(q))
-    return {key: (_person(customer), dict(_sums(customer, needed))) for key, customer in known.items()}
+    return {
+        key: (_person(customer, plan.kept_traits), dict(_sums(customer, plan.atoms.keys())))
+        for key, customer in known.items()
+    }
 
 
-def _person(customer: Customer) -> tuple[Any, ...]:
-    return person(customer), customer.traits, customer.members, customer.left, customer.due
+def _person(customer: Customer, needed: AbstractSet[str]) -> tuple[Any, ...]:
+    traits = {name: value for name, value in customer.traits.items() if name in needed}
+    return person(customer), traits, customer.members, customer.left, customer.due
 
 
 def _sums(customer: Customer, needed: AbstractSet[str]) -> Iterator[tuple[str, Any]]:
