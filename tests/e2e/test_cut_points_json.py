@@ -82,7 +82,6 @@ TOTALS = {
     "properties": "0",
     "context.page.height": "9",
     "ts": "0",
-    "properties.a\0b": "0",
 }
 
 
