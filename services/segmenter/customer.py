@@ -196,15 +196,19 @@ class Customer:
         return list(self._dues)
 
     def arm(self, dues: Mapping[str, int]) -> bool:
-        """Set these deadlines (0: none). True when the customer's own has another instant now."""
+        """Set these deadlines (0: none). True when any of them is another than before."""
+        known, changed = self._dues, False
         for key, due in dues.items():
+            if known.get(key, 0) == due:
+                continue
+            changed = True
             if due:
-                self._dues[key] = due
+                known[key] = due
             else:
-                self._dues.pop(key, None)
-        before = self.due
-        self.due = min(self._dues.values(), default=0)
-        return self.due != before
+                del known[key]
+        if changed:
+            self.due = min(known.values()) if known else 0
+        return changed
 
     def take_identity(self, row: EventRow | MergeRow) -> None:
         """Remember the identifiers last seen."""

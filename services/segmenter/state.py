@@ -180,18 +180,22 @@ def forget(plan: Plan, customer: Customer) -> bool:
 
 def rearm_leaves(
     plan: Plan, customer: Customer, now: int, journals: Collection[str], leaves: Collection[str]
-) -> None:
-    """Arm the deadlines of these journals and leaves alone: they are new to the customer."""
+) -> bool:
+    """Arm the deadlines of these journals and leaves alone: they are new to the customer. True when any of them
+    is another than before, also behind the one that the customer is due at."""
     known: Mapping[str, TimedLeaf] = plan.timed
+    moved = False
     dues = {key: known[key].next_change(customer, now) for key in leaves}
     for key in journals:
-        journal = customer.journal(key)
-        if journal is not None:
+        if customer.journal(key) is not None:
+            journal = customer.opened(key)
+            before = journal.dues.copy()
             for atom_id in journal.atom_ids():
                 if atom_id in plan.atoms:
                     plan.atoms[atom_id].arm(journal, now)
+            moved = moved or journal.dues != before
             dues[key] = journal.due
-    customer.arm(dues)
+    return customer.arm(dues) or moved
 
 
 def _tidy(plan: Plan, key: str, journal: Journal, now: int) -> None:
