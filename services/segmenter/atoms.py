@@ -32,7 +32,19 @@ class Atom:
     Count thresholds bound `keep`: the n newest events decide whether there are n, whatever arrives late.
     """
 
-    __slots__ = ("_ladders", "filters", "id", "journal", "keep", "leaves", "names", "of", "scope", "window")
+    __slots__ = (
+        "_ladders",
+        "_windowed",
+        "filters",
+        "id",
+        "journal",
+        "keep",
+        "leaves",
+        "names",
+        "of",
+        "scope",
+        "window",
+    )
 
     def __init__(
         self,
@@ -53,6 +65,7 @@ class Atom:
         self.keep = 0
         self.window: int | None = 0
         self._ladders: dict[int | None, Ladder[Aggregate]] = {}
+        self._windowed = False
 
     @property
     def needs(self) -> tuple[Any, ...]:
@@ -69,6 +82,7 @@ class Atom:
         if aggregate.window not in self._ladders:
             self._ladders[aggregate.window] = Ladder(whole=self.of is None)
         self._ladders[aggregate.window].add(aggregate, aggregate.operator, aggregate.operand)
+        self._windowed = self._windowed or aggregate.window is not None
 
     def amount(self, view: EventView, mismatches: Mismatches) -> Decimal | None:
         """What an event that passes the filters adds to the sum; None when it has no number there."""
@@ -78,10 +92,17 @@ class Atom:
         mismatches.count += len(found) - len(exact)
         return total(exact) if exact else None
 
-    def admit(self, journal: Journal, now: int, ts: int, origin: Origin, amount: Decimal | None) -> list["Flip"]:
+    def admit(
+        self, journal: Journal, now: int, ts: int, origin: Origin, amount: Decimal | None
+    ) -> Iterable["Flip"]:
         """Let an event in, however late (`amount` None: counted), and arm; return the comparisons that flip."""
         state = journal.opened(self.id)
-        before = [self.measure(journal, state, window, now) for window in self._ladders]
+        if not (self.keep or self._windowed or state.held):
+            return self._add(journal, state, amount)
+        before = [
+            (window, ladder, self.measure(journal, state, window, now))
+            for window, ladder in self._ladders.items()
+        ]
         state.seen += 1
         if amount is not None:
             state.total = EXACT.add(state.total, amount)
@@ -90,7 +111,7 @@ class Atom:
         cut = self.prune(journal, state, now)
         flipped: list[Flip] = []
         due = 0
-        for (window, ladder), was in zip(self._ladders.items(), before, strict=True):
+        for window, ladder, was in before:
             if cut:
                 value = self.measure(journal, state, window, now)
             elif window is not None and ts <= now - window:
@@ -106,6 +127,21 @@ class Atom:
                 due = min(due or at, at)
         journal.arm(self.id, due)
         return flipped
+
+    def _add(self, journal: Journal, state: AtomState, amount: Decimal | None) -> Iterable["Flip"]:
+        """The same of an atom at which nobody looks back, which holds nothing."""
+        was: Number
+        value: Number
+        state.seen += 1
+        if amount is None:
+            was, value = state.seen - 1, state.seen
+        else:
+            was = state.total
+            value = state.total = EXACT.add(was, amount)
+        if journal.dues:
+            journal.arm(self.id, 0)
+        ladder = self._ladders.get(None)
+        return () if ladder is None else ladder.flipped(was, value)
 
     def measure(self, journal: Journal, state: AtomState, window: int | None, now: int) -> Number:
         """The aggregate over the window that ends at `now`; a count is cut at what the atom keeps."""

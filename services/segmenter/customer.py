@@ -71,6 +71,7 @@ class Customer:
 
     __slots__ = (
         "_dues",
+        "_frozen",
         "_journals",
         "_left",
         "_members",
@@ -103,6 +104,7 @@ class Customer:
         self.scores: dict[str, Scores] = {}
         self._dues: dict[str, int] = {}
         self._journals: dict[str, Journal | msgspec.Raw] = {}
+        self._frozen: dict[str, msgspec.Raw] = {}  # journals that were decoded or packed, and not opened since
         self._packed_members = self._packed_left = _NONE
         self._members: Memberships | None = None
         self._left: list[str] | None = None
@@ -130,16 +132,20 @@ class Customer:
         self._left = left
 
     def journal(self, key: str) -> Journal | None:
+        """The journal, to look at."""
         journal = self._journals.get(key)
         if type(journal) is msgspec.Raw:
+            self._frozen[key] = journal
             journal = self._journals[key] = Journal.unpack(journal)
         return journal
 
     def opened(self, key: str) -> Journal:
-        """The journal, begun if there is none."""
-        journal = self.journal(key)
-        if journal is None:
-            journal = self._journals[key] = Journal()
+        """The journal, begun if there is none. May be changed."""
+        journal = self._journals.get(key)
+        if type(journal) is not Journal:
+            journal = self._journals[key] = Journal() if journal is None else Journal.unpack(journal)
+        else:
+            self._frozen.pop(key, None)
         return journal
 
     def journal_keys(self) -> list[str]:
@@ -161,6 +167,7 @@ class Customer:
     def take_events(self, other: "Customer") -> None:
         """Have all that the other customer keeps of events, and no deadline until they are armed."""
         self._journals = other._journals
+        self._frozen = other._frozen
         self.runs = other.runs
         self.latest = other.latest
         self._dues = {}
@@ -170,6 +177,7 @@ class Customer:
         """Have these parts of what the other keeps in place of our own."""
         kept: Sequence[tuple[dict[str, Any], dict[str, Any], Iterable[str]]] = (
             (self._journals, other._journals, parts.journals),
+            (self._frozen, other._frozen, parts.journals),
             (self.runs, other.runs, parts.sequences),
             (self.latest, other.latest, parts.latest),
             (self.traits, other.traits, parts.traits),
@@ -184,6 +192,7 @@ class Customer:
     def forget(self, key: str) -> None:
         """Forget a journal."""
         self._journals.pop(key, None)
+        self._frozen.pop(key, None)
         self.arm({key: 0})
 
     def awake(self, instant: int) -> list[str]:
@@ -253,7 +262,7 @@ class Customer:
 
     def pack(self) -> bytes:
         journals = {
-            key: journal if type(journal) is msgspec.Raw else msgspec.Raw(journal.pack())
+            key: journal if type(journal) is msgspec.Raw else self._freeze(key, journal)
             for key, journal in self._journals.items()
         }
         return _encoder.encode(
@@ -269,6 +278,12 @@ class Customer:
                 self._pack_more(),
             )
         )
+
+    def _freeze(self, key: str, journal: Journal) -> msgspec.Raw:
+        frozen = self._frozen.get(key)
+        if frozen is None:
+            frozen = self._frozen[key] = msgspec.Raw(journal.pack())
+        return frozen
 
     def _pack_more(self) -> msgspec.Raw:
         if not (self.runs or self.changed or self.latest or self.scores):

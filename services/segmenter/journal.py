@@ -93,9 +93,10 @@ class Journal:
 
     def opened(self, atom_id: str) -> AtomState:
         """The atom's state, begun if there is none."""
-        state = self.state(atom_id)
-        if state is None:
-            state = self._atoms[atom_id] = AtomState()
+        state = self._atoms.get(atom_id)
+        if type(state) is AtomState:
+            return state
+        state = self._atoms[atom_id] = AtomState() if state is None else _states.decode(state)
         return state
 
     def item_state(self, atom_id: str) -> ItemState | None:

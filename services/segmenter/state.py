@@ -67,7 +67,9 @@ class Admission:
                     continue
                 if piece.scope is not None and not piece.scope.covers(view, plan.mismatches):
                     continue
-                journal = touched[piece.journal] = customer.opened(piece.journal)
+                journal = touched.get(piece.journal)
+                if journal is None:
+                    journal = touched[piece.journal] = customer.opened(piece.journal)
                 for aggregate, truth in piece.admit(journal, now, view.ts, origin, amount):
                     flipped[aggregate.index] = truth
             elif type(piece) is ItemAtom:
