@@ -97,12 +97,10 @@ class Atom:
     ) -> Iterable["Flip"]:
         """Let an event in, however late (`amount` None: counted), and arm; return the comparisons that flip."""
         state = journal.opened(self.id)
-        if not (self.keep or self._windowed or state.held):
+        held = state.held
+        if not (self.keep or self._windowed or held):
             return self._add(journal, state, amount)
-        before = [
-            (window, ladder, self.measure(journal, state, window, now))
-            for window, ladder in self._ladders.items()
-        ]
+        before = [self.measure(journal, state, window, now) for window in self._ladders]
         state.seen += 1
         if amount is not None:
             state.total = EXACT.add(state.total, amount)
@@ -111,20 +109,24 @@ class Atom:
         cut = self.prune(journal, state, now)
         flipped: list[Flip] = []
         due = 0
-        for window, ladder, was in before:
+        for (window, ladder), was in zip(self._ladders.items(), before, strict=True):
             if cut:
                 value = self.measure(journal, state, window, now)
             elif window is not None and ts <= now - window:
                 value = was
             else:
                 value = was + 1 if amount is None else EXACT.add(was, amount)
-            low, high = ladder.height(was), ladder.height(value)
-            if low != high:
+            high = ladder.height(value)
+            if value != was and (low := ladder.height(was)) != high:
                 flipped += ladder.between(low, high, was, value)
             if window is None or not (high or amount is not None):
                 continue
-            if at := self._first_flip(journal, state, window, ladder, value, high, now):
-                due = min(due or at, at)
+            if amount is None:
+                at = _first_fall(journal, held, window, ladder, value, high)
+            else:
+                at = self._first_flip(journal, state, window, ladder, value, high, now)
+            if at and not 0 < due < at:
+                due = at
         journal.arm(self.id, due)
         return flipped
 
@@ -132,9 +134,10 @@ class Atom:
         """The same of an atom at which nobody looks back, which holds nothing."""
         was: Number
         value: Number
+        was = value = state.seen
         state.seen += 1
         if amount is None:
-            was, value = state.seen - 1, state.seen
+            value += 1
         else:
             was = state.total
             value = state.total = EXACT.add(was, amount)
@@ -147,10 +150,13 @@ class Atom:
         """The aggregate over the window that ends at `now`; a count is cut at what the atom keeps."""
         if window is None:
             return state.seen if self.of is None else state.total
-        if not state.held:
+        held = state.held
+        if not held:
             return 0 if self.of is None else ZERO
-        start = journal.behind(state.held, now - window)
-        return len(state.held) - start if self.of is None else total(state.values[start:])
+        start = journal.behind(held, now - window)
+        if self.of is None:
+            return len(held) - start
+        return total(state.values[start:] if start else state.values)
 
     def prune(self, journal: Journal, state: AtomState, now: int) -> bool:
         """Forget what no window can see any more. True when there was more than is kept."""
