@@ -32,7 +32,19 @@ class Atom:
     Count thresholds bound `keep`: the n newest events decide whether there are n, whatever arrives late.
     """
 
-    __slots__ = ("_ladders", "filters", "id", "journal", "keep", "leaves", "names", "of", "scope", "window")
+    __slots__ = (
+        "_ladders",
+        "_windowed",
+        "filters",
+        "id",
+        "journal",
+        "keep",
+        "leaves",
+        "names",
+        "of",
+        "scope",
+        "window",
+    )
 
     def __init__(
         self,
@@ -53,6 +65,7 @@ class Atom:
         self.keep = 0
         self.window: int | None = 0
         self._ladders: dict[int | None, Ladder[Aggregate]] = {}
+        self._windowed = False
 
     @property
     def needs(self) -> tuple[Any, ...]:
@@ -69,6 +82,7 @@ class Atom:
         if aggregate.window not in self._ladders:
             self._ladders[aggregate.window] = Ladder(whole=self.of is None)
         self._ladders[aggregate.window].add(aggregate, aggregate.operator, aggregate.operand)
+        self._windowed = self._windowed or aggregate.window is not None
 
     def amount(self, view: EventView, mismatches: Mismatches) -> Decimal | None:
         """What an event that passes the filters adds to the sum; None when it has no number there."""
@@ -78,9 +92,14 @@ class Atom:
         mismatches.count += len(found) - len(exact)
         return total(exact) if exact else None
 
-    def admit(self, journal: Journal, now: int, ts: int, origin: Origin, amount: Decimal | None) -> list["Flip"]:
+    def admit(
+        self, journal: Journal, now: int, ts: int, origin: Origin, amount: Decimal | None
+    ) -> Iterable["Flip"]:
         """Let an event in, however late (`amount` None: counted), and arm; return the comparisons that flip."""
         state = journal.opened(self.id)
+        held = state.held
+        if not (self.keep or self._windowed or held):
+            return self._add(journal, state, amount)
         before = [self.measure(journal, state, window, now) for window in self._ladders]
         state.seen += 1
         if amount is not None:
@@ -97,24 +116,47 @@ class Atom:
                 value = was
             else:
                 value = was + 1 if amount is None else EXACT.add(was, amount)
-            low, high = ladder.height(was), ladder.height(value)
-            if low != high:
+            high = ladder.height(value)
+            if value != was and (low := ladder.height(was)) != high:
                 flipped += ladder.between(low, high, was, value)
             if window is None or not (high or amount is not None):
                 continue
-            if at := self._first_flip(journal, state, window, ladder, value, high, now):
-                due = min(due or at, at)
+            if amount is None:
+                at = _first_fall(journal, held, window, ladder, value, high)
+            else:
+                at = self._first_flip(journal, state, window, ladder, value, high, now)
+            if at and not 0 < due < at:
+                due = at
         journal.arm(self.id, due)
         return flipped
+
+    def _add(self, journal: Journal, state: AtomState, amount: Decimal | None) -> Iterable["Flip"]:
+        """The same of an atom at which nobody looks back, which holds nothing."""
+        was: Number
+        value: Number
+        was = value = state.seen
+        state.seen += 1
+        if amount is None:
+            value += 1
+        else:
+            was = state.total
+            value = state.total = EXACT.add(was, amount)
+        if journal.dues:
+            journal.arm(self.id, 0)
+        ladder = self._ladders.get(None)
+        return () if ladder is None else ladder.flipped(was, value)
 
     def measure(self, journal: Journal, state: AtomState, window: int | None, now: int) -> Number:
         """The aggregate over the window that ends at `now`; a count is cut at what the atom keeps."""
         if window is None:
             return state.seen if self.of is None else state.total
-        if not state.held:
+        held = state.held
+        if not held:
             return 0 if self.of is None else ZERO
-        start = journal.behind(state.held, now - window)
-        return len(state.held) - start if self.of is None else total(state.values[start:])
+        start = journal.behind(held, now - window)
+        if self.of is None:
+            return len(held) - start
+        return total(state.values[start:] if start else state.values)
 
     def prune(self, journal: Journal, state: AtomState, now: int) -> bool:
         """Forget what no window can see any more. True when there was more than is kept."""

@@ -71,6 +71,7 @@ class Customer:
 
     __slots__ = (
         "_dues",
+        "_frozen",
         "_journals",
         "_left",
         "_members",
@@ -105,6 +106,7 @@ class Customer:
         self.memo: dict[str, Any] = {}
         self._dues: dict[str, int] = {}
         self._journals: dict[str, Journal | msgspec.Raw] = {}
+        self._frozen: dict[str, msgspec.Raw] = {}  # journals that were decoded or packed, and not opened since
         self._packed_members = self._packed_left = _NONE
         self._members: Memberships | None = None
         self._left: list[str] | None = None
@@ -132,17 +134,21 @@ class Customer:
         self._left = left
 
     def journal(self, key: str) -> Journal | None:
+        """The journal, to look at."""
         journal = self._journals.get(key)
         if type(journal) is msgspec.Raw:
+            self._frozen[key] = journal
             journal = self._journals[key] = Journal.unpack(journal)
         return journal
 
     def opened(self, key: str) -> Journal:
-        """The journal, begun if there is none."""
-        journal = self.journal(key)
-        if journal is None:
-            journal = self._journals[key] = Journal()
-        return journal
+        """The journal, begun if there is none. May be changed."""
+        journal = self._journals.get(key)
+        if isinstance(journal, Journal):
+            self._frozen.pop(key, None)
+            return journal
+        opened = self._journals[key] = Journal() if journal is None else Journal.unpack(journal)
+        return opened
 
     def journal_keys(self) -> list[str]:
         return list(self._journals)
@@ -163,6 +169,7 @@ class Customer:
     def take_events(self, other: "Customer") -> None:
         """Have all that the other customer keeps of events, and no deadline until they are armed."""
         self._journals = other._journals
+        self._frozen = other._frozen
         self.runs = other.runs
         self.latest = other.latest
         self._dues = {}
@@ -172,6 +179,7 @@ class Customer:
         """Have these parts of what the other keeps in place of our own."""
         kept: Sequence[tuple[dict[str, Any], dict[str, Any], Iterable[str]]] = (
             (self._journals, other._journals, parts.journals),
+            (self._frozen, other._frozen, parts.journals),
             (self.runs, other.runs, parts.sequences),
             (self.latest, other.latest, parts.latest),
             (self.traits, other.traits, parts.traits),
@@ -186,6 +194,7 @@ class Customer:
     def forget(self, key: str) -> None:
         """Forget a journal."""
         self._journals.pop(key, None)
+        self._frozen.pop(key, None)
         self.arm({key: 0})
 
     def awake(self, instant: int) -> list[str]:
@@ -198,17 +207,18 @@ class Customer:
         return list(self._dues)
 
     def arm(self, dues: Mapping[str, int]) -> bool:
-        """Set these deadlines (0: none). True when any of them is another one now."""
-        changed = False
+        """Set these deadlines (0: none). True when any of them is another than before."""
+        known, changed = self._dues, False
         for key, due in dues.items():
-            if due != self._dues.get(key, 0):
-                changed = True
-                if due:
-                    self._dues[key] = due
-                else:
-                    del self._dues[key]
+            if known.get(key, 0) == due:
+                continue
+            changed = True
+            if due:
+                known[key] = due
+            else:
+                del known[key]
         if changed:
-            self.due = min(self._dues.values(), default=0)
+            self.due = min(known.values()) if known else 0
         return changed
 
     def take_identity(self, row: EventRow | MergeRow) -> None:
@@ -254,7 +264,7 @@ class Customer:
 
     def pack(self) -> bytes:
         journals = {
-            key: journal if type(journal) is msgspec.Raw else msgspec.Raw(journal.pack())
+            key: journal if type(journal) is msgspec.Raw else self._freeze(key, journal)
             for key, journal in self._journals.items()
         }
         return _encoder.encode(
@@ -270,6 +280,12 @@ class Customer:
                 self._pack_more(),
             )
         )
+
+    def _freeze(self, key: str, journal: Journal) -> msgspec.Raw:
+        frozen = self._frozen.get(key)
+        if frozen is None:
+            frozen = self._frozen[key] = msgspec.Raw(journal.pack())
+        return frozen
 
     def _pack_more(self) -> msgspec.Raw:
         if not (self.runs or self.changed or self.latest or self.scores):

@@ -127,10 +127,10 @@ class Fold:
             change = _Change(self, profile_id, customer, at, sweep.reason, cause, None, row.seq)
             left = self._end(change, customer, sweep)
             self._reconcile(change, customer, segments)
-            armed = rearm_leaves(self.plan, customer, self.clock.now, journals, leaves)
+            changed = rearm_leaves(self.plan, customer, self.clock.now, journals, leaves) or left
             if sweep.stale:
-                left = forget(self.plan, customer) or left
-            if left or armed or self.clock.transitions != steps:
+                changed = forget(self.plan, customer) or changed
+            if changed or self.clock.transitions != steps:
                 self._armed(profile_id, customer, due)
 
     def _end(self, change: "_Change", customer: Customer, sweep: Sweep) -> bool:

@@ -93,10 +93,11 @@ class Journal:
 
     def opened(self, atom_id: str) -> AtomState:
         """The atom's state, begun if there is none."""
-        state = self.state(atom_id)
-        if state is None:
-            state = self._atoms[atom_id] = AtomState()
-        return state
+        state = self._atoms.get(atom_id)
+        if isinstance(state, AtomState):
+            return state
+        opened = self._atoms[atom_id] = AtomState() if state is None else _states.decode(state)
+        return opened
 
     def item_state(self, atom_id: str) -> ItemState | None:
         state = self._items.get(atom_id)

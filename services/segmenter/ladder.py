@@ -59,7 +59,10 @@ class Ladder(Generic[Owner]):
     def flipped(self, before: Number, after: Number) -> Iterable[tuple[Owner, bool]]:
         """The owners whose comparison is true of one of the two values and false of the other, each with what it
         is of `after`."""
-        low, high = self.height(before), self.height(after)
+        low = self.height(before)
+        if low == len(self._rungs) and after >= before:
+            return ()  # above all of them already
+        high = self.height(after)
         return self.between(low, high, before, after) if low != high else ()
 
     def differs(self, low: int, high: int, before: Number, after: Number) -> bool:

@@ -24,14 +24,18 @@ class Memberships(MutableMapping[str, Membership]):
     """By segment id. A group is (entered_at, cause's messageId, {segment id: (version, entry id)}), the entry ids
     (`ids.entry_id`) as bytes, half their size. Members are looked at far more often than read."""
 
-    __slots__ = ("_groups", "_where")
+    __slots__ = ("_groups", "_packed", "_where")
 
     def __init__(self, packed: msgspec.Raw = _NONE) -> None:
+        self._packed: msgspec.Raw | None = packed
         self._groups: list[_Group] = _groups.decode(packed)
         self._where = {key: group for group in self._groups for key in group[2]}
 
     def pack(self) -> msgspec.Raw:
-        return msgspec.Raw(_encoder.encode([group for group in self._groups if group[2]]))
+        if self._packed is None:
+            self._groups = [group for group in self._groups if group[2]]
+            self._packed = msgspec.Raw(_encoder.encode(self._groups))
+        return self._packed
 
     def __contains__(self, segment_id: object) -> bool:
         return segment_id in self._where
@@ -48,6 +52,7 @@ class Memberships(MutableMapping[str, Membership]):
 
     def begin(self, segment_id: str, version: int, at: int, entry_id: str, cause_message_id: str | None) -> None:
         """Add a membership in a segment that is not among them."""
+        self._packed = None
         group = self._groups[-1] if self._groups else None
         if group is None or group[0] != at or group[1] != cause_message_id:
             group = (at, cause_message_id, {})
@@ -57,6 +62,7 @@ class Memberships(MutableMapping[str, Membership]):
 
     def __delitem__(self, segment_id: str) -> None:
         del self._where.pop(segment_id)[2][segment_id]
+        self._packed = None
 
     @property
     def segments(self) -> KeysView[str]:
@@ -66,6 +72,7 @@ class Memberships(MutableMapping[str, Membership]):
     def end(self, segment_id: str) -> str:
         """Remove a membership; return its entry id."""
         _, entry = self._where.pop(segment_id)[2].pop(segment_id)
+        self._packed = None
         return "e" + entry.hex()
 
     def __iter__(self) -> Iterator[str]:

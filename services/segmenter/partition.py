@@ -19,6 +19,7 @@ from services.segmenter.customer import Customer
 from services.segmenter.fold import Clock, Fold, swept
 from services.segmenter.held import HeldLeaf
 from services.segmenter.history import plan_of, versions_in
+from services.segmenter.known import CAPACITY, Known
 from services.segmenter.observer import Observer
 from services.segmenter.plan import Parts, Plan, missing
 from services.segmenter.scores import cut_ranges, note_scores
@@ -55,6 +56,7 @@ class Partition:
         catalog: Catalog,
         later: Sequence[tuple[str, Version]] = (),
         chunk: int = CHUNK,
+        known: int = CAPACITY,
     ) -> None:
         self._q = number
         self._chunk = chunk
@@ -69,12 +71,21 @@ class Partition:
         self._everybody: list[str] | None = None
         self._parts: Parts | None = None
         self._none_due_before = 0
+        self._known = Known(known)
 
     @classmethod
     async def opened(
-        cls, number: int, store: StateStore, timeline: Timeline, observer: Observer, *, chunk: int = CHUNK
+        cls,
+        number: int,
+        store: StateStore,
+        timeline: Timeline,
+        observer: Observer,
+        *,
+        chunk: int = CHUNK,
+        known: int = CAPACITY,
     ) -> "Partition | None":
-        """The partition as stored; None when there is nothing stored (see rebuild.py)."""
+        """The partition as stored; None when there is nothing stored (see rebuild.py). It keeps up to `known`
+        customers from batch to batch."""
         loaded = await store.load(number)
         if loaded is None:
             return None
@@ -82,7 +93,9 @@ class Partition:
         later = []
         if mark.seq < mark.lookahead:
             later = versions_in(row for row in await timeline.controls(number) if row.seq <= mark.lookahead)
-        return cls(number, store, timeline, observer, mark=mark, catalog=catalog, later=later, chunk=chunk)
+        return cls(
+            number, store, timeline, observer, mark=mark, catalog=catalog, later=later, chunk=chunk, known=known
+        )
 
     @property
     def uncommitted(self) -> bool:
@@ -235,12 +248,20 @@ class Partition:
             past = (await self._timeline.history(sorted(ids), replayed=True)).on(self._q)
         return Fold(
             self._plan,
-            await self._store.customers(self._q, sorted(touched)),
+            await self._customers(sorted(touched)),
             Clock(self.mark.seq, self.mark.now, self.mark.transitions),
             due=due,
             limit=due[-1] if len(due) == self._chunk else None,
             past=past,
         )
+
+    async def _customers(self, profile_ids: Sequence[str]) -> dict[str, Customer]:
+        """Those of the customers that are known, to be changed."""
+        found = self._known.take(profile_ids)
+        if len(found) < len(profile_ids):
+            others = [key for key in profile_ids if key not in found]
+            found.update(await self._store.customers(self._q, others))
+        return found
 
     async def _control(self, record: Incoming, row: ControlRow) -> None:
         """Apply a control row: timers before it, its own preparations, then its sweep, chunk by chunk."""
@@ -277,6 +298,7 @@ class Partition:
         behind = [key for key in await self._candidates(plan, sweep) if key > after]
         for start in range(0, len(behind), self._chunk):
             chunk = behind[start : start + self._chunk]
+            self._known.drop(chunk)
             customers = await self._store.customers(self._q, chunk)
             fold = Fold(plan, customers, Clock(self.mark.seq, self.mark.now, self.mark.transitions))
             fold.sweep(row, sweep, chunk)
@@ -311,7 +333,7 @@ class Partition:
             for key in ids
             if history.partition_of(key, self.mark.seq + 1) == self._q
         }
-        customers = await self._store.customers(self._q, sorted(states))
+        customers = await self._customers(sorted(states))
         fold = Fold(self._plan, customers, Clock(self.mark.seq, self.mark.now, self.mark.transitions))
         fold.repair(row, states, wanted.segments)
         fold.clock.seq = row.seq
@@ -350,6 +372,7 @@ class Partition:
             if customer.pack() != before:
                 changed[profile_id] = customer
         scores = note_scores(plan, changed, now)
+        self._known.drop(changed)
         await self._commit(Commit(mark, changed, scores=scores))
 
     async def _commit_fold(
@@ -369,6 +392,8 @@ class Partition:
         customers.update((key, None) for key in fold.dropped)
         scores = note_scores(fold.plan, customers, fold.clock.now) if fold.plan.scored else {}
         await self._commit(Commit(mark, customers, fold.transitions, outputs, scores=scores))
+        if swept is None:
+            self._known.give_back(customers)
         self._observer.committed(self._q, records, fold.transitions)
 
     def _outputs(self, transitions: Sequence[Transition], records: Sequence[Incoming]) -> list[Output]:

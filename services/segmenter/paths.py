@@ -4,7 +4,7 @@ Numbers arrive as int or Decimal, never as float: rows are decoded with `float_h
 """
 
 from collections.abc import Sequence
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation, Rounded
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ Steps = tuple[Step, ...]
 MAX_EXPONENT = 400  # beyond what any JSON reader of a sender can hold; keeps exact sums short
 MAX_DIGITS = 400  # likewise: sums of such numbers stay below the precision and are exact in any order
 EXACT = Context(prec=2_000)
+_SHORT = Context(prec=MAX_DIGITS, traps=[Rounded])
 
 
 def _exact(text: str) -> Decimal | None:
@@ -30,6 +31,7 @@ def _exact(text: str) -> Decimal | None:
 _json = msgspec.json.Decoder(float_hook=_exact)
 _rows: msgspec.json.Decoder[ProfileEvent] = msgspec.json.Decoder(ProfileEvent, float_hook=_exact)
 _MANY = "[]"
+_UNREAD = object()
 NAMED_BY_TYPE = {"page": "Page Viewed", "screen": "Screen Viewed"}
 """The names of events whose type says it all."""
 
@@ -67,8 +69,13 @@ def number(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     exact = Decimal(value)
-    short = abs(exact.adjusted()) <= MAX_EXPONENT and len(exact.as_tuple().digits) <= MAX_DIGITS
-    return exact if short else None
+    if not -MAX_EXPONENT <= exact.adjusted() <= MAX_EXPONENT:
+        return None
+    try:
+        _SHORT.plus(exact)  # cheaper than to look at its digits
+    except Rounded:
+        return None
+    return exact
 
 
 def event_name(row: EventRow) -> str | None:
@@ -91,9 +98,14 @@ class EventView:
         found = self._found.get(steps)
         if found is None:
             root = steps[0][0]
-            if root not in self._parts:
-                self._parts[root] = self._decode(root)
-            found = self._found[steps] = lookup({root: self._parts[root]}, steps)
+            part = self._parts.get(root, _UNREAD)
+            if part is _UNREAD:
+                part = self._parts[root] = self._decode(root)
+            if len(steps) == 2 and isinstance(part, dict) and not (steps[0][1] or steps[1][1]):
+                value = part.get(steps[1][0])  # as nearly all
+                found = self._found[steps] = [] if value is None else [value]
+            else:
+                found = self._found[steps] = lookup({root: part}, steps)
         return found
 
     def _decode(self, root: str) -> Any:

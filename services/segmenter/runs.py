@@ -101,16 +101,19 @@ class Pattern:
 class Runs:
     """The runs of one sequence, by the key of their `by` value."""
 
-    __slots__ = ("_runs", "approximate")
+    __slots__ = ("_packed", "_runs", "approximate")
 
     def __init__(self, packed: msgspec.Raw | None = None) -> None:
+        self._packed = packed
         self._runs: dict[str, Run] = {}
         self.approximate = False
         if packed is not None:
             self._runs, self.approximate = _decoder.decode(packed)
 
     def pack(self) -> msgspec.Raw:
-        return msgspec.Raw(_encoder.encode((self._runs, self.approximate)))
+        if self._packed is None:
+            self._packed = msgspec.Raw(_encoder.encode((self._runs, self.approximate)))
+        return self._packed
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs.values())
@@ -120,6 +123,7 @@ class Runs:
 
     def let_in(self, pattern: Pattern, keys: Iterable[str], item: Item, now: int) -> None:
         """Let an event in, however late."""
+        self._packed = None
         if pattern.horizon is not None:
             self._forget(pattern, now - pattern.horizon - pattern.lookback)
         for key in keys:

@@ -67,7 +67,9 @@ class Admission:
                     continue
                 if piece.scope is not None and not piece.scope.covers(view, plan.mismatches):
                     continue
-                journal = touched[piece.journal] = customer.opened(piece.journal)
+                journal = touched.get(piece.journal)
+                if journal is None:
+                    journal = touched[piece.journal] = customer.opened(piece.journal)
                 for aggregate, truth in piece.admit(journal, now, view.ts, origin, amount):
                     flipped[aggregate.index] = truth
             elif type(piece) is ItemAtom:
@@ -181,21 +183,21 @@ def forget(plan: Plan, customer: Customer) -> bool:
 def rearm_leaves(
     plan: Plan, customer: Customer, now: int, journals: Collection[str], leaves: Collection[str]
 ) -> bool:
-    """Arm the deadlines of these journals and leaves alone: they are new to the customer. True when any of them is
-    another one now."""
+    """Arm the deadlines of these journals and leaves alone: they are new to the customer. True when any of them
+    is another than before, also behind the one that the customer is due at."""
     known: Mapping[str, TimedLeaf] = plan.timed
+    moved = False
     dues = {key: known[key].next_change(customer, now) for key in leaves}
-    changed = False
     for key in journals:
-        journal = customer.journal(key)
-        if journal is not None:
-            before = dict(journal.dues)
+        if customer.journal(key) is not None:
+            journal = customer.opened(key)
+            before = journal.dues.copy()
             for atom_id in journal.atom_ids():
                 if atom_id in plan.atoms:
                     plan.atoms[atom_id].arm(journal, now)
-            changed = changed or journal.dues != before
+            moved = moved or journal.dues != before
             dues[key] = journal.due
-    return customer.arm(dues) or changed
+    return customer.arm(dues) or moved
 
 
 def _tidy(plan: Plan, key: str, journal: Journal, now: int) -> None:

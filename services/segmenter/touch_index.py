@@ -53,9 +53,9 @@ class EventIndex(Generic[PieceType]):
                 piece for piece in self._tried if all(test.matches(view, mismatches) for test in piece.filters)
             ]
         for steps, index in self._by_path.items():
-            for atom, others in index.hits(view.values(steps), mismatches):
+            for piece, others in index.hits(view.values(steps), mismatches):
                 if not others or all(condition.matches(view, mismatches) for condition in others):
-                    found.append(atom)
+                    found.append(piece)
         return found
 
 

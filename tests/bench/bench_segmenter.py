@@ -1,16 +1,20 @@
-"""How many events a second of CPU the segmenter folds, with 10, 100 and 1,000 segments.
+"""How many events a second of CPU the segmenter folds, and what it keeps of a customer, by the number of segments.
 
-    python -m tests.bench.bench_segmenter [--segments 10 100 1000] [--events 20000] [--json FILE]
+    python -m tests.bench.bench_segmenter [--touched 10 100 1000 10000] [--mixed 10 100 1000] [--json FILE]
 
-The service's own partition drives an embedded Valkey in batches as the worker reads them: decode, judge, load,
-fold, commit. What is counted comes after a fifth of the events, when most customers are known. The limit decodes
-the same records, reads what is kept of each customer in the batch and replaces it by the last record, unseen.
+`touched`: ten segments that an event touches, and others that it cannot. `mixed`: all of them may be touched, and
+the more there are, the more a customer enters and leaves. The service's own partition drives an embedded Valkey in
+batches as the worker reads them: decode, judge, load, fold, commit. What is counted comes after a fifth of the
+events, when most customers are known; numbers of segments take turns. The limit decodes the same records, reads
+what is kept of each customer in the batch and replaces it by the last record, unseen.
 """
 
 import os
+import time
 from argparse import Namespace
-from collections.abc import Awaitable, Sequence
-from typing import cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import msgspec
 import uvloop
@@ -19,8 +23,10 @@ from headrace.contracts.ids import profile_id
 from headrace.contracts.profile_event import EventRow
 from headrace.contracts.segment import parse_segment
 from headrace.runtime.garbage import settle_garbage
+from services.segmenter import keys
 from services.segmenter.catalog import Catalog, Slot, Version
 from services.segmenter.commit import Commit, Incoming, Watermark
+from services.segmenter.history import plan_of
 from services.segmenter.partition import Partition
 from services.segmenter.paths import decode_row
 from services.segmenter.redis_client import Client, connect
@@ -29,7 +35,7 @@ from services.segmenter.worker import MAX_RECORDS
 from tests import engines
 from tests.bench import cpu
 from tests.bench.report import Figure, Report, options, present
-from tests.bench.segments import definitions
+from tests.bench.segments import definitions, ten_touched
 from tests.bench.workload import Shop
 from tests.unit.segmenter.memory import MemoryTimeline
 from tests.unit.segmenter.recorder import Recorder
@@ -41,22 +47,36 @@ PACE_MS = 30_000
 TURN = 4 * MAX_RECORDS
 
 
-def catalog_of(segments: int) -> Catalog:
+@dataclass
+class Contender:
+    """A partition with some number of segments, the seconds it took, and its transitions when counting began."""
+
+    segments: int
+    partition: Partition
+    spent: cpu.Spent
+    transitions: int = 0
+
+
+def catalog_of(documents: Sequence[dict[str, Any]]) -> Catalog:
     """The definitions, live since before the first event."""
     slots = {}
-    for document in definitions(segments):
+    for document in documents:
         canonical = msgspec.json.encode(parse_segment(document).canonical()).decode()
         slots[document["id"]] = Slot(live=Version(1, canonical))
     return Catalog(slots)
 
 
 def event_rows(events: int, customers: int) -> list[EventRow]:
-    """What the profile service makes of the shop's events."""
+    """What the profile service makes of the shop's events: of traits, what is news."""
     shop, encoder = Shop(customers), msgspec.json.Encoder()
+    known: dict[str, dict[str, Any]] = {}
     rows = []
     for number in range(events):
         call = shop.call()
         customer, at = call["anonymousId"].partition("-")[2], START + number * PACE_MS
+        traits = known.setdefault(customer, {})
+        news = {key: value for key, value in call.get("traits", {}).items() if traits.get(key) != value}
+        traits.update(news)
         rows.append(
             EventRow(
                 seq=number + 1,
@@ -71,7 +91,7 @@ def event_rows(events: int, customers: int) -> list[EventRow]:
                 event=call.get("event"),
                 properties=msgspec.Raw(encoder.encode(call.get("properties", {}))),
                 context=msgspec.Raw(encoder.encode(call["context"])),
-                traits=call.get("traits", {}),
+                traits=news,
                 user_id=call["userId"],
                 anonymous_id=call["anonymousId"],
                 received_at=at,
@@ -97,7 +117,17 @@ async def keep_last(redis: Client, values: Sequence[bytes]) -> None:
         await redis.hset("bare", mapping=dict(last.items()))
 
 
-async def measure(url: str, segments: int, events: int, customers: int) -> list[Figure]:
+async def contender(redis: Client, server: int, q: int, catalog: Catalog) -> Contender:
+    """A partition of its own, set up with these definitions."""
+    store, mark = RedisStore(redis, redis), Watermark(epoch=1)
+    await store.reset(q, mark)
+    await store.commit(q, mark, Commit(mark, catalog=catalog))
+    partition = await Partition.opened(q, store, MemoryTimeline([[]]), Recorder())
+    assert partition is not None
+    return Contender(len(catalog.slots), partition, cpu.Spent(server))
+
+
+async def measure(url: str, kind: str, counts: Sequence[int], events: int, customers: int) -> list[Figure]:
     redis = connect(url, retries=0)
     try:
         await redis.flushall()
@@ -105,47 +135,92 @@ async def measure(url: str, segments: int, events: int, customers: int) -> list[
         cpu.pin(server, cpu.server_core())
         cpu.pin(os.getpid(), cpu.client_core())
         values = [msgspec.json.encode(row) for row in event_rows(events, customers)]
-        warm = events // 5
-        store, mark = RedisStore(redis, redis), Watermark(epoch=1)
-        await store.reset(Q, mark)
-        await store.commit(Q, mark, Commit(mark, catalog=catalog_of(segments)))
-        partition = await Partition.opened(Q, store, MemoryTimeline([[]]), Recorder())
-        assert partition is not None
-        settle_garbage()  # as the service does
-        await fold(partition, values[:warm])
-
-        ours, bare = cpu.Spent(server), cpu.Spent(server)
-        transitions = partition.mark.transitions
-        for start in range(warm, events, TURN):
-            with ours.running():
-                await fold(partition, values[start : start + TURN])
-            with bare.running():
-                await keep_last(redis, values[start : start + TURN])
-        assert partition.mark.seq == events
-        changes = (partition.mark.transitions - transitions) / (events - warm)
+        catalogs = [catalog_of(_KINDS[kind](count)) for count in counts]
+        them = [await contender(redis, server, q, catalog) for q, catalog in enumerate(catalogs)]
+        bare = await in_turns(redis, server, them, values)
+        kept = [await figures_kept(redis, q, one) for q, one in enumerate(them)]
     finally:
         await redis.aclose()
-    count = f"{segments} segments"
-    counted, against = events - warm, "decode, keep the last record"
+    counted = events - events // 5
+    figures: list[Figure] = []
+    for one, of_customer, catalog in zip(them, kept, catalogs, strict=True):
+        name = f"{kind}, {one.segments:,} segments"
+        figures += _rates(name, counted, one.spent, bare)
+        if one is not them[0]:
+            first = f"at {them[0].segments:,} segments"
+            cost, least = (contender.spent.total / counted * 1e6 for contender in (one, them[0]))
+            figures.append(Figure(f"{name}: an event", cost, "CPU-µs", least, first))
+        moved = one.partition.mark.transitions - one.transitions
+        figures.append(Figure(f"{name}: transitions", moved / counted, "an event"))
+        figures += [msgspec.structs.replace(figure, name=f"{name}: {figure.name}") for figure in of_customer]
+        figures.append(Figure(f"{name}: compiled in", _compiled(catalog), "CPU-s"))
+    return figures
+
+
+async def in_turns(redis: Client, server: int, them: Sequence[Contender], values: Sequence[bytes]) -> cpu.Spent:
+    """Fold all the values in each partition, counting from a fifth on; return what the limit took."""
+    warm, bare = len(values) // 5, cpu.Spent(server)
+    settle_garbage()  # as the service does
+    for one in them:
+        await fold(one.partition, values[:warm])
+        one.transitions = one.partition.mark.transitions
+    for start in range(warm, len(values), TURN):
+        for one in them:
+            with one.spent.running():
+                await fold(one.partition, values[start : start + TURN])
+        with bare.running():
+            await keep_last(redis, values[start : start + TURN])
+    assert all(one.partition.mark.seq == len(values) for one in them)
+    return bare
+
+
+async def figures_kept(redis: Client, q: int, one: Contender) -> list[Figure]:
+    """What Redis holds of the partition's customers, and of all of the partition, by customer."""
+    customers = keys.customers(q)
+    known = await redis.hlen(customers)
+    state = await redis.memory_usage(customers, samples=0) or 0
+    names = [name async for name in redis.scan_iter(match=keys.key(q, "*"), count=1_000)]
+    every = sum([await redis.memory_usage(name, samples=0) or 0 for name in names])
+    waiting = await redis.memory_usage(keys.outbox(q, one.partition.mark.epoch), samples=0) or 0
+    catalog = await redis.memory_usage(keys.catalog(q)) or 0
     return [
-        Figure(count, counted / ours.total, "events/CPU-s", counted / bare.total, against),
-        Figure(f"{count}, Redis excluded", counted / ours.own, "events/CPU-s", counted / bare.own, against),
-        Figure(f"{count}: transitions", changes, "an event"),
+        Figure("state", state / known, "B/customer"),
+        Figure("with deadlines and members", (every - waiting - catalog) / known, "B/customer"),
     ]
+
+
+def _rates(name: str, counted: int, spent: cpu.Spent, bare: cpu.Spent) -> list[Figure]:
+    against = "decode, keep the last record"
+    return [
+        Figure(name, counted / spent.total, "events/CPU-s", counted / bare.total, against),
+        Figure(f"{name}, Redis excluded", counted / spent.own, "events/CPU-s", counted / bare.own, against),
+    ]
+
+
+def _compiled(catalog: Catalog) -> float:
+    """What a change of the definitions costs: they are parsed already."""
+    started = time.process_time()
+    plan_of(catalog)
+    return time.process_time() - started
+
+
+_KINDS: Mapping[str, Callable[[int], list[dict[str, Any]]]] = {"touched": ten_touched, "mixed": definitions}
 
 
 def run(arguments: Namespace) -> Report:
     figures: list[Figure] = []
     with engines.valkey() as engine:
-        for segments in arguments.segments:
-            figures += uvloop.run(measure(engine.url, segments, arguments.events, arguments.customers))
+        for kind, counts in (("touched", arguments.touched), ("mixed", arguments.mixed)):
+            if counts:
+                figures += uvloop.run(measure(engine.url, kind, counts, arguments.events, arguments.customers))
     setting = f"{arguments.events:,} events, {arguments.customers:,} customers, batches of {MAX_RECORDS}"
     return Report("segmenter", setting, figures)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = options(__doc__)
-    parser.add_argument("--segments", type=int, nargs="+", default=[10, 100, 1_000])
+    parser.add_argument("--touched", type=int, nargs="*", default=[10, 100, 1_000, 10_000])
+    parser.add_argument("--mixed", type=int, nargs="*", default=[10, 100, 1_000])
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--customers", type=int, default=2_000)
     present(run, parser, arguments)
