@@ -23,7 +23,7 @@ from tests.e2e.stack import UP, Stack
 from tests.e2e.wait import wait_until
 from tests.faults import engines
 from tests.faults.engines import Engine
-from tests.faults.evidence import EVENTS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES, Witness
+from tests.faults.evidence import EVENTS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES, Document, Witness
 from tests.faults.members import Members
 from tests.faults.orders import DEFINITIONS, PROBE, Event, phones
 from tests.faults.proxy import Proxy
@@ -107,7 +107,8 @@ class Platform:
         )
         definitions = self.folder / "definitions.yaml"
         definitions.write_text(DEFINITIONS, encoding="utf-8")
-        self.api.headrace("apply", "-f", definitions, "--wait")
+        self.api.headrace("apply", "-f", definitions)
+        wait_until(lambda: self.api.all_live(*SEGMENTS), 30, what="the segments to be live")
 
     def new_name(self) -> str:
         """What nobody's name on this platform begins with yet."""
@@ -200,6 +201,24 @@ class Platform:
             if not findings or time.monotonic() > deadline:
                 return findings
             time.sleep(0.25)
+
+    def verify(self, findings: Findings, patience: float) -> int:
+        """Have the segmenter compare every segment, whole, with the second evaluator, within `patience` seconds;
+        how many memberships it looked at. Everybody must be among them."""
+        reports = wait_until(self._reports, patience, what="the segmenter to verify")
+        everybody = len(self._witness.evidence.profiles())
+        for segment, report in reports.items():
+            if report["mismatches"]:
+                findings.extra(f"verify: {segment}: {report['mismatches']} mismatches: {report['examples'][:1]}")
+            if report["checked"] < everybody:
+                findings.missing(f"verify: {segment}: {report['checked']} of {everybody} customers checked")
+        return sum(report["checked"] for report in reports.values())
+
+    def _reports(self) -> dict[str, Document] | None:
+        try:
+            return self._witness.verified(self.stack.segmenter_url, SEGMENTS)
+        except httpx.TransportError:  # it died again
+            return None
 
     def _recounted(self) -> Findings:
         evidence = self._witness.look(self.stack.segmenter_url, self.stack.messenger_url, SEGMENTS)

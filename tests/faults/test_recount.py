@@ -21,12 +21,21 @@ SENT = [
         [(IDENTIFY, START), (CONSENT, START), (VISIT, START + 10), (FILLED, START + 20), (PAID, START + 900)]
     )
 ]
-CHANGES = [("content", "entered"), ("visiting", "entered"), ("visiting", "exited")]
+CHANGES = [
+    ("content", "entered"),
+    ("reachable", "entered"),
+    ("visiting", "entered"),
+    ("welcomed", "entered"),
+    ("visiting", "exited"),
+    ("went-away", "entered"),
+]
+INSIDE = {"content", "reachable", "welcomed", "went-away"}
+CART = {"cart": "1"}
 
 
 def row(number: int, one: Answered) -> TimelineRow:
     name = None if one.event.name == IDENTIFY else one.event.name
-    payload = {"kind": "event", "message_id": one.event.message_id}
+    payload = {"kind": "event", "message_id": one.event.message_id, "properties": CART}
     at = one.timestamp
     return TimelineRow(
         0, number, 1, at + 5, at, PROFILE, "event", name, at, "server", one.event.message_id, payload
@@ -59,8 +68,8 @@ def evidence() -> Evidence:
             (PROFILE_EVENTS, 0): [profile_event(one) for one in timeline],
             (SEGMENT_CHANGES, 0): [change(number, *what) for number, what in enumerate(CHANGES, 1)],
         },
-        members={segment: {PROFILE} if segment == "content" else set() for segment in SEGMENTS},
-        outboxes={0: [(3, "m3")]},
+        members={segment: {PROFILE} if segment in INSIDE else set() for segment in SEGMENTS},
+        outboxes={0: [(6, "m6")]},
         sms=[{"id": "s1", "to": PHONE, "campaign_id": "welcome"}],
     )
 
@@ -95,10 +104,10 @@ Spoil = Callable[[Evidence], object]
         (lambda e: e.timeline.append(replace(e.timeline[1], seq=6, message_id="x")), "x was never answered 200"),
         (lambda e: e.records[PROFILE_EVENTS, 0].pop(), "cdp.profile-events.v1/0: 5"),
         (lambda e: e.records[PROFILE_EVENTS, 0].pop(2), "after 2 comes 4"),
-        (lambda e: e.records[SEGMENT_CHANGES, 0].pop(), "3 stands in the outbox only"),
-        (lambda e: e.outboxes.update({0: [(3, "m4")]}), "3 is not the outbox's"),
+        (lambda e: e.records[SEGMENT_CHANGES, 0].pop(), "6 stands in the outbox only"),
+        (lambda e: e.outboxes.update({0: [(6, "m4")]}), "6 is not the outbox's"),
         (
-            lambda e: e.records[SEGMENT_CHANGES, 0].append(change(4, "visiting", "exited")),
+            lambda e: e.records[SEGMENT_CHANGES, 0].append(change(7, "visiting", "exited")),
             "went entered, exited, exited",
         ),
         (lambda e: e.members["visiting"].add(PROFILE), "members: visiting/p1: 0 expected, 1 found"),
