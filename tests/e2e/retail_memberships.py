@@ -10,6 +10,7 @@ from tests.e2e.retail import Shop
 from tests.e2e.retail_segments import COUNTS, Definitions
 from tests.e2e.wait import wait_until
 
+_LIVE_SECONDS = 120
 _VERIFY_SECONDS = 300
 _COUNTRIES = """
 kind: import
@@ -43,7 +44,9 @@ class Memberships:
         file = self._folder / f"{self._shop.name}-{group}.yaml"
         documents = map(json.dumps, self._definitions(group).documents())
         file.write_text("\n---\n".join(documents), encoding="utf-8")
-        self._api.headrace("apply", "-f", file, "--wait")
+        self._api.headrace("apply", "-f", file)
+        ids = [self._definitions(group).id(name) for name in COUNTS]
+        wait_until(lambda: self._api.all_live(*ids), _LIVE_SECONDS, what="the segments to be live")
         return time.monotonic() - began
 
     def import_countries(self, path: Path) -> None:

@@ -20,9 +20,7 @@ def api(stack: Stack) -> Iterator[Api]:
     api.close()
 
 
-def test_twelve_segments_are_exact_whether_defined_before_the_import_or_after_it(
-    api: Api, tmp_path: Path
-) -> None:
+def test_twelve_segments_are_exact_whether_defined_before_the_import_or_after_it(api: Api, tmp_path: Path) -> None:
     buyers = read_buyers(SAMPLE)
     members = expected(buyers)
     assert len(members) == 12

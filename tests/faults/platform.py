@@ -30,6 +30,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.published import Findings, dead_letters
 from tests.faults.recount import SEGMENTS, recount
 from tests.faults.shoppers import Answered, Shoppers
+from tests.faults.verified import check_reports
 
 SERVICES = ("ingest", "profiles", "segmenter", "messenger")
 CONSUMERS = SERVICES[1:]
@@ -206,13 +207,7 @@ class Platform:
         """Have the segmenter compare every segment, whole, with the second evaluator, within `patience` seconds;
         how many memberships it looked at. Everybody must be among them."""
         reports = wait_until(self._reports, patience, what="the segmenter to verify")
-        everybody = len(self._witness.evidence.profiles())
-        for segment, report in reports.items():
-            if report["mismatches"]:
-                findings.extra(f"verify: {segment}: {report['mismatches']} mismatches: {report['examples'][:1]}")
-            if report["checked"] < everybody:
-                findings.missing(f"verify: {segment}: {report['checked']} of {everybody} customers checked")
-        return sum(report["checked"] for report in reports.values())
+        return check_reports(reports, len(self._witness.evidence.profiles()), findings)
 
     def _reports(self) -> dict[str, Document] | None:
         try:

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from headrace.log.port import Record
-from tests.faults.evidence import PROFILE_EVENTS, SEGMENT_CHANGES, Evidence, TimelineRow
+from tests.faults.evidence import PROFILE_EVENTS, SEGMENT_CHANGES, Document, Evidence, TimelineRow
 from tests.faults.orders import CONSENT, FILLED, IDENTIFY, PAID, VISIT, WINDOW_SECONDS, Event
+from tests.faults.published import Findings
 from tests.faults.recount import SEGMENTS, recount
 from tests.faults.shoppers import Answered
+from tests.faults.verified import check_reports
 
 USER, PROFILE, PHONE = "ada", "p1", "+33639980000"
 START = 1_000_000
@@ -130,3 +132,30 @@ def test_time_that_ran_ahead_of_a_payment_is_told(evidence: Evidence) -> None:
     evidence.records[PROFILE_EVENTS, 0][-1] = profile_event(ahead)
 
     assert "ada paid in time, but `low` ran ahead" in str(recount(SENT, evidence))
+
+
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        (
+            {"checked": 2, "mismatches": 1, "examples": [{"profile_id": "p1"}]},
+            "doubled 1: verify: visiting: 1 mis",
+        ),
+        ({"checked": 1, "mismatches": 0, "examples": []}, "lost 1: verify: visiting: 1 of 2 customers checked"),
+        ({"checked": 2, "mismatches": 0, "examples": []}, ""),
+    ],
+)
+def test_what_the_second_evaluator_says_is_told(report: Document, told: str) -> None:
+    findings = Findings()
+
+    assert check_reports({"visiting": report}, 2, findings) == report["checked"]
+    assert str(findings).startswith(told)
+    assert bool(findings) == bool(told)
+
+
+def test_a_payment_for_another_cart_does_not_save_this_one(evidence: Evidence) -> None:
+    other = evidence.timeline[-1]
+    evidence.timeline[-1] = replace(other, payload={**other.payload, "properties": {"cart": "2"}})
+    evidence.records[PROFILE_EVENTS, 0][-1] = profile_event(evidence.timeline[-1])
+
+    assert str(recount(SENT, evidence)).startswith("lost 2: members: left-cart/p1: 1 expected, 0 found")
