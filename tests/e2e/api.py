@@ -54,6 +54,10 @@ class Api:
     def members(self, segment: str) -> set[str]:
         return {item["profile_id"] for item in self.items("segmenter", f"/v1/segments/{segment}/members")}
 
+    def all_live(self, *segments: str) -> bool:
+        """Whether the latest version of each of these is live everywhere."""
+        return all(self.get("segmenter", f"/v1/segments/{segment}")["status"] == "live" for segment in segments)
+
     def timeline(self, profile_id: str) -> list[Document]:
         return list(self.items("profiles", f"/v1/profiles/{profile_id}/events", limit="200"))
 

@@ -21,6 +21,7 @@ EVENTS, PROFILE_EVENTS, SEGMENT_CHANGES = "cdp.events.v1", "cdp.profile-events.v
 MESSAGES, DEAD_LETTERS = "cdp.messages.v1", "cdp.dead-letters.v1"
 TOPICS = (PROFILE_EVENTS, SEGMENT_CHANGES, MESSAGES, DEAD_LETTERS)
 _HORIZON_MS = 600_000
+_VERIFY_SECONDS = 300.0
 
 Document = dict[str, Any]
 
@@ -56,6 +57,10 @@ class Evidence:
     outboxes: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
     sms: list[Document] = field(default_factory=list)
     unsettled: list[Document] = field(default_factory=list)
+
+    def profiles(self) -> set[str]:
+        """Everybody on the timeline, as what they became."""
+        return {self.roots.get(row.profile_id, row.profile_id) for row in self.timeline if row.kind == "event"}
 
 
 class Witness:
@@ -107,6 +112,14 @@ class Witness:
             for message in self._items(f"{messenger}/v1/messages", status=status)
         ]
         return self.evidence
+
+    def verified(self, segmenter: str, segments: tuple[str, ...]) -> dict[str, Document]:
+        """What the service says when it compares each segment's members, all of them, with their histories."""
+        found = {}
+        for segment in segments:
+            answer = self._admin.post(f"{segmenter}/v1/segments/{segment}/verify", timeout=_VERIFY_SECONDS)
+            found[segment] = answer.raise_for_status().json()
+        return found
 
     def _run(self, work: "Coroutine[Any, Any, None]") -> None:
         self._runner.run(work)

@@ -18,6 +18,8 @@ from tests.e2e.retail import SAMPLE
 WINDOW_SECONDS = 2
 """How long a visit counts, and how long a cart may wait."""
 _PAY_SECONDS = 0.7
+_OTHER_CART = 1 / 4
+"""How many payments are for a cart that nobody knows of."""
 _VISITS = 3
 _WANDERERS = 4
 """Every so many-th customer is two at first."""
@@ -27,6 +29,8 @@ _NOBODYS = ("63998", "19900", "26191", "35301", "46571", "53649")
 IDENTIFY, CONSENT, PROBE = "identify", "Consent Given", "Probe"
 VISIT, FILLED, PAID = "Shop Visited", "Cart Filled", "Cart Paid"
 ORDER, REFUND = "Order Completed", "Order Refunded"
+TAGGED, UNTAGGED = "Tag Added", "Tag Removed"
+_TAG = {"tag": "hesitant"}
 
 DEFINITIONS = f"""
 kind: segment
@@ -57,6 +61,50 @@ when:
     - event: {{name: {FILLED}}}
     - not: {{event: {{name: {FILLED}, within: {WINDOW_SECONDS}s}}}}
     - not: {{event: {{name: {PAID}}}}}
+---
+kind: segment
+id: left-cart
+name: Did not pay for this cart
+when:
+  sequence:
+    steps: [{{event: {FILLED}}}]
+    then_not: {{event: {PAID}, within: {WINDOW_SECONDS}s}}
+    by: properties.cart
+---
+kind: segment
+id: went-away
+name: Was in the shop and has left
+when: {{all: [{{event: {{name: {VISIT}}}}}, {{not: {{event: {{name: {VISIT}, within: {WINDOW_SECONDS}s}}}}}}]}}
+---
+kind: segment
+id: settled
+name: Two orders, and some time to think
+when: {{held: {{for: {WINDOW_SECONDS}s, condition: {{event: {{name: {ORDER}, count: {{gte: 2}}}}}}}}}}
+---
+kind: segment
+id: assorted
+name: Orders of three sizes
+when: {{event: {{name: {ORDER}, distinct: {{of: properties.total, gte: 3}}}}}}
+---
+kind: segment
+id: promising
+name: Ordered again and spent little
+when: {{all: [{{segment: {{id: two-orders}}}}, {{segment: {{id: big-spenders, member: false}}}}]}}
+---
+kind: segment
+id: reachable
+name: Agreed to messages
+when: {{consent: {{channel: sms, is: granted}}}}
+---
+kind: segment
+id: welcomed
+name: Had a message of ours
+when: {{message: {{campaign: welcome, did: sent}}}}
+---
+kind: segment
+id: hesitant
+name: Tagged so
+when: {{tag: {{name: hesitant}}}}
 ---
 kind: segment
 id: probed
@@ -131,23 +179,39 @@ def carts(row: str, customers: int, phones: Iterator[str], *, filled_at: float, 
     found = []
     for number in range(customers):
         user = f"{row}-cart-{number}"
-        found += [*_arrival(user, next(phones), 0.0), Event(user, f"{user}:filled", FILLED, filled_at)]
-        found.append(Event(user, f"{user}:paid", PAID, paid_at))
+        cart = {"cart": f"{user}:cart"}
+        found += [*_arrival(user, next(phones), 0.0), Event(user, f"{user}:filled", FILLED, filled_at, cart)]
+        found.append(Event(user, f"{user}:paid", PAID, paid_at, cart))
     return sorted(found, key=lambda event: event.at)
 
 
 def _customer(user: str, phone: str, orders: Sequence[tuple[str, str, Decimal]], seconds: float) -> list[Event]:
     chance = random.Random(user)  # a text seeds the same everywhere
     start = chance.uniform(0, seconds / 3)
-    found = [*_arrival(user, phone, start), Event(user, f"{user}:filled", FILLED, start)]
+    cart = {"cart": f"{user}:cart"}
+    found = [*_arrival(user, phone, start), Event(user, f"{user}:filled", FILLED, start, cart)]
     if chance.random() < 2 / 3:
-        found.append(Event(user, f"{user}:paid", PAID, start + _PAY_SECONDS))
+        found += _payment(user, start, cart, own=chance.random() >= _OTHER_CART)
+    else:
+        found.append(Event(user, f"{user}:tag", TAGGED, start, _TAG))
     visits = [chance.uniform(start, seconds) for _ in range(_VISITS)]
     found += [Event(user, f"{user}:visit:{number}", VISIT, at) for number, at in enumerate(visits)]
     for name, invoice, total in orders:
         properties = {"order_id": invoice, "total": float(total), "currency": "GBP"}
         found.append(Event(user, f"{user}:{invoice}", name, chance.uniform(start, seconds), properties))
     return found
+
+
+def _payment(user: str, start: float, cart: dict[str, str], *, own: bool) -> list[Event]:
+    """For the own cart; or for another one, after a hesitation that an operator notes and takes back."""
+    at = start + _PAY_SECONDS
+    if own:
+        return [Event(user, f"{user}:paid", PAID, at, cart)]
+    return [
+        Event(user, f"{user}:tag", TAGGED, start, _TAG),
+        Event(user, f"{user}:untag", UNTAGGED, at, _TAG),
+        Event(user, f"{user}:paid", PAID, at, {"cart": f"{user}:other-cart"}),
+    ]
 
 
 def _wanderer(user: str, orders: Sequence[tuple[str, str, Decimal]], seconds: float) -> list[Event]:

@@ -23,13 +23,14 @@ from tests.e2e.stack import UP, Stack
 from tests.e2e.wait import wait_until
 from tests.faults import engines
 from tests.faults.engines import Engine
-from tests.faults.evidence import EVENTS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES, Witness
+from tests.faults.evidence import EVENTS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES, Document, Witness
 from tests.faults.members import Members
 from tests.faults.orders import DEFINITIONS, PROBE, Event, phones
 from tests.faults.proxy import Proxy
 from tests.faults.published import Findings, dead_letters
 from tests.faults.recount import SEGMENTS, recount
 from tests.faults.shoppers import Answered, Shoppers
+from tests.faults.verified import check_reports
 
 SERVICES = ("ingest", "profiles", "segmenter", "messenger")
 CONSUMERS = SERVICES[1:]
@@ -107,7 +108,8 @@ class Platform:
         )
         definitions = self.folder / "definitions.yaml"
         definitions.write_text(DEFINITIONS, encoding="utf-8")
-        self.api.headrace("apply", "-f", definitions, "--wait")
+        self.api.headrace("apply", "-f", definitions)
+        wait_until(lambda: self.api.all_live(*SEGMENTS), 30, what="the segments to be live")
 
     def new_name(self) -> str:
         """What nobody's name on this platform begins with yet."""
@@ -200,6 +202,18 @@ class Platform:
             if not findings or time.monotonic() > deadline:
                 return findings
             time.sleep(0.25)
+
+    def verify(self, findings: Findings, patience: float) -> int:
+        """Have the segmenter compare every segment, whole, with the second evaluator, within `patience` seconds;
+        how many memberships it looked at. Everybody must be among them."""
+        reports = wait_until(self._reports, patience, what="the segmenter to verify")
+        return check_reports(reports, len(self._witness.evidence.profiles()), findings)
+
+    def _reports(self) -> dict[str, Document] | None:
+        try:
+            return self._witness.verified(self.stack.segmenter_url, SEGMENTS)
+        except httpx.TransportError:  # it died again
+            return None
 
     def _recounted(self) -> Findings:
         evidence = self._witness.look(self.stack.segmenter_url, self.stack.messenger_url, SEGMENTS)

@@ -20,6 +20,8 @@ from tests.faults.orders import (
     PAID,
     PROBE,
     REFUND,
+    TAGGED,
+    UNTAGGED,
     VISIT,
     WINDOW_SECONDS,
 )
@@ -28,8 +30,22 @@ from tests.faults.shoppers import Answered
 
 _WINDOW = 1000 * WINDOW_SECONDS
 _BIG = Decimal(1000)
-SEGMENTS = ("two-orders", "big-spenders", "content", "visiting", "abandoners", "probed")
-_NAMES = {IDENTIFY, CONSENT, PROBE, VISIT, FILLED, PAID, ORDER, REFUND}
+SEGMENTS = (
+    "two-orders",
+    "big-spenders",
+    "content",
+    "visiting",
+    "abandoners",
+    "probed",
+    "left-cart",
+    "went-away",
+    "settled",
+    "assorted",
+    "promising",
+    "reachable",
+    "hesitant",
+    "welcomed",
+)
 
 
 @dataclass
@@ -135,7 +151,15 @@ def _expected(person: Person, rows: list[TimelineRow], findings: Findings) -> di
         "probed": _changes([PROBE in names]),
         "visiting": _changes(_over_time(rows, _visiting)),
         "abandoners": _changes(_over_time(rows, _abandoned)),
+        "left-cart": _changes(_over_time(rows, _left_cart)),
+        "went-away": _changes(_over_time(rows, _went_away)),
+        "settled": _changes([len(totals) >= 2]),
+        "assorted": _changes(len(set(totals[:number])) >= 3 for number in range(1, len(totals) + 1)),
+        "promising": _changes(number >= 2 and sum(totals[:number]) < _BIG for number in range(1, len(totals) + 1)),
+        "reachable": _changes([CONSENT in names]),
+        "hesitant": _changes([TAGGED in names, TAGGED in names and UNTAGGED not in names]),
     }
+    counted["welcomed"] = _changes([counted[CAMPAIGNS["welcome"]][0] > 0])
     if person.paid_in_time() and counted["abandoners"] != (0, 0):
         findings.extra(
             f"timeline: {person.answered[0].event.user} paid in time, but `low` ran ahead of the payment"
@@ -155,7 +179,7 @@ def _changes(flags: Iterable[bool]) -> tuple[int, int]:
 
 
 Known = dict[str, list[int]]
-"""The instants of the events known so far, by name."""
+"""The instants of the events known so far, by name; those of carts also by name and cart."""
 
 
 def _over_time(rows: Sequence[TimelineRow], inside: Callable[[Known, int], bool]) -> list[bool]:
@@ -169,6 +193,8 @@ def _over_time(rows: Sequence[TimelineRow], inside: Callable[[Known, int], bool]
         answers += [inside(known, edge) for edge in edges]
         now = max(now, row.low)
         known[row.event or ""].append(row.ts or 0)
+        if cart := row.payload.get("properties", {}).get("cart"):
+            known[f"{row.event} {cart}"].append(row.ts or 0)
         answers.append(inside(known, now))
     edges = sorted(ts + _WINDOW for ts in known[VISIT] + known[FILLED] if ts + _WINDOW > now)
     return answers + [inside(known, edge) for edge in edges]
@@ -180,6 +206,15 @@ def _visiting(known: Known, now: int) -> bool:
 
 def _abandoned(known: Known, now: int) -> bool:
     return bool(known[FILLED]) and not any(ts > now - _WINDOW for ts in known[FILLED]) and not known[PAID]
+
+
+def _left_cart(known: Known, now: int) -> bool:
+    carts = [name.removeprefix(FILLED) for name in known if name.startswith(f"{FILLED} ")]
+    return any(max(known[FILLED + cart]) <= now - _WINDOW and not known[PAID + cart] for cart in carts)
+
+
+def _went_away(known: Known, now: int) -> bool:
+    return bool(known[VISIT]) and not _visiting(known, now)
 
 
 def _check_memberships(

@@ -3,7 +3,8 @@
     HEADRACE_RETAIL_CSV=online_retail.csv.gz python -m tests.faults.retail_year [SERVICE…]
 
 Every run must end in what an independent count of the file says: profiles, memberships, timelines, and one SMS
-per customer who came by meanwhile. Prints one line a run; exit code 1 when a run differs.
+per customer who came by meanwhile. So must twelve segments that were defined before the import, and the same
+twelve added after it. Prints the sizes and one line a run; exit code 1 when a run differs.
 """
 
 import os
@@ -13,12 +14,16 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
 
 from tests.e2e.api import Api
 from tests.e2e.retail import Expected, Shop
+from tests.e2e.retail_memberships import Memberships
+from tests.e2e.retail_orders import read_buyers
+from tests.e2e.retail_segments import expected as expected_members
 from tests.e2e.stack import Stack
 from tests.e2e.wait import wait_until
 
@@ -35,17 +40,24 @@ def main() -> int:
         print("Set HEADRACE_RETAIL_CSV to the path of online_retail.csv.gz (UCI Online Retail).")
         return 1
     expected = Expected(path)
+    members = expected_members(read_buyers(path))
     print(f"file: {expected.rows} rows, {expected.invoices} invoices", flush=True)
-    return max(run(path, expected, victim) for victim in sys.argv[1:] or SERVICES)
+    print(f"members: {', '.join(f'{segment} {len(found)}' for segment, found in members.items())}", flush=True)
+    return max(run(path, expected, members, victim) for victim in sys.argv[1:] or SERVICES)
 
 
-def run(path: Path, expected: Expected, victim: str) -> int:
+def run(path: Path, expected: Expected, members: Mapping[str, Sequence[str]], victim: str) -> int:
     """One import on a fresh platform while `victim` is killed again and again; 0 when nothing differs."""
     with Stack() as stack, tempfile.TemporaryDirectory() as folder:
         api = Api(stack)
         try:
             shop = Shop(api, "year", Path(folder), phones=0, path=path)
-            return _measure(stack, shop, expected, victim)
+            memberships = Memberships(api, shop, Path(folder), members)
+            memberships.define("before")
+            memberships.import_countries(path)
+            profiles = _measure(stack, shop, expected, victim)
+            _twice(memberships, profiles)
+            return 0
         except AssertionError as error:
             print(f"killed {victim}: DIFFERS: {error}", flush=True)
             return 1
@@ -53,7 +65,8 @@ def run(path: Path, expected: Expected, victim: str) -> int:
             api.close()
 
 
-def _measure(stack: Stack, shop: Shop, expected: Expected, victim: str) -> int:
+def _measure(stack: Stack, shop: Shop, expected: Expected, victim: str) -> Mapping[str, str]:
+    """Import while the victim is killed; the profiles by customer, once all is as counted."""
     killer = _Killer(stack, victim)
     started = time.monotonic()
     command = (sys.executable, "-m", "headrace.cli.main", *shop.import_arguments())
@@ -76,7 +89,22 @@ def _measure(stack: Stack, shop: Shop, expected: Expected, victim: str) -> int:
         f"all checked after {settled:.0f} s",
         flush=True,
     )
-    return 0
+    return profiles
+
+
+def _twice(memberships: Memberships, profiles: Mapping[str, str]) -> None:
+    """The twelve segments are as counted, and so are twelve more that are defined now."""
+    memberships.wait_exact("before", profiles, PATIENCE_SECONDS)
+    defining = memberships.define("after")
+    for group in ("after", "before"):
+        memberships.check(group, profiles)
+    started = time.monotonic()
+    checked = sum(memberships.verify(group, profiles) for group in ("after", "before"))
+    print(
+        f"twelve segments as counted, defined before the import and after it (live within {defining:.0f} s); "
+        f"{checked} memberships verified in {time.monotonic() - started:.0f} s, 0 mismatches",
+        flush=True,
+    )
 
 
 def _come_by(shop: Shop, customer: str, number: int) -> None:

@@ -1,4 +1,5 @@
-"""A row of the fault suite: orders stream in, something breaks, and the recount must find everything once."""
+"""A row of the fault suite: orders stream in, something breaks, and the recount must find everything once. Then
+the second evaluator must find every membership right."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +35,8 @@ class Result:
     answered: int
     retries: int
     findings: Findings
+    verified: int
+    """How many memberships the second evaluator looked at: all, unless something else was found before."""
     recovery: float
     """Seconds from the end of the fault to the steady state; infinite when it did not come to that."""
     limit: float
@@ -45,7 +48,10 @@ class Result:
 
     def __str__(self) -> str:
         lost, doubled = len(self.findings.lost), len(self.findings.doubled)
-        counts = f"{self.answered} answered ({self.retries} retries), {lost} lost, {doubled} doubled"
+        counts = (
+            f"{self.answered} answered ({self.retries} retries), {lost} lost, {doubled} doubled, "
+            f"{self.verified} memberships verified"
+        )
         late = f" (aim: {self.limit:.0f} s)" if self.recovery > self.limit else ""
         details = f"\n{self.findings}" if self.findings else ""
         return f"{self.row}: {counts}, recovered after {self.recovery:.1f} s{late}{details}"
@@ -53,7 +59,7 @@ class Result:
 
 def run(platform: Platform, row: Row, events: int, *, patience: float = PATIENCE_SECONDS) -> Result:
     """Stream at least `events` events while the row's fault happens, then recount everything that was ever
-    answered on this platform."""
+    answered on this platform, and verify every segment."""
     before = len(platform.answered)
     shoppers = platform.shop(row.events(platform.new_name(), events, row.seconds, platform.phones))
     try:
@@ -63,5 +69,7 @@ def run(platform: Platform, row: Row, events: int, *, patience: float = PATIENCE
         platform.make_good()
         platform.answered += shoppers.finish()
     findings = platform.settled(patience)
+    verified = 0 if findings else platform.verify(findings, patience)
     answered = len(platform.answered) - before
-    return Result(row.name, answered, shoppers.retries, findings, max(0.0, recovered - over), row.limit)
+    recovery = max(0.0, recovered - over)
+    return Result(row.name, answered, shoppers.retries, findings, verified, recovery, row.limit)

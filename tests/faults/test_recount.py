@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from headrace.log.port import Record
-from tests.faults.evidence import PROFILE_EVENTS, SEGMENT_CHANGES, Evidence, TimelineRow
+from tests.faults.evidence import PROFILE_EVENTS, SEGMENT_CHANGES, Document, Evidence, TimelineRow
 from tests.faults.orders import CONSENT, FILLED, IDENTIFY, PAID, VISIT, WINDOW_SECONDS, Event
+from tests.faults.published import Findings
 from tests.faults.recount import SEGMENTS, recount
 from tests.faults.shoppers import Answered
+from tests.faults.verified import check_reports
 
 USER, PROFILE, PHONE = "ada", "p1", "+33639980000"
 START = 1_000_000
@@ -21,12 +23,21 @@ SENT = [
         [(IDENTIFY, START), (CONSENT, START), (VISIT, START + 10), (FILLED, START + 20), (PAID, START + 900)]
     )
 ]
-CHANGES = [("content", "entered"), ("visiting", "entered"), ("visiting", "exited")]
+CHANGES = [
+    ("content", "entered"),
+    ("reachable", "entered"),
+    ("visiting", "entered"),
+    ("welcomed", "entered"),
+    ("visiting", "exited"),
+    ("went-away", "entered"),
+]
+INSIDE = {"content", "reachable", "welcomed", "went-away"}
+CART = {"cart": "1"}
 
 
 def row(number: int, one: Answered) -> TimelineRow:
     name = None if one.event.name == IDENTIFY else one.event.name
-    payload = {"kind": "event", "message_id": one.event.message_id}
+    payload = {"kind": "event", "message_id": one.event.message_id, "properties": CART}
     at = one.timestamp
     return TimelineRow(
         0, number, 1, at + 5, at, PROFILE, "event", name, at, "server", one.event.message_id, payload
@@ -59,8 +70,8 @@ def evidence() -> Evidence:
             (PROFILE_EVENTS, 0): [profile_event(one) for one in timeline],
             (SEGMENT_CHANGES, 0): [change(number, *what) for number, what in enumerate(CHANGES, 1)],
         },
-        members={segment: {PROFILE} if segment == "content" else set() for segment in SEGMENTS},
-        outboxes={0: [(3, "m3")]},
+        members={segment: {PROFILE} if segment in INSIDE else set() for segment in SEGMENTS},
+        outboxes={0: [(6, "m6")]},
         sms=[{"id": "s1", "to": PHONE, "campaign_id": "welcome"}],
     )
 
@@ -95,10 +106,10 @@ Spoil = Callable[[Evidence], object]
         (lambda e: e.timeline.append(replace(e.timeline[1], seq=6, message_id="x")), "x was never answered 200"),
         (lambda e: e.records[PROFILE_EVENTS, 0].pop(), "cdp.profile-events.v1/0: 5"),
         (lambda e: e.records[PROFILE_EVENTS, 0].pop(2), "after 2 comes 4"),
-        (lambda e: e.records[SEGMENT_CHANGES, 0].pop(), "3 stands in the outbox only"),
-        (lambda e: e.outboxes.update({0: [(3, "m4")]}), "3 is not the outbox's"),
+        (lambda e: e.records[SEGMENT_CHANGES, 0].pop(), "6 stands in the outbox only"),
+        (lambda e: e.outboxes.update({0: [(6, "m4")]}), "6 is not the outbox's"),
         (
-            lambda e: e.records[SEGMENT_CHANGES, 0].append(change(4, "visiting", "exited")),
+            lambda e: e.records[SEGMENT_CHANGES, 0].append(change(7, "visiting", "exited")),
             "went entered, exited, exited",
         ),
         (lambda e: e.members["visiting"].add(PROFILE), "members: visiting/p1: 0 expected, 1 found"),
@@ -121,3 +132,30 @@ def test_time_that_ran_ahead_of_a_payment_is_told(evidence: Evidence) -> None:
     evidence.records[PROFILE_EVENTS, 0][-1] = profile_event(ahead)
 
     assert "ada paid in time, but `low` ran ahead" in str(recount(SENT, evidence))
+
+
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        (
+            {"checked": 2, "mismatches": 1, "examples": [{"profile_id": "p1"}]},
+            "doubled 1: verify: visiting: 1 mis",
+        ),
+        ({"checked": 1, "mismatches": 0, "examples": []}, "lost 1: verify: visiting: 1 of 2 customers checked"),
+        ({"checked": 2, "mismatches": 0, "examples": []}, ""),
+    ],
+)
+def test_what_the_second_evaluator_says_is_told(report: Document, told: str) -> None:
+    findings = Findings()
+
+    assert check_reports({"visiting": report}, 2, findings) == report["checked"]
+    assert str(findings).startswith(told)
+    assert bool(findings) == bool(told)
+
+
+def test_a_payment_for_another_cart_does_not_save_this_one(evidence: Evidence) -> None:
+    other = evidence.timeline[-1]
+    evidence.timeline[-1] = replace(other, payload={**other.payload, "properties": {"cart": "2"}})
+    evidence.records[PROFILE_EVENTS, 0][-1] = profile_event(evidence.timeline[-1])
+
+    assert str(recount(SENT, evidence)).startswith("lost 2: members: left-cart/p1: 1 expected, 0 found")
