@@ -1,6 +1,8 @@
 """What a partition keeps of one customer: one packed value, decoded only as far as somebody looks."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -255,12 +257,9 @@ class Customer:
 
     def trait_at(self, name: str, instant: int) -> bytes | None:
         """What a trait that is looked back at was."""
-        text: bytes | None = None
-        for at, value in self.changed.get(name, ()):
-            if at > instant:
-                break
-            text = value
-        return text
+        known = self.changed.get(name, ())
+        place = bisect_right(known, instant, key=itemgetter(0))
+        return known[place - 1][1] if place else None
 
     def pack(self) -> bytes:
         journals = {

@@ -1,7 +1,9 @@
 """A condition that has held for some time, on the events known now."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 from services.segmenter.customer import Customer
 from services.segmenter.leaves import PlanLeaf
@@ -58,8 +60,11 @@ class HeldLeaf(TimedLeaf):
         return 0
 
     def _holds(self, customer: Customer, instant: int, broken: Sequence[tuple[int, int]]) -> bool:
-        begin = instant - self.for_ms
-        return not any(low <= instant and high > begin for low, high in broken) and self._now(customer, instant)
+        # the stretches ascend and do not overlap: the first that is not over by then decides
+        first = bisect_right(broken, instant - self.for_ms, key=itemgetter(1))
+        if first < len(broken) and broken[first][0] <= instant:
+            return False
+        return self._now(customer, instant)
 
     def _throughout(self, customer: Customer, instant: int) -> bool:
         """Looking back, at every instant from `for` ago until this one."""

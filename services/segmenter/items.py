@@ -86,7 +86,7 @@ class ItemAtom:
     @property
     def needs(self) -> tuple[Any, ...]:
         """What it must have kept; equal or less is covered by an atom that keeps more."""
-        return self.window, self.keep, self.based, self.most
+        return self.window, self.keep, self.based, self.most, self.looked_back
 
     def need(self, window: int | None, lookback: int, most: int = 1) -> None:
         """A condition looks at the events of the last `window` ms (None: at all), and back by `lookback`; `most`:

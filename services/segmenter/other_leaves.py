@@ -1,9 +1,11 @@
 """Leaves over dates, places, chance and other segments."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from math import asin, cos, radians, sin, sqrt
+from operator import itemgetter
 
 from headrace.contracts.segment_conditions import GeoTest, PercentTest
 from headrace.contracts.segment_tests import TraitTest
@@ -93,8 +95,9 @@ class GeoLeaf(TimedLeaf):
         return self._near(known[-1][3]) if known else False
 
     def past(self, customer: Customer, instant: int) -> bool:
-        before = [item for item in customer.latest.get(LOCATION, ()) if item[0] <= instant]
-        return bool(before) and self._near(before[-1][3])
+        known = customer.latest.get(LOCATION, ())
+        place = bisect_right(known, instant, key=itemgetter(0))
+        return place > 0 and self._near(known[place - 1][3])
 
     def breakpoints(self, customer: Customer, low: int, high: int) -> Iterable[int]:
         return [item[0] for item in customer.latest.get(LOCATION, ()) if low < item[0] <= high]

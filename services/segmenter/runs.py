@@ -132,21 +132,22 @@ class Runs:
             if place < len(run.items) and run.items[place][:3] == item[:3]:
                 continue
             run.items.insert(place, item)
-            self._bound(run, MAX_LOOKED_BACK if pattern.lookback else MAX_ITEMS)
             run.start, run.end, run.since = pattern.judge(run.items)
+        self._bound(pattern, MAX_LOOKED_BACK if pattern.lookback else MAX_ITEMS)
 
-    def _bound(self, run: Run, most: int) -> None:
-        """Forget the oldest events of the run, and the runs whose last event is the oldest, beyond `most`."""
-        surplus = sum(len(one.items) for one in self._runs.values()) - most
+    def _bound(self, pattern: Pattern, most: int) -> None:
+        """Forget the runs whose last event is the oldest, and the oldest events of the next one, beyond `most`."""
+        surplus = sum(len(run.items) for run in self._runs.values()) - most
         if surplus <= 0:
             return
         self.approximate = True
-        if len(run.items) > surplus:
-            del run.items[:surplus]
-            return
-        for key, _ in sorted(self._runs.items(), key=lambda entry: entry[1].items[-1]):
-            if surplus > 0 and self._runs[key] is not run:
-                surplus -= len(self._runs.pop(key).items)
+        for key, run in sorted(self._runs.items(), key=lambda entry: entry[1].items[-1]):
+            if len(run.items) > surplus:
+                del run.items[:surplus]
+                run.start, run.end, run.since = pattern.judge(run.items)
+                return
+            del self._runs[key]
+            surplus -= len(run.items)
 
     def _forget(self, pattern: Pattern, until: int) -> None:
         """Forget events at or before `until`: they can change nothing any more."""
