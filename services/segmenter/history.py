@@ -6,7 +6,7 @@ seq), as the live fold saw them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 import msgspec
@@ -18,7 +18,7 @@ from services.segmenter.compiler import compile_plan
 from services.segmenter.customer import Customer, changed_at, trait_changes
 from services.segmenter.fold import Clock, Fold, Merged
 from services.segmenter.memberships import Membership
-from services.segmenter.plan import Plan
+from services.segmenter.plan import Parts, Plan, missing
 from services.segmenter.state import Admission
 
 
@@ -39,11 +39,21 @@ class Act:
     catalog: Catalog
     later: Sequence[tuple[str, Version]]
     sweep: Sweep | None
+    _lacking: dict[int, Parts] = field(default_factory=dict)
 
     @cached_property
     def plan(self) -> Plan:
         """Compiled when somebody is there to be evaluated: most definitions are older than most customers."""
         return plan_of(self.catalog, self.later)
+
+    def lacking(self, act: "Act | None", before: Plan) -> Parts:
+        """What the plan needs and `before`, that of the act before, has not kept: hardly ever anything, but a
+        segment that is looked back at may be resumed, or come to ask for others that change later."""
+        if act is None:
+            return missing(before, self.plan)
+        if act.row.seq not in self._lacking:
+            self._lacking[act.row.seq] = missing(before, self.plan)
+        return self._lacking[act.row.seq]
 
 
 def plan_of(catalog: Catalog, also: Iterable[tuple[str, Version]] = ()) -> Plan:
@@ -134,13 +144,7 @@ class History:
     def state(self, plan: Plan, profile_id: str, before: int, now: int) -> Customer:
         """The customer's journals, traits and identifiers after its rows with seq < `before`; no memberships, no
         deadlines armed."""
-        customer = _journals(plan, profile_id, self.combined(profile_id, before), now)
-        for stored in self._own(profile_id, before):
-            row = stored.row
-            if isinstance(row, EventRow | MergeRow):
-                customer.take_identity(row)
-                customer.take_traits(trait_changes(row), changed_at(row), plan.kept_traits, plan.lookbacks, now)
-        return customer
+        return self._after(plan, profile_id, self._own(profile_id, before), now)
 
     def partition_of(self, profile_id: str, before: int) -> int | None:
         """The output partition of the customer's own rows with seq < `before`; None when there is none, or when
@@ -159,7 +163,7 @@ class History:
 
     def combined(self, profile_id: str, before: int) -> list[StoredRow]:
         """The event rows of the customer and of everybody merged into it, in the fold's order."""
-        return sorted(self._flat(profile_id, before), key=_order)
+        return sorted(self._flat(self._own(profile_id, before)), key=_order)
 
     def replay(self, profile_id: str, partition: int, before: int, now: int) -> Fold:
         """The fold of the customer's own rows with seq < `before` among the partition's control rows, up to
@@ -202,14 +206,22 @@ class History:
         act: Act | None = None
         undefined = [] if not acts or isinstance(steps[0], Act) else acts[0].later
         fold = Fold(plan_of(Catalog(), undefined), {}, Clock(), past=self.on(partition))
+        applied: list[StoredRow] = []
         for item in steps:
             fold.advance(min(item.row.low, now))
             if isinstance(item, Act):
+                customer = fold.customers.get(profile_id)
+                if customer is not None and (parts := item.lacking(act, fold.plan)):
+                    whole = self._after(item.plan.part(parts), profile_id, applied, fold.clock.now)
+                    customer.take_parts(whole, parts)
+                    fold.plan = item.plan
+                    fold.rearm([profile_id])
                 act = item
                 _act(fold, item, profile_id)
             elif not isinstance(item.row, ControlRow):  # a profile's own rows never are
                 if act is not None:
                     fold.plan = act.plan
+                applied.append(item)
                 fold.apply(msgspec.structs.replace(item.row, profile_id=profile_id))
         fold.advance(now)
         return fold
@@ -217,14 +229,25 @@ class History:
     def _script(self, partition: int, before: int) -> list[Act]:
         return self._scripts.of([row for row in self._controls.get(partition, ()) if row.seq < before])
 
-    def _flat(self, profile_id: str, before: int) -> Iterator[StoredRow]:
-        left = [(profile_id, before)]
+    def _after(self, plan: Plan, profile_id: str, own: Sequence[StoredRow], now: int) -> Customer:
+        """What is kept of a customer after these rows of its own."""
+        customer = _journals(plan, profile_id, sorted(self._flat(own), key=_order), now)
+        for stored in own:
+            row = stored.row
+            if isinstance(row, EventRow | MergeRow):
+                customer.take_identity(row)
+                customer.take_traits(trait_changes(row), changed_at(row), plan.kept_traits, plan.lookbacks, now)
+        return customer
+
+    def _flat(self, own: Sequence[StoredRow]) -> Iterator[StoredRow]:
+        """The events among a customer's rows, and those of everybody who was merged into it by one of them."""
+        left = [own]
         while left:
-            for stored in self._own(*left.pop()):
+            for stored in left.pop():
                 if isinstance(stored.row, EventRow):
                     yield stored
                 elif isinstance(stored.row, MergeRow):
-                    left.append((stored.row.loser, stored.row.loser_seq))
+                    left.append(self._own(stored.row.loser, stored.row.loser_seq))
 
     def _own(self, profile_id: str, before: int) -> list[StoredRow]:
         return [stored for stored in self._rows.get(profile_id, ()) if stored.row.seq < before]

@@ -53,9 +53,48 @@ def test_a_list_of_many_values_of_by_is_bounded_at_once() -> None:
     target = fold(plan(waiting={"sequence": steps}))
     size = MAX_ITEMS - 1_000
     for number in range(3):
-        apply(target, event(number + 1, "p", at=number, properties={"k": [number * size + n for n in range(size)]}))
+        apply(
+            target, event(number + 1, "p", at=number, properties={"k": [number * size + n for n in range(size)]})
+        )
     runs = target.customers["p"].runs_of(next(iter(target.plan.sequences)))
     assert runs is not None
     kept = [run.items[0][0] for run in runs]
     assert runs.approximate
     assert (len(kept), kept.count(2), kept.count(1)) == (MAX_ITEMS, size, 1_000)
+
+
+RECENT = {"event": {"name": "A", "within": "20s"}}
+HELD = {"segment": {"id": "b", "for": "30s"}}
+
+
+def replayed(rows: Sequence[ProfileRow], profile_id: str, now: int) -> set[str]:
+    past = asyncio.run(MemoryTimeline([rows]).history([profile_id], replayed=True))
+    return set(past.replay(profile_id, 0, len(rows) + 1, now).customers[profile_id].members)
+
+
+def test_a_replay_looks_back_at_a_segment_that_was_on_hold() -> None:
+    rows = [
+        *defined(1, "b", RECENT, at=0),
+        *defined(3, "h", HELD, at=0),
+        event(5, "p", at=1_000),
+        event(6, "p", at=15_000),
+        control(7, "pause", "b", at=16_000),
+        event(8, "p", at=30_000),
+        event(9, "p", "Z", at=36_000),
+        control(10, "resume", "b", at=37_000),
+    ]
+    assert members(asyncio.run(processed(rows)), 0, "p") == {"b", "h"}
+    assert replayed(rows, "p", 37_000) == {"b", "h"}
+
+
+def test_a_replay_looks_back_through_one_segment_at_a_new_version_of_another() -> None:
+    rows = [
+        *defined(1, "c", {"event": {"name": "Q"}}, at=0),
+        *defined(3, "b", {"segment": {"id": "c"}}, at=0),
+        *defined(5, "h", HELD, at=0),
+        *(event(7 + n, "p", at=1_000 + 14_000 * n) for n in range(3)),
+        event(10, "p", "Z", at=36_000),
+        *defined(11, "c", RECENT, at=37_000, version=2),
+    ]
+    assert members(asyncio.run(processed(rows)), 0, "p") == {"b", "c", "h"}
+    assert replayed(rows, "p", 37_000) == {"b", "c", "h"}

@@ -21,7 +21,7 @@ from tests.unit.segmenter.test_partition_properties import (
     undisturbed,
 )
 from tests.unit.segmenter.whole_language import definition_sets
-from tests.unit.segmenter.world import PARTITIONS, World, whole_history
+from tests.unit.segmenter.world import PARTITIONS, World, dense_history, whole_history
 
 EXAMPLES = settings(max_examples=60, deadline=None)
 Definitions = tuple[list[dict[str, Any]], list[dict[str, Any]]]
@@ -115,6 +115,27 @@ def test_a_rebuild_repeats_nothing_and_goes_on_with_the_next_number(
             assert await kept(again, q, like=calm) == await kept(calm, q)
 
     asyncio.run(check())
+
+
+@EXAMPLES
+@given(definition_sets(), dense_history)
+def test_a_replay_gives_the_memberships_that_the_fold_gave(
+    definitions: Definitions, operations: Operations
+) -> None:
+    world = World(lag=500, pool=definitions[0], edits=definitions[1]).everything_live().run(operations)
+    store = asyncio.run(undisturbed(world))
+    for q in range(PARTITIONS):
+        asyncio.run(replayed(world, store, q))
+
+
+async def replayed(world: World, store: MemoryStore, q: int) -> None:
+    loaded = await store.load(q)
+    assert loaded is not None
+    profiles = await store.profile_ids(q)
+    past = await MemoryTimeline(world.rows).history(profiles, replayed=True)
+    for profile, live in (await store.customers(q, profiles)).items():
+        again = past.replay(profile, q, loaded[0].seq + 1, loaded[0].now).customers[profile]
+        assert dict(again.members) == dict(live.members), profile
 
 
 @EXAMPLES
