@@ -62,11 +62,13 @@ def compile_plan(
 @dataclass(frozen=True)
 class _Scope:
     """Where in a definition a condition stands: how far back it is looked at, and whose definitions count for
-    `segment` conditions that are evaluated in place (None: membership answers). `leaves` collects."""
+    `segment` conditions that are evaluated in place (None: membership answers). `inside` of what must have held.
+    `leaves` collects."""
 
     lookback: int = 0
     inline: Mapping[str, SegmentDefinition] | None = None
     within: tuple[str, ...] = ()
+    inside: bool = False
     leaves: dict[int, PlanLeaf] = field(default_factory=dict)
 
 
@@ -191,6 +193,8 @@ class _Builder:
         leaf = self._leaf(node, scope)
         self._maker.require(leaf, scope.lookback)
         scope.leaves[leaf.index] = leaf
+        if scope.inside and isinstance(leaf, HeldLeaf):
+            return leaf.truth_inside, leaf.past
         return leaf.truth, leaf.past
 
     def _in_place(self, node: InSegment, known: Mapping[str, SegmentDefinition], scope: _Scope) -> _Pair:
@@ -225,7 +229,7 @@ class _Builder:
             key = b"%b|%b" % (node.key, _digest_of(seen).encode())
         leaf = self.plan.leaves.get(key)
         if leaf is None:
-            inner = replace(scope, inline=inline, leaves={})
+            inner = replace(scope, inline=inline, leaves={}, inside=True)
             if isinstance(node, Held):
                 (now, then), for_ms = self._formula(node.held.condition, inner), node.held.for_ms
             else:

@@ -10,6 +10,7 @@ from services.segmenter.leaves import PlanLeaf
 from services.segmenter.timed import NEVER, TimedLeaf
 
 Formula = Callable[[Customer, int], bool]
+Course = tuple[list[int], list[tuple[int, int]]]
 
 
 class HeldLeaf(TimedLeaf):
@@ -31,10 +32,14 @@ class HeldLeaf(TimedLeaf):
 
     def truth(self, customer: Customer, now: int) -> bool:
         customer.memo = {}
-        return self._now(customer, now) and self._throughout(customer, now)
+        return self.truth_inside(customer, now)
+
+    def truth_inside(self, customer: Customer, now: int) -> bool:
+        """The same for who looks at more of the same customer at once."""
+        return self._now(customer, now) and self.past(customer, now)
 
     def past(self, customer: Customer, instant: int) -> bool:
-        return self._then(customer, instant) and self._throughout(customer, instant)
+        return self._unbroken(self._course(customer, instant - self.for_ms), instant)
 
     def breakpoints(self, customer: Customer, low: int, high: int) -> Iterator[int]:
         """Those of the condition, and as much later as it must hold."""
@@ -47,31 +52,30 @@ class HeldLeaf(TimedLeaf):
     def next_change(self, customer: Customer, now: int) -> int:
         """Looks at the condition once at each of its breakpoints, then at what follows from that."""
         customer.memo = {}
-        begin = now - self.for_ms
-        inside = sorted(set(self._inside(customer, begin, NEVER - 1)))
-        edges = [begin, *inside, NEVER]
-        # where, looking back, the condition does not hold: from one breakpoint until before the next
-        broken = [(low, high) for low, high in pairwise(edges) if not self._then(customer, low)]
-        truth = self.truth(customer, now)
+        inside, broken = course = self._course(customer, now - self.for_ms)
+        truth = self.truth_inside(customer, now)
         later = {at for at in inside if at > now} | {at + self.for_ms for at in inside if at + self.for_ms > now}
         for instant in sorted(later):
-            if self._holds(customer, instant, broken) != truth:
+            if (self._unbroken(course, instant) and self._now(customer, instant)) != truth:
                 return instant
         return 0
 
-    def _holds(self, customer: Customer, instant: int, broken: Sequence[tuple[int, int]]) -> bool:
-        # the stretches ascend and do not overlap: the first that is not over by then decides
-        first = bisect_right(broken, instant - self.for_ms, key=itemgetter(1))
-        if first < len(broken) and broken[first][0] <= instant:
-            return False
-        return self._now(customer, instant)
+    def _course(self, customer: Customer, begin: int) -> Course:
+        """The breakpoints from `begin` on, and where, looking back, the condition does not hold: ascending, from
+        one until before another. It is found once for everybody who looks at the customer now."""
+        known: tuple[int, Course] | None = customer.memo.get(self.id)
+        if known is None or begin < known[0]:
+            inside = sorted(self._inside(customer, begin, NEVER - 1))
+            edges = [begin, *inside, NEVER]
+            broken = [(low, high) for low, high in pairwise(edges) if not self._then(customer, low)]
+            known = customer.memo[self.id] = begin, (inside, broken)
+        return known[1]
 
-    def _throughout(self, customer: Customer, instant: int) -> bool:
-        """Looking back, at every instant from `for` ago until this one."""
-        begin = instant - self.for_ms
-        if not self._then(customer, begin):
-            return False
-        return all(self._then(customer, at) for at in self._inside(customer, begin, instant))
+    def _unbroken(self, course: Course, instant: int) -> bool:
+        """Whether, looking back, it held at every instant from `for` ago until this one."""
+        _, broken = course
+        first = bisect_right(broken, instant - self.for_ms, key=itemgetter(1))
+        return first == len(broken) or broken[first][0] > instant
 
     def _inside(self, customer: Customer, low: int, high: int) -> set[int]:
         return {instant for leaf in self.inner for instant in leaf.breakpoints(customer, low, high)}

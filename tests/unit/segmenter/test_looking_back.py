@@ -98,3 +98,14 @@ def test_a_replay_looks_back_through_one_segment_at_a_new_version_of_another() -
     ]
     assert members(asyncio.run(processed(rows)), 0, "p") == {"b", "c", "h"}
     assert replayed(rows, "p", 37_000) == {"b", "c", "h"}
+
+
+def test_what_has_held_may_stand_inside_of_what_has_held_without_counting_every_way_through() -> None:
+    condition: Any = {"event": {"name": "A", "within": "2h"}}
+    for hours in (3, 5, 7, 9):
+        condition = {"held": {"for": f"{hours}h", "condition": condition}}
+    target = fold(plan(steady=condition))
+    hour = 3_600_000
+    apply(target, *(event(number, "p", at=number * hour) for number in range(1, 101)))
+    target.advance(200 * hour)
+    assert [(t.action, t.at // hour) for t in target.transitions] == [("entered", 1 + 24), ("exited", 102)]
