@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from headrace.contracts.errors import Problem
 from headrace.contracts.segment import Definition, ListDefinition, StagesDefinition
 from headrace.contracts.segment_conditions import All, AnyOf, Condition, Held, InSegment, Not, referenced
-from headrace.contracts.segment_limits import MAX_REFERENCES
+from headrace.contracts.segment_limits import MAX_REFERENCES, MAX_WRITTEN_OUT
 
 Graph = Mapping[str, set[str]]
 """By segment, the segments that it asks for."""
@@ -31,6 +31,14 @@ def reference_problems(definition: Definition, known: Mapping[str, Definition]) 
                 next((path for path, _ in references(definition)), "id"),
                 f"makes a chain of {length} segments that ask for one another",
                 f"at most {MAX_REFERENCES} may follow each other: write the condition itself for a reference",
+            )
+        )
+    if not problems and (largest := _largest(own, graph, (definition, *others))) > MAX_WRITTEN_OUT:
+        problems.append(
+            Problem(
+                next((path for path, _ in references(definition)), "id"),
+                f"makes {largest} references, counting those of the segments that are asked for each time",
+                f"at most {MAX_WRITTEN_OUT} are looked at: ask for fewer segments, or for such as ask for fewer",
             )
         )
     return problems
@@ -130,6 +138,25 @@ def _longest(own: Iterable[str], graph: Graph) -> int:
         for asked in asks:
             asking.setdefault(asked, set()).add(key)
     return max((_depth(key, graph) + _depth(key, asking) for key in own), default=0)
+
+
+def _largest(own: Iterable[str], graph: Graph, definitions: Iterable[Definition]) -> int:
+    """How many references `own` and all who ask for them come to at most, once those of what each asks for are
+    counted wherever it is asked for. There is no circle, and no chain is long."""
+    conditions = {segment.id: segment.when for one in definitions for segment in one.segments()}
+    sizes: dict[str, int] = {}
+
+    def size(key: str) -> int:
+        if key not in sizes:
+            asked = [one for _, one in _within(conditions[key], "")] if graph.get(key) else []
+            sizes[key] = sum(1 + size(one) for one in asked if one in conditions)
+        return sizes[key]
+
+    concerned, wanted = set(own), set(own)
+    while wanted:
+        wanted = {key for key, asks in graph.items() if key not in concerned and not wanted.isdisjoint(asks)}
+        concerned |= wanted
+    return max(map(size, concerned), default=0)
 
 
 def _depth(start: str, graph: Graph) -> int:

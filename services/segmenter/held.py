@@ -52,8 +52,8 @@ class HeldLeaf(TimedLeaf):
     def next_change(self, customer: Customer, now: int) -> int:
         """Looks at the condition once at each of its breakpoints, then at what follows from that."""
         customer.memo = {}
-        inside, broken = course = self._course(customer, now - self.for_ms)
-        truth = self.truth_inside(customer, now)
+        course = self._course(customer, now - self.for_ms)
+        inside, truth = course[0], self.truth_inside(customer, now)
         later = {at for at in inside if at > now} | {at + self.for_ms for at in inside if at + self.for_ms > now}
         for instant in sorted(later):
             if (self._unbroken(course, instant) and self._now(customer, instant)) != truth:

@@ -85,3 +85,18 @@ def test_chains_have_an_end_also_when_the_new_link_is_in_the_middle() -> None:
     assert told(segment("s5", "s6"), *chain) == [
         ("when.all.1.not.segment.id", "makes a chain of 11 segments that ask for one another")
     ]
+
+
+def test_references_that_multiply_are_refused_whoever_brings_them_together() -> None:
+    levels = [[segment(f"l0-{n}") for n in range(4)]]
+    for level in range(1, 6):
+        below = [one.id for one in levels[-1]]
+        levels.append([segment(f"l{level}-{n}", *below) for n in range(4)])
+    known = [one for level in levels for one in level]
+    assert told(segment("fine", "l5-0"), *known) == []
+    [(path, reason)] = told(segment("top", "l5-0", "l5-1"), *known)
+    assert path == "when.all.1.not.segment.id"
+    assert reason.startswith("makes 2730 references")
+    top = segment("top", "l5-0", "bridge")
+    [(path, _)] = told(segment("bridge", "l5-1"), *known, top)
+    assert path == "when.all.1.not.segment.id"
