@@ -6,7 +6,7 @@ By hand with more cases: `HEADRACE_TEST_CASES=10000 python -m pytest tests/unit/
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -55,10 +55,12 @@ async def agree(world: World, store: MemoryStore, profile: str) -> None:
     loaded = await store.load(q)
     assert loaded is not None
     live = (await store.customers(q, [profile]))[profile].members
-    paused: Mapping[str, Callable[[str], bool]] = {key: partial(_among, live, key) for key in world.paused}
-    evaluator = Evaluator(_live(world), cuts=world.cuts, frozen=paused)
+    paused: Mapping[str, Callable[[str], bool]] = {
+        key: partial(_among, live, key) for key in _segments(world.live[one] for one in world.paused)
+    }
+    evaluator = Evaluator(_segments(world.live.values()), cuts=world.cuts, frozen=paused)
     subject = Subject(profile, world.events_of(profile), world.own_rows(profile))
-    for key in world.evaluated():
+    for key in _segments(world.evaluated().values()):
         expected = evaluator.member(key, subject, loaded[0].now)
         seen[expected] += 1
         assert (key in live) == expected, (profile, key, loaded[0].now)
@@ -68,6 +70,5 @@ def _among(live: Mapping[str, Any], key: str, profile_id: str) -> bool:
     return key in live
 
 
-def _live(world: World) -> dict[str, SegmentDefinition]:
-    definitions = map(parse_segment, world.live.values())
-    return {segment.id: segment for definition in definitions for segment in definition.segments()}
+def _segments(documents: Iterable[dict[str, Any]]) -> dict[str, SegmentDefinition]:
+    return {segment.id: segment for document in documents for segment in parse_segment(document).segments()}

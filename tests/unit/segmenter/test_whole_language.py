@@ -1,6 +1,7 @@
 """The whole language, in any combination, on random histories: the fold's promises hold for every condition."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import given, settings
@@ -8,8 +9,11 @@ from hypothesis import strategies as st
 
 from headrace.contracts.instant import parse_instant
 from headrace.runtime.publisher import Published
+from services.segmenter.catalog import Catalog
 from services.segmenter.explain import Explanation
 from services.segmenter.history import explaining_plan
+from services.segmenter.leaves import Segment
+from services.segmenter.plan import Plan
 from services.segmenter.rebuild import rebuild
 from tests.unit.segmenter.memory import MemoryPublished, MemoryStore, MemoryTimeline, Recorder
 from tests.unit.segmenter.test_partition_properties import (
@@ -57,13 +61,14 @@ async def agree(world: World, store: MemoryStore) -> None:
         profiles = [profile for profile in world.customers() if int(profile[1:]) % PARTITIONS == q]
         live = await store.customers(q, profiles)
         past = await MemoryTimeline(world.rows).history(profiles)
-        for key, version in catalog.publishing():
+        for _, version in catalog.publishing():
             plan = explaining_plan(catalog, version)
             for profile in profiles:
                 state = past.state(plan, profile, mark.seq + 1, mark.now)
                 state.members = live[profile].members
-                truth = plan.segments[key].truth(state, mark.now)
-                assert (key in live[profile].members) == truth, (profile, key)
+                for key, segment in plan.segments.items():
+                    truth = segment.truth(state, mark.now)
+                    assert (key in live[profile].members) == truth, (profile, key)
 
 
 @EXAMPLES
@@ -156,9 +161,8 @@ async def explained(world: World, store: MemoryStore, q: int) -> None:
     profiles = [profile for profile in world.customers() if int(profile[1:]) % PARTITIONS == q]
     past = await MemoryTimeline(world.rows).history(profiles)
     for profile, live in (await store.customers(q, profiles)).items():
-        for key, version in catalog.publishing():
-            plan = explaining_plan(catalog, version)
-            segment, asked = plan.segments[key], catalog.definitions()
+        for key, segment, plan in explained_by(catalog):
+            asked = catalog.definitions()
             told = Explanation(plan, past, live, seq=mark.seq, now=mark.now, asked=asked).of(segment)
             assert told["result"] == (key in live.members)
             state = past.state(plan, profile, mark.seq + 1, mark.now)
@@ -167,3 +171,9 @@ async def explained(world: World, store: MemoryStore, q: int) -> None:
             until = mark.now + 500_000 if change is None else parse_instant(change)
             assert segment.truth(state, until - 1) == told["result"]
             assert (segment.truth(state, until) != told["result"]) == (change is not None)
+
+
+def explained_by(catalog: Catalog) -> Iterator[tuple[str, Segment, Plan]]:
+    for _, version in catalog.publishing():
+        plan = explaining_plan(catalog, version)
+        yield from ((key, segment, plan) for key, segment in plan.segments.items())

@@ -156,15 +156,31 @@ conditions: st.SearchStrategy[Any] = st.recursive(
 
 @st.composite
 def definition_sets(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Segments that refer only to segments before them, and other versions of some of them."""
+    """Segments and stages that refer only to segments before them, and other versions of some of them, whose
+    stages may be more or fewer."""
     count = draw(st.integers(2, SEGMENTS))
-    pool = [_definition(n, draw(conditions)) for n in range(count)]
-    edits = [_definition(n, draw(conditions)) for n in draw(st.lists(st.integers(0, count - 1), max_size=3))]
+    pool = [draw(_definitions(n)) for n in range(count)]
+    edits = [draw(_definitions(n)) for n in draw(st.lists(st.integers(0, count - 1), max_size=4))]
     return pool, edits
+
+
+def _definitions(number: int) -> st.SearchStrategy[dict[str, Any]]:
+    if _is_stages(number):
+        return st.builds(lambda whens: _stages(number, whens), st.lists(conditions, min_size=2, max_size=4))
+    return st.builds(lambda when: _definition(number, when), conditions)
+
+
+def _is_stages(number: int) -> bool:
+    return number % 3 == 1
 
 
 def _definition(number: int, when: Any) -> dict[str, Any]:
     return {"kind": "segment", "id": f"s{number}", "name": f"S{number}", "when": _downward(when, number)}
+
+
+def _stages(number: int, whens: list[Any]) -> dict[str, Any]:
+    stages = [{"id": f"t{place}", "when": _downward(when, number)} for place, when in enumerate(whens)]
+    return {"kind": "stages", "id": f"s{number}", "name": f"S{number}", "stages": stages}
 
 
 def _downward(node: Any, number: int) -> Any:
@@ -177,5 +193,8 @@ def _downward(node: Any, number: int) -> Any:
         asked = int(node["segment"]["id"][1:])
         if number == 0:
             return {"tag": {"name": "vip"}}
-        return {"segment": {**node["segment"], "id": f"s{asked % number}"}}
+        key = f"s{asked % number}"
+        if _is_stages(asked % number):
+            key += f"-t{asked % 2}"  # of stages the first two stay
+        return {"segment": {**node["segment"], "id": key}}
     return {key: _downward(value, number) for key, value in node.items()}
