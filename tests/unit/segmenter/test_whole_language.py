@@ -21,6 +21,7 @@ from tests.unit.segmenter.test_partition_properties import (
     disturbed,
     incoming,
     kept,
+    members,
     opened,
     undisturbed,
 )
@@ -131,6 +132,26 @@ def test_a_replay_gives_the_memberships_that_the_fold_gave(
     store = asyncio.run(undisturbed(world))
     for q in range(PARTITIONS):
         asyncio.run(replayed(world, store, q))
+
+
+@EXAMPLES
+@given(definition_sets(), dense_history)
+def test_definitions_made_after_the_events_have_the_same_members(
+    definitions: Definitions, operations: Operations
+) -> None:
+    happened = [operation for operation in operations if operation[0] in {"event", "tick", "merge"}]
+    before = World(pool=definitions[0]).everything_live().run(happened).tick()
+    after = World(pool=definitions[0]).run(happened).everything_live().tick()
+
+    async def check() -> None:
+        early, late = await undisturbed(before), await undisturbed(after)
+        for q in range(PARTITIONS):
+            found = await members(late, q)
+            assert {k: set(v) for k, v in found.items()} == {
+                k: set(v) for k, v in (await members(early, q)).items()
+            }
+
+    asyncio.run(check())
 
 
 async def replayed(world: World, store: MemoryStore, q: int) -> None:
