@@ -18,7 +18,7 @@ from services.segmenter.compiler import compile_plan
 from services.segmenter.customer import Customer, changed_at, trait_changes
 from services.segmenter.fold import Clock, Fold, Merged
 from services.segmenter.memberships import Membership
-from services.segmenter.plan import Parts, Plan, missing
+from services.segmenter.plan import NOTHING, Parts, Plan, missing
 from services.segmenter.state import Admission
 
 
@@ -33,24 +33,27 @@ class StoredRow:
 @dataclass(frozen=True)
 class Act:
     """A control row with what it does: the definitions from it on, and the sweep it asks for. `later` are versions
-    whose state is kept for rows behind it."""
+    whose state is kept for rows behind it, `like` an earlier act from which on nothing else was evaluated."""
 
     row: ControlRow
     catalog: Catalog
     later: Sequence[tuple[str, Version]]
     sweep: Sweep | None
+    like: "Act | None" = None
     _lacking: dict[int, Parts] = field(default_factory=dict)
 
     @cached_property
     def plan(self) -> Plan:
         """Compiled when somebody is there to be evaluated: most definitions are older than most customers."""
-        return plan_of(self.catalog, self.later)
+        return plan_of(self.catalog, self.later) if self.like is None else self.like.plan
 
     def lacking(self, act: "Act | None", before: Plan) -> Parts:
         """What the plan needs and `before`, that of the act before, has not kept: hardly ever anything, but a
         segment that is looked back at may be resumed, or come to ask for others that change later."""
         if act is None:
             return missing(before, self.plan)
+        if before is self.plan:
+            return NOTHING
         if act.row.seq not in self._lacking:
             self._lacking[act.row.seq] = missing(before, self.plan)
         return self._lacking[act.row.seq]
@@ -95,10 +98,13 @@ def script(controls: Sequence[ControlRow]) -> list[Act]:
     """What the control rows of one partition do, each plan already keeping the state of all later versions:
     folding from the first row, no definition then needs a backfill."""
     later = versions_in(controls)
-    catalog, acts = Catalog(), []
+    catalog = Catalog()
+    acts: list[Act] = []
     for row in controls:
-        catalog, sweep = catalog.apply(row)
-        acts.append(Act(row, catalog, later, sweep))
+        before, (catalog, sweep) = catalog, catalog.apply(row)
+        # what is being prepared is among the later versions already
+        same = acts and (catalog is before or row.control == "define")
+        acts.append(Act(row, catalog, later, sweep, (acts[-1].like or acts[-1]) if same else None))
     return acts
 
 

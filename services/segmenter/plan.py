@@ -119,6 +119,9 @@ class Parts:
         return bool(self.journals or self.sequences or self.traits or self.latest)
 
 
+NOTHING = Parts(frozenset(), frozenset(), frozenset(), frozenset(), frozenset())
+
+
 def missing(before: Plan, after: Plan) -> Parts:
     """What `after` needs and `before` did not keep."""
     atoms = _uncovered(before.atoms, after.atoms) + _uncovered(before.items, after.items)
