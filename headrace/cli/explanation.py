@@ -18,7 +18,9 @@ Node = Mapping[str, Any]
 def render(answer: Node) -> Tree:
     """What `explain` answers of a customer."""
     held = answer.get("membership")
-    since = f", since {held['entered_at']} by {held['cause_message_id']}" if held else ""
+    since = f", since {held['entered_at']}" if held else ""
+    if held and held["cause_message_id"] is not None:  # a date, cut points or a definition name no message
+        since += f" by {held['cause_message_id']}"
     word = "is" if answer["member"] else "is not"
     head = f"{answer['profile_id']} {word} in {answer['segment_id']} version {answer['version']}{since}"
     tree = Tree(Text(head))
@@ -105,6 +107,10 @@ def _condition(test: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, dict):
         return " ".join(f"{key} {_plain(part)}" for key, part in value.items())
     if isinstance(value, list):
