@@ -25,7 +25,9 @@ def render(answer: Node) -> Tree:
     head = f"{answer['profile_id']} {word} in {answer['segment_id']} version {answer['version']}{since}"
     tree = Tree(Text(head))
     _add(tree, answer["when"])
-    if answer.get("next_change_at"):
+    if answer.get("paused"):
+        tree.add(Text("the segment is paused: membership stays as it is until it is resumed"))
+    elif answer.get("next_change_at"):
         tree.add(Text(f"this changes by itself at {answer['next_change_at']}"))
     return tree
 

@@ -69,5 +69,14 @@ def test_a_condition_is_shown(when: dict[str, Any], expected: list[str]) -> None
 @pytest.mark.parametrize(("cause", "said"), [("m1", "since 2026-01-02 by m1"), (None, "since 2026-01-02")])
 def test_only_a_message_that_there_is_caused_a_membership(cause: str | None, said: str) -> None:
     held = {"entered_at": "2026-01-02", "cause_message_id": cause}
-    answer = {"profile_id": "p1", "segment_id": "x", "version": 1, "member": True, "membership": held, "when": TRAIT}
-    assert str(render(answer).label) == f"p1 is in x version 1, {said}"
+    answer = {"profile_id": "p1", "segment_id": "x", "version": 1, "member": True, "when": TRAIT}
+    assert str(render({**answer, "membership": held}).label) == f"p1 is in x version 1, {said}"
+
+
+def test_a_paused_segment_is_said_to_be_so() -> None:
+    answer = {"profile_id": "p1", "segment_id": "x", "version": 1, "member": False, "when": TRAIT}
+    tree = render({**answer, "paused": True, "next_change_at": "2026-01-02"})
+    assert [str(branch.label) for branch in tree.children] == [
+        "yes trait plan eq gold: value gold",
+        "the segment is paused: membership stays as it is until it is resumed",
+    ]
