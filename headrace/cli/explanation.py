@@ -60,6 +60,8 @@ def _add(tree: Tree, node: Node) -> None:
         return
     kind, test = _test(node)
     value = f": value {_plain(node['value'])}" if "value" in node else ""
+    if node.get("scores"):
+        value += f", scores {_plain(node['scores'])}"
     approximate = " (approximate)" if node.get("approximate") else ""
     branch = tree.add(Text(f"{mark} {kind} {_condition(test)}{value}{approximate}".rstrip()))
     _add_inside(branch, node)

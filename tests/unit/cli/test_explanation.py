@@ -50,8 +50,14 @@ def lines(when: dict[str, Any]) -> list[str]:
         ),
         ({"result": False, "tag": {"name": "vip"}, "value": None}, ["no  tag vip: value none"]),
         (
-            {"result": True, "rfm": {"class": "champions"}, "value": {"frequency": 3}, "events": [EVENT]},
-            ["yes rfm class champions: value frequency 3", "2026-01-01 m1"],
+            {
+                "result": True,
+                "rfm": {"class": "champions"},
+                "value": {"frequency": 3},
+                "scores": {"frequency": 5},
+                "events": [EVENT],
+            },
+            ["yes rfm class champions: value frequency 3, scores frequency 5", "2026-01-01 m1"],
         ),
         ({"result": True, "percent": {"to": 10}, "value": 3.2}, ["yes percent to 10: value 3.2"]),
         ({"result": True, "geo": {"within_km": 25}, "value": 3}, ["yes geo within_km 25: value 3"]),
