@@ -46,9 +46,13 @@ def read_documents(files: Iterable[Path]) -> tuple[list[Document], list[Finding]
             loaded = load_documents(file.read_text(encoding="utf-8"))
         except InvalidDefinition as error:
             findings += [Finding(file, None, problem) for problem in error.problems]
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            findings.append(Finding(file, None, Problem("", f"cannot be read: {error.strerror}")))
+        except UnicodeDecodeError as error:
             findings.append(Finding(file, None, Problem("", f"cannot be read: {error}")))
         else:
+            if not loaded:
+                findings.append(Finding(file, None, Problem("", "has no definition in it")))
             for number, content in enumerate(loaded, 1):
                 found = _check(file, number, content, documents)
                 if isinstance(found, Document):

@@ -18,12 +18,16 @@ Node = Mapping[str, Any]
 def render(answer: Node) -> Tree:
     """What `explain` answers of a customer."""
     held = answer.get("membership")
-    since = f", since {held['entered_at']} by {held['cause_message_id']}" if held else ""
+    since = f", since {held['entered_at']}" if held else ""
+    if held and held["cause_message_id"] is not None:  # a date, cut points or a definition name no message
+        since += f" by {held['cause_message_id']}"
     word = "is" if answer["member"] else "is not"
     head = f"{answer['profile_id']} {word} in {answer['segment_id']} version {answer['version']}{since}"
     tree = Tree(Text(head))
     _add(tree, answer["when"])
-    if answer.get("next_change_at"):
+    if answer.get("paused"):
+        tree.add(Text("the segment is paused: membership stays as it is until it is resumed"))
+    elif answer.get("next_change_at"):
         tree.add(Text(f"this changes by itself at {answer['next_change_at']}"))
     return tree
 
@@ -56,6 +60,8 @@ def _add(tree: Tree, node: Node) -> None:
         return
     kind, test = _test(node)
     value = f": value {_plain(node['value'])}" if "value" in node else ""
+    if node.get("scores"):
+        value += f", scores {_plain(node['scores'])}"
     approximate = " (approximate)" if node.get("approximate") else ""
     branch = tree.add(Text(f"{mark} {kind} {_condition(test)}{value}{approximate}".rstrip()))
     _add_inside(branch, node)
@@ -105,6 +111,10 @@ def _condition(test: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, dict):
         return " ".join(f"{key} {_plain(part)}" for key, part in value.items())
     if isinstance(value, list):

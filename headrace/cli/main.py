@@ -13,6 +13,7 @@ from headrace.cli import dead_letters, definitions, export, inspection, processe
 from headrace.cli.demo.command import run_demo
 from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import Options, run_import
+from headrace.cli.output import open_console
 from headrace.cli.segment_commands import add_segment_commands
 from headrace.cli.up import up as run_up
 from headrace.contracts.errors import HeadraceError
@@ -62,7 +63,7 @@ def create_topics() -> None:
 @app.command()
 def lint(file: Files, more: MoreFiles = None) -> None:
     """Check definition files without a server; exit code 1 when something is wrong."""
-    raise typer.Exit(definitions.lint([*file, *(more or [])], Console()))
+    raise typer.Exit(definitions.lint([*file, *(more or [])], open_console()))
 
 
 @app.command()
@@ -74,7 +75,7 @@ def apply(
     diff: Annotated[bool, typer.Option("--diff", help="Say before who enters and who leaves.")] = False,
 ) -> None:
     """Put segments, campaigns and templates in force. All are checked before any is sent."""
-    files, deployment, console = [*file, *(more or [])], Deployment.of(os.environ), Console()
+    files, deployment, console = [*file, *(more or [])], Deployment.of(os.environ), open_console()
     before = partial(inspection.show_diff, deployment=deployment, console=console) if diff else None
     definitions.apply(files, deployment, console, wait=patience if wait else None, before=before)
 
@@ -82,13 +83,13 @@ def apply(
 @app.command()
 def get(kind: KindName, id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None) -> None:
     """Show a definition, or list all of a kind."""
-    definitions.get(kind, id, Deployment.of(os.environ), Console())
+    definitions.get(kind, id, Deployment.of(os.environ), open_console())
 
 
 @app.command()
 def delete(kind: KindName, id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Delete a definition."""
-    definitions.delete(kind, id, Deployment.of(os.environ), Console())
+    definitions.delete(kind, id, Deployment.of(os.environ), open_console())
 
 
 add_segment_commands(app)
@@ -120,7 +121,7 @@ def import_file(
     Exit code 0: all accepted. 3: finished, but rows were rejected. 1: ended early; run it again.
     """
     options = Options(file, mapping, rejected, dry_run, restart, patience)
-    raise typer.Exit(run_import(options, Deployment.of(os.environ), Console()))
+    raise typer.Exit(run_import(options, Deployment.of(os.environ), open_console()))
 
 
 @letters.command("list")
@@ -130,7 +131,7 @@ def list_dead_letters(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line, with the bytes.")] = False,
 ) -> None:
     """List dead letters, the newest first."""
-    dead_letters.show(Deployment.of(os.environ), Console(), reason=reason, limit=limit, as_json=as_json)
+    dead_letters.show(Deployment.of(os.environ), open_console(), reason=reason, limit=limit, as_json=as_json)
 
 
 @letters.command("replay")
@@ -142,7 +143,7 @@ def replay_dead_letters(
     """Put dead letters through again. Safe to repeat; exit code 1 when one is refused again."""
     deployment = Deployment.of(os.environ)
     raise typer.Exit(
-        dead_letters.replay(deployment, Console(), ids=ids or [], reason=reason, everything=everything)
+        dead_letters.replay(deployment, open_console(), ids=ids or [], reason=reason, everything=everything)
     )
 
 
@@ -150,7 +151,7 @@ def replay_dead_letters(
 def show_rfm(context: typer.Context) -> None:
     """Show the cut points in use, and how many customers each class has."""
     if context.invoked_subcommand is None:
-        rfm.show(Deployment.of(os.environ), Console())
+        rfm.show(Deployment.of(os.environ), open_console())
 
 
 @scores.command("compute")
@@ -159,7 +160,7 @@ def compute_rfm(
     patience: Annotated[float, typer.Option(help="Give up waiting after so many seconds.")] = 600.0,
 ) -> None:
     """Compute cut points now. They are computed every hour anyway; segments follow what has moved."""
-    rfm.compute(Deployment.of(os.environ), Console(), segment=segment, patience=patience)
+    rfm.compute(Deployment.of(os.environ), open_console(), segment=segment, patience=patience)
 
 
 @app.command()
@@ -169,7 +170,9 @@ def republish(
     service: Annotated[str, typer.Option(help="Whose outputs: profiles or segmenter.")] = "profiles",
 ) -> None:
     """Publish outputs again, for a receiver that reports a gap; the others drop what they have."""
-    repair.republish(Deployment.of(os.environ), Console(), service=service, partition=partition, from_seq=from_seq)
+    repair.republish(
+        Deployment.of(os.environ), open_console(), service=service, partition=partition, from_seq=from_seq
+    )
 
 
 @app.command()
@@ -179,7 +182,9 @@ def rebuild(
     patience: Annotated[float, typer.Option(help="Give up waiting after so many seconds.")] = 3_600.0,
 ) -> None:
     """Recompute the segmenter's state from history. Nothing is published twice."""
-    repair.rebuild(Deployment.of(os.environ), Console(), partition=partition, patience=patience if wait else None)
+    repair.rebuild(
+        Deployment.of(os.environ), open_console(), partition=partition, patience=patience if wait else None
+    )
 
 
 @app.command()

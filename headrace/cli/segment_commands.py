@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from headrace.cli import inspection, lists, versions
 from headrace.cli.deployment import Deployment
+from headrace.cli.output import open_console
 
 Segment = Annotated[str, typer.Argument(metavar="SEGMENT")]
 Members = Annotated[
@@ -34,19 +34,19 @@ def explain(
     ],
 ) -> None:
     """Show why a customer is in a segment or not: each condition, its value, the events that decided."""
-    inspection.explain(segment, profile, Deployment.of(os.environ), Console())
+    inspection.explain(segment, profile, Deployment.of(os.environ), open_console())
 
 
 def preview(file: Annotated[Path, typer.Option("--file", "-f", help="A file with segments.")]) -> None:
     """Count the customers that the segments of a file would have now."""
-    inspection.preview(file, Deployment.of(os.environ), Console())
+    inspection.preview(file, Deployment.of(os.environ), open_console())
 
 
 def diff(
     file: Annotated[list[Path], typer.Option("--file", "-f", help="A file with segments; may be repeated.")],
 ) -> None:
     """Show who would enter and who would leave if the segments of a file were applied now."""
-    inspection.diff(file, Deployment.of(os.environ), Console())
+    inspection.diff(file, Deployment.of(os.environ), open_console())
 
 
 def verify(
@@ -59,28 +59,28 @@ def verify(
     deployment = Deployment.of(os.environ)
     raise typer.Exit(
         inspection.verify(
-            segments or [], deployment, Console(), everything=everything, sample=sample, repair=repair
+            segments or [], deployment, open_console(), everything=everything, sample=sample, repair=repair
         )
     )
 
 
 def show_versions(segment: Segment) -> None:
     """List the versions of a segment, the newest first."""
-    versions.versions(segment, Deployment.of(os.environ), Console())
+    versions.versions(segment, Deployment.of(os.environ), open_console())
 
 
 def restore(segment: Segment, version: Annotated[int, typer.Argument(min=1, metavar="VERSION")]) -> None:
     """Put what a version of a segment said, as a new version."""
-    versions.restore(segment, version, Deployment.of(os.environ), Console())
+    versions.restore(segment, version, Deployment.of(os.environ), open_console())
 
 
 @members.command("add")
 def add_members(list_id: Annotated[str, typer.Argument(metavar="LIST")], who: Members, key: Key = None) -> None:
     """Put customers on a static list; exit code 1 when somebody is unknown."""
-    raise typer.Exit(lists.change("add", list_id, who, Deployment.of(os.environ), Console(), key=key))
+    raise typer.Exit(lists.change("add", list_id, who, Deployment.of(os.environ), open_console(), key=key))
 
 
 @members.command("remove")
 def remove_members(list_id: Annotated[str, typer.Argument(metavar="LIST")], who: Members, key: Key = None) -> None:
     """Take customers off a static list; exit code 1 when somebody is unknown."""
-    raise typer.Exit(lists.change("remove", list_id, who, Deployment.of(os.environ), Console(), key=key))
+    raise typer.Exit(lists.change("remove", list_id, who, Deployment.of(os.environ), open_console(), key=key))

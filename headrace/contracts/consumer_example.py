@@ -37,5 +37,5 @@ asyncio.run(main(sys.argv[1]))  # localhost:9092
 ```
 
 What writes to a database does it in one transaction: what it does with the change, and the pair's new `messageId`
-and `sequence`. Who has no Kafka client takes [webhooks](webhooks.md).
+and `sequence`. Who has no Kafka takes [webhooks](webhooks.md): the embedded log of `headrace up` is none.
 """

@@ -18,6 +18,7 @@ Check = Callable[[], Awaitable[None]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 _SLUGS = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+_MESSAGES = {404: "There is nothing at this path; see /docs.", 405: "This path takes other methods; see /docs."}
 
 
 def create_app(
@@ -62,13 +63,18 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        found = error.errors()
+        if isinstance(error.body, bytes) and any(tuple(e["loc"]) == ("body",) for e in found):
+            # its Content-Type is not that of JSON, so it was not read as such
+            message = "Send the body as JSON, with the header Content-Type: application/json."
+            return error_response(400, "invalid_request", message)
+        where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)
         return error_response(400, "invalid_request", f"Correct the request: {where}.")
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         slug = _SLUGS.get(error.status_code, "error")
-        message = "There is nothing at this path; see /docs." if error.status_code == 404 else str(error.detail)
+        message = _MESSAGES.get(error.status_code, str(error.detail))
         return error_response(error.status_code, slug, message)
 
     @app.exception_handler(Exception)

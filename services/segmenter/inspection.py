@@ -28,14 +28,16 @@ class Inspection:
         return root or profile_id
 
     async def explain(self, segment_id: str, profile_id: str) -> dict[str, Any]:
-        """Raises ApiError 404, or 409 while the segment has no live version."""
+        """`paused`: membership does not follow the condition now. Raises ApiError 404, or 409 while the segment
+        has no live version."""
         root = await self.root(profile_id)
         snapshot, customer = await self._members.customer(root)
         slot = snapshot.catalog.slot_of(segment_id)
         if slot is None or slot.live is None:
             raise not_live(segment_id)
         mark = snapshot.mark
-        return await self.explained(snapshot.catalog, slot.live, segment_id, customer, seq=mark.seq, now=mark.now)
+        found = await self.explained(snapshot.catalog, slot.live, segment_id, customer, seq=mark.seq, now=mark.now)
+        return {**found, "paused": slot.paused}
 
     async def explained(
         self, catalog: Catalog, version: Version, segment_id: str, customer: Customer, *, seq: int, now: int

@@ -11,6 +11,9 @@ from headrace.contracts.errors import ApiError
 MAX_UPLOAD = 16 * 1024 * 1024
 MAX_LINE = 2_048
 MAX_TEXT = 256
+NAMED = ("user_id", "email", "phone", "anonymous_id")
+"""Columns of a CSV that find a customer by themselves, the surest first."""
+
 _UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -76,10 +79,12 @@ async def lines(body: AsyncIterator[bytes]) -> AsyncIterator[str]:
 
 
 class Csv:
-    """Rows under a head of one column `profile_id`, or of `type` and `value`."""
+    """Rows under a head that names the column to go by: `profile_id`; `type` and `value`; or else one of `NAMED`.
+    Other columns may stand beside it, as in an export of members."""
 
     def __init__(self) -> None:
         self._head: Sequence[str] | None = None
+        self._named = ""
 
     def person(self, line: str, number: int) -> Person | None:
         """None for the head and for empty lines. Raises ApiError 400."""
@@ -91,13 +96,15 @@ class Csv:
             return None
         if self._head is None:
             self._head = [cell.lower() for cell in cells]
-            if sorted(self._head) not in (["profile_id"], ["type", "value"]):
-                raise _wrong(number, "the first line must be profile_id, or type,value")
+            self._named = _named_column(self._head, number)
             return None
         if len(cells) != len(self._head):
             raise _wrong(number, f"has {len(cells)} columns in place of {len(self._head)}")
         row = dict(zip(self._head, cells, strict=True))
-        return _checked(row.get("profile_id") or Identifier(row.get("type", ""), row.get("value", "")), number)
+        if self._named == "type":
+            return _checked(Identifier(row["type"], row["value"]), number)
+        text = row[self._named]
+        return _checked(text if self._named == "profile_id" else Identifier(self._named, text), number)
 
 
 class Ndjson:
@@ -121,6 +128,21 @@ class Ndjson:
 def plain(person: Person) -> str | Mapping[str, str]:
     """As JSON."""
     return person if isinstance(person, str) else {"type": person.type, "value": person.value}
+
+
+def _named_column(head: Sequence[str], number: int) -> str:
+    """Which column names the customer; `type` stands for it and `value`. Raises ApiError 400."""
+    twice = next((name for name in head if name and head.count(name) > 1), None)
+    if twice is not None:
+        raise _wrong(number, f"the first line names {twice} twice")
+    if "profile_id" in head:
+        return "profile_id"
+    if "type" in head and "value" in head:
+        return "type"
+    for name in NAMED:
+        if name in head:
+            return name
+    raise _wrong(number, f"the first line must name a column profile_id, {', '.join(NAMED)}, or type and value")
 
 
 def _checked(person: Person, number: int | str) -> Person:

@@ -91,21 +91,22 @@ async def check_references(reader: Reader, partitions: int, definition: Definiti
 async def check_unused(connection: Connection, partitions: int, segment_ids: Collection[str], *, but: str) -> None:
     """Raises ApiError 409 when a segment other than `but` asks for one of these."""
     users = await asking_for(connection, partitions, segment_ids)
-    users.discard(but)
+    users.pop(but, None)
     if users:
         names = ", ".join(sorted(users))
-        gone = ", ".join(sorted(segment_ids))
+        gone = ", ".join(sorted(set().union(*users.values())))
         raise ApiError(409, "segment_in_use", f"Segments ask for {gone}: {names}. Change or delete those first.")
 
 
-async def asking_for(reader: Reader, partitions: int, segment_ids: Collection[str]) -> set[str]:
-    """The ids of the definitions of which a version in force, or the newest, asks for one of these segments."""
+async def asking_for(reader: Reader, partitions: int, segment_ids: Collection[str]) -> dict[str, set[str]]:
+    """The ids of the definitions of which a version in force, or the newest, asks for one of these segments, each
+    with the segments that it asks for."""
     written = [f'"id":"{key}"' for key in segment_ids]
-    found = set()
+    found: dict[str, set[str]] = {}
     for key, version, text, _ in await reader.fetch(_IN_FORCE, partitions, written):
         asked = {asked for _, asked in references(Version(version, text).parse())}
-        if not asked.isdisjoint(segment_ids):
-            found.add(key)
+        if wanted := asked & {*segment_ids}:
+            found.setdefault(key, set()).update(wanted)
     return found
 
 
@@ -114,7 +115,7 @@ async def dependents(reader: Reader, partitions: int, definition: Definition) ->
     found: set[str] = set()
     wanted = _defined(definition)
     while wanted:
-        users = await asking_for(reader, partitions, wanted) - found - {definition.id}
+        users = {*await asking_for(reader, partitions, wanted)} - found - {definition.id}
         found |= users
         wanted = set()
         for version, text in await reader.fetch(_NEWEST, sorted(users)):

@@ -93,7 +93,7 @@ async def test_a_repeated_key_changes_nothing(running: Running) -> None:
         (json.dumps({"add": ["p1"], "remove": ["p1"]}), {}, "Either add or remove p1"),
         (json.dumps({"ad": ["p1"]}), {}, "unknown field `ad`"),
         (json.dumps({"add": ["a\0b"]}), {}, "control character"),
-        ("who\np1\n", CSV, "Line 1: the first line must be profile_id"),
+        ("who\np1\n", CSV, "Line 1: the first line must name a column profile_id"),
         ("profile_id\np1,p2\n", CSV, "Line 2: has 2 columns"),
         (b"profile_id\n\xff\n", CSV, "Line 2: is not UTF-8"),
         ("profile_id\n" + "p" * 3_000, CSV, "Line 2: a line has at most"),

@@ -129,8 +129,12 @@ async def test_a_paused_segment_keeps_its_members_until_it_is_resumed(rig: Rig) 
         await rig.event("p2", name="Other")
         await eventually(lambda: _known(running, "p2"))
         assert await running.memberships("p1") == {"recent"}
+        why = (await running.api.get("/v1/segments/recent/explain/p1")).json()
+        assert (why["member"], why["result"], why["paused"]) == (True, False, True)
         await running.api.post("/v1/segments/recent/resume")
         await eventually(lambda: _is(running, "p1", set()))
+        why = (await running.api.get("/v1/segments/recent/explain/p1")).json()
+        assert (why["member"], why["paused"]) == (False, False)
 
 
 async def test_explain_names_values_events_and_the_next_change(rig: Rig) -> None:

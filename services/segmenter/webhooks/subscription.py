@@ -78,11 +78,13 @@ def _url_problems(url: Any, allow_private: bool) -> list[Problem]:
 def _list_problems(name: str, given: Any, most: int) -> list[Problem]:
     if given is None:
         return []
-    what = " and ".join(ACTIONS) if name == "actions" else "ids of segments"
+    what, reason = "ids of segments", "is not the id of a segment"
+    if name == "actions":
+        what, reason = " and ".join(ACTIONS), f"is neither {' nor '.join(ACTIONS)}"
     if not isinstance(given, list) or not 1 <= len(given) <= most:
         return [Problem(name, f"is not a list of 1 to {most}", f"list {what}, or leave it out for all")]
     return [
-        Problem(f"{name}[{n}]", "is none", f"list {what}")
+        Problem(f"{name}.{n}", reason, f"list {what}")
         for n, each in enumerate(given)
         if not isinstance(each, str) or not (each in ACTIONS if name == "actions" else _ID.fullmatch(each))
     ][:20]

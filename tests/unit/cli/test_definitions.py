@@ -160,4 +160,9 @@ def test_lint_tells_file_path_reason_and_suggestion(
 
 def test_lint_names_a_missing_file(tmp_path: Path, console: Console) -> None:
     assert definitions.lint([tmp_path / "no.yaml"], console) == 1
-    assert "no.yaml: cannot be read" in said(console)
+    assert "no.yaml: cannot be read: No such file or directory\n" in said(console)
+
+
+def test_a_file_without_a_definition_is_a_mistake(tmp_path: Path, console: Console) -> None:
+    assert definitions.lint([write(tmp_path, "# later\n")], console) == 1
+    assert "d.yaml: has no definition in it" in said(console)

@@ -45,7 +45,7 @@ def test_every_condition_has_its_result_value_and_deciding_events() -> None:
         *(f"2026-01-0{n} m{n}" for n in range(3, 8)),
         "and 2 before",
         "yes not",
-        "no  trait plan in [a, b]: value None",
+        "no  trait plan in [a, b]: value none",
         "this changes by itself at 2026-04-02T00:00:00.000Z",
     ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.cli.shipped import example
+from tests.unit.cli.fake_admin import FakeAdmin, serving
 
 
 def headrace(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -79,3 +80,12 @@ def test_the_shipped_sample_imports_whole_without_a_terminal(tmp_path: Path) -> 
     assert done.returncode == 0
     assert ", 0 rows rejected, " in done.stdout
     assert not (tmp_path / "r.csv").exists()
+
+
+def test_a_row_in_a_pipe_is_one_line() -> None:
+    name = "Five products viewed within a week, or a link in a message within two weeks, on whatever device"
+    with serving(FakeAdmin()) as admin:
+        admin.kept["/v1/segments/engaged"] = {"id": "engaged", "kind": "segment", "name": name}
+        done = headrace("get", "segments", HEADRACE_ADMIN_TOKEN="t", HEADRACE_SEGMENTER_URL=admin.url)
+    assert done.returncode == 0, done.stderr
+    assert any(line.startswith("engaged") and name in line for line in done.stdout.splitlines())

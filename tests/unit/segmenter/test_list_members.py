@@ -63,3 +63,25 @@ async def test_an_upload_has_an_end() -> None:
 def test_a_request_that_names_nobody_is_refused(body: bytes) -> None:
     with pytest.raises(ApiError):
         parse_request(body)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"profile_id,user_id,email,phone,entered_at\np1,u1,a@shop.test,,2026-01-01\n", ["p1"]),
+        (b"Email\na@shop.test\n", [Identifier("email", "a@shop.test")]),
+        (b"name,phone,user_id\nEva,+420601,u1\n", [Identifier("user_id", "u1")]),
+        (b"note,value,type\nx,9001,loyalty_card\n", [Identifier("loyalty_card", "9001")]),
+    ],
+)
+async def test_a_csv_may_have_other_columns(text: bytes, found: list[Person]) -> None:
+    assert await people(text, Csv()) == found
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [(b"name;city", "must name a column profile_id, user_id"), (b"email,email", "names email twice")],
+)
+async def test_a_csv_that_names_nobody_is_refused(head: bytes, reason: str) -> None:
+    with pytest.raises(ApiError, match=f"Line 1: the first line {reason}"):
+        await people(head + b"\nx\n", Csv())

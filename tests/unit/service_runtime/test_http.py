@@ -46,6 +46,10 @@ def app_with(checks: Mapping[str, Callable[[], Awaitable[None]]]) -> FastAPI:
     async def definition() -> None:
         raise InvalidDefinition([Problem("when.trait", "is not a known field", "did you mean event?")])
 
+    @app.post("/body")
+    async def body(wanted: dict[str, int]) -> None:
+        pass
+
     @app.get("/teapot")
     async def teapot() -> None:
         raise HTTPException(418, "I am a teapot.")
@@ -85,6 +89,15 @@ async def test_every_error_has_one_shape(
     ERROR.validate(response.json())
     assert response.json()["code"] == code
     assert response.json()["message"]
+
+
+async def test_a_body_that_is_not_called_json_is_told_what_it_lacks(client: httpx.AsyncClient) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl -d says
+    refused = await client.post("/body", content=b'{"a": 1}', headers=form)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
+    assert "Content-Type: application/json" in refused.json()["message"]
+    assert (await client.post("/body", json={"a": 1})).status_code == 200
+    assert "body.a" in (await client.post("/body", json={"a": "x"})).json()["message"]
 
 
 async def test_a_definitions_problems_are_listed(client: httpx.AsyncClient) -> None:

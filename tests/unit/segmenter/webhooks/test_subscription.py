@@ -49,13 +49,13 @@ def test_null_is_absent() -> None:
         ({"url": URL, "id": "other"}, "id"),
         ({"url": URL, "segments": []}, "segments"),
         ({"url": URL, "segments": "vip"}, "segments"),
-        ({"url": URL, "segments": ["vip", "Not An Id"]}, "segments[1]"),
-        ({"url": URL, "segments": ["vip\n"]}, "segments[0]"),
-        ({"url": URL, "segments": [["vip"]]}, "segments[0]"),
+        ({"url": URL, "segments": ["vip", "Not An Id"]}, "segments.1"),
+        ({"url": URL, "segments": ["vip\n"]}, "segments.0"),
+        ({"url": URL, "segments": [["vip"]]}, "segments.0"),
         ({"url": URL, "segments": ["vip"] * 1001}, "segments"),
         ({"url": URL, "actions": []}, "actions"),
-        ({"url": URL, "actions": ["moved"]}, "actions[0]"),
-        ({"url": URL, "actions": [{}]}, "actions[0]"),
+        ({"url": URL, "actions": ["moved"]}, "actions.0"),
+        ({"url": URL, "actions": [{}]}, "actions.0"),
         ({"url": URL, "actions": {"entered": True}}, "actions"),
         ({"url": URL, "secret": "short"}, "secret"),
         ({"url": URL, "secret": 7}, "secret"),
@@ -83,7 +83,8 @@ def test_an_id_that_is_none_is_refused(subscription_id: str) -> None:
 def test_all_mistakes_come_at_once() -> None:
     with pytest.raises(InvalidDefinition) as refused:
         parse({"actions": ["moved"], "enabled": 3})
-    assert [problem.path for problem in refused.value.problems] == ["url", "actions[0]", "enabled"]
+    assert [problem.path for problem in refused.value.problems] == ["url", "actions.0", "enabled"]
+    assert refused.value.problems[1].reason == "is neither entered nor exited"
 
 
 def test_an_erased_person_is_taken_out_of_a_body() -> None:
