@@ -58,7 +58,10 @@ class Memberships:
     def wait_exact(self, group: str, profiles: Mapping[str, str], patience: float) -> None:
         """Wait until each of the group has the expected members."""
         for name in COUNTS:
-            wait_until(lambda: not self._wrong(group, name, profiles), patience, what=f"members of {name}")  # noqa: B023
+            try:
+                wait_until(lambda: not self._wrong(group, name, profiles), patience)  # noqa: B023
+            except AssertionError as error:
+                raise AssertionError(f"{group} {name}: {self._wrong(group, name, profiles)}") from error
 
     def check(self, group: str, profiles: Mapping[str, str]) -> dict[str, int]:
         """Each of the group has exactly the expected members and says so in its size; the sizes."""
