@@ -88,6 +88,8 @@ class Atom:
         """What an event that passes the filters adds to the sum; None when it has no number there."""
         assert self.of is not None
         found = view.values(self.of)
+        if len(found) == 1 and (value := number(found[0])) is not None:
+            return EXACT.add(ZERO, value)  # as nearly all
         exact = [value for value in map(number, found) if value is not None]
         mismatches.count += len(found) - len(exact)
         return total(exact) if exact else None

@@ -28,6 +28,9 @@ from services.segmenter.timed import NEVER
 
 CHUNK = 500  # customers, timers and, twice that, transitions in one commit: a few milliseconds of Redis
 
+TURN = 125
+"""Customers that are prepared in one turn: what has arrived meanwhile waits so long and no longer."""
+
 REPAIR = "repair"
 """The control that puts customers right."""
 
@@ -68,6 +71,7 @@ class Partition:
         self.catalog = catalog
         self._later = later
         self._compiled: Plan | None = None
+        self._settled: tuple[Catalog, Plan | None] = catalog, None  # before the definitions last changed
         self._everybody: list[str] | None = None
         self._parts: Parts | None = None
         self._none_due_before = 0
@@ -132,7 +136,7 @@ class Partition:
             return False
         parts, everybody = self._unprepared(), await self._everyone()
         start = bisect_right(everybody, self.mark.backfill)
-        behind = everybody[start : start + self._chunk] if parts else []
+        behind = everybody[start : start + min(self._chunk, TURN)] if parts else []
         if behind:
             mark = msgspec.structs.replace(self.mark, backfill=behind[-1])
             await self._commit_recomputed(mark, behind, self._plan, parts)
@@ -159,7 +163,11 @@ class Partition:
         """What the versions in preparation need and nobody has kept so far."""
         if self._parts is None:
             settled = self.catalog.without_pending(self._unready())
-            self._parts = missing(plan_of(settled, self._later), self._plan)
+            known, before = self._settled
+            if before is None or known != settled:
+                before = plan_of(settled, self._later)
+            self._parts = missing(before, self._plan)
+            self._settled = known, None
         return self._parts
 
     @property
@@ -275,14 +283,16 @@ class Partition:
             if row.control == "activate" and catalog.slots[segment_id].live == version:
                 while self.mark.ready.get(segment_id) != version.number:
                     await self.backfill()  # the record waits until what it activates is complete here
-        if sweep is not None:
-            await self._sweep(row, catalog, sweep)
+        plan = None if sweep is None else await self._sweep(row, catalog, sweep)
         mark = msgspec.structs.replace(self.mark, seq=row.seq, offset=record.next_offset, swept=None)
         await self._commit(Commit(self._prepared(mark, catalog, row), catalog=catalog))
-        self._adopt(catalog)
+        self._adopt(catalog, plan)
         self.report()
 
     async def _fire_until(self, low: int) -> None:
+        if not await self._anything_due(low):
+            self.mark = msgspec.structs.replace(self.mark, now=max(self.mark.now, low))
+            return
         while True:
             fold = await self._fold((), low)
             done = fold.advance(low, most=2 * self._chunk)
@@ -290,7 +300,8 @@ class Partition:
             if done:
                 return
 
-    async def _sweep(self, row: ControlRow, catalog: Catalog, sweep: Sweep) -> None:
+    async def _sweep(self, row: ControlRow, catalog: Catalog, sweep: Sweep) -> Plan:
+        """Bring the customers in line; return the plan of the new catalog."""
         plan = plan_of(catalog, self._later)
         if self.mark.swept is None:
             await self._complete(plan)
@@ -303,6 +314,7 @@ class Partition:
             fold = Fold(plan, customers, Clock(self.mark.seq, self.mark.now, self.mark.transitions))
             fold.sweep(row, sweep, chunk)
             await self._commit_fold(fold, (), swept=chunk[-1])
+        return plan
 
     async def _complete(self, plan: Plan) -> None:
         """Recompute what the plan needs and nobody has kept: hardly ever anything, a definition is prepared before
@@ -349,13 +361,17 @@ class Partition:
         backfill = "" if row.control == "define" else mark.backfill
         return msgspec.structs.replace(mark, ready=ready, backfill=backfill if ready != pending else None)
 
-    def _adopt(self, catalog: Catalog) -> None:
+    def _adopt(self, catalog: Catalog, plan: Plan | None) -> None:
+        """Go on with these definitions, and with their plan if somebody has made it."""
+        self._settled = self.catalog, self._compiled
         self.catalog = catalog
         self._everybody = None
         self._parts = None
-        if self.mark.seq >= self.mark.lookahead:
+        self._compiled = plan
+        if self._later and self.mark.seq >= self.mark.lookahead:
             self._later = ()
-        self._compiled = None
+            self._compiled = None
+            self._settled = catalog, None
 
     async def _commit_recomputed(
         self, mark: Watermark, profile_ids: Sequence[str], plan: Plan, parts: Parts

@@ -168,9 +168,10 @@ class Bench:
                     await process(worker.partition, own[begin : begin + MAX_RECORDS])
         await self._pool.execute("ANALYZE profiles.timeline")
 
-    async def prepared(self, rate: int) -> float:
-        """Define the segment and wait until all partitions are ready, while events arrive; return the seconds."""
-        started = time.perf_counter()
+    async def prepared(self, rate: int) -> tuple[float, float]:
+        """Define the segment and wait until all partitions are ready, while events arrive; return the seconds, and
+        those of this process's CPU."""
+        started, busy = time.perf_counter(), time.process_time()
         await self.controlled("define")
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as running:
@@ -179,9 +180,9 @@ class Bench:
             running.create_task(self._arrive(rate, stop))
             for one in self._workers:
                 await one.ready.wait()
-            took = time.perf_counter() - started
+            took, busy = time.perf_counter() - started, time.process_time() - busy
             stop.set()
-        return took
+        return took, busy
 
     async def controlled(self, kind: str) -> float:
         """Have all partitions apply a control row, at the same time as in one process; return the seconds."""
@@ -245,7 +246,7 @@ async def measure(database: str, redis_url: str, given: Namespace) -> list[Figur
         bench = Bench(pool, Rows(given.customers), them)
         await bench.past(given.events)
         settle_garbage()  # as the service does
-        took = await bench.prepared(given.rate)
+        took, busy = await bench.prepared(given.rate)
         delays = sorted(delay * 1_000 for one in them for delay in one.delays)
         for one in them:
             while one.waiting:
@@ -258,6 +259,7 @@ async def measure(database: str, redis_url: str, given: Namespace) -> list[Figur
     steps = quantiles(delays, n=100)
     return [
         Figure("prepared on all partitions", took, "s"),
+        Figure("busy meanwhile, the load included", busy, "CPU-s"),
         Figure("events of the history", given.events / took, "events/s"),
         Figure("events folded meanwhile", len(delays) / took, "events/s", given.rate, "what arrived"),
         Figure("their delay, median", steps[49], "ms"),
