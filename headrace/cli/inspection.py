@@ -95,7 +95,7 @@ def verify(
 def _show_verified(segment: str, answer: dict[str, Any], console: Console) -> None:
     skipped = f", {answer['skipped']} skipped" if answer["skipped"] else ""
     asked = f", {answer['repairs']} put right" if answer["repairs"] else ""
-    counted = f"{answer['checked']} customers checked, {answer['mismatches']} differ"
+    counted = f"{answer['checked']} compared, {answer['mismatches']} differ"
     say(console, f"segment {segment}: {counted}{skipped}{asked}")
     for example in answer["examples"]:
         console.print(render_difference(example))

@@ -119,7 +119,7 @@ def test_verify_takes_all_live_segments_and_passes_over_what_just_ended(
     assert inspection.verify([], deployment, console, everything=True, sample="0.5") == 0
     assert said(console) == [
         "segment a: segmenter: It is not live.",
-        "segment b: 4 customers checked, 0 differ, 2 skipped",
+        "segment b: 4 compared, 0 differ, 2 skipped",
     ]
     assert segmenter.asked[-1][1] == {"sample": 0.5, "repair": False}
 
@@ -147,7 +147,7 @@ def test_who_differs_is_shown_with_both_reasons(
     assert inspection.verify(["often"], deployment, console, sample="500", repair=True) == 1
     assert segmenter.asked[-1][1] == {"sample": 500, "repair": True}
     assert said(console) == [
-        "segment often: 4 customers checked, 1 differ, 1 put right",
+        "segment often: 4 compared, 1 differ, 1 put right",
         "p1 is not in Redis, but is listed of often and should be one",
         "from history, as the stream counts",
         "yes event Order Completed count gte 2: value 2",
