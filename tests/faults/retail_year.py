@@ -76,6 +76,7 @@ def _measure(stack: Stack, shop: Shop, expected: Expected, victim: str) -> Mappi
             _come_by(shop, customer, number)
         assert importing.wait() == 0, "the import failed"
         imported = time.monotonic() - started
+    wait_until(lambda: _all_ready(shop.api), PATIENCE_SECONDS, what="every service to be back")
     profiles = shop.settled(expected, PATIENCE_SECONDS)
     settled = time.monotonic() - started
     phones = [shop.phone(number) for number in range(VISITORS)]
@@ -105,6 +106,15 @@ def _twice(memberships: Memberships, profiles: Mapping[str, str]) -> None:
         f"{checked} memberships verified in {time.monotonic() - started:.0f} s, 0 mismatches",
         flush=True,
     )
+
+
+def _all_ready(api: Api) -> bool:
+    try:
+        for service in SERVICES[1:]:
+            api.get(service, "/readyz")
+    except httpx.HTTPError:
+        return False
+    return True
 
 
 def _come_by(shop: Shop, customer: str, number: int) -> None:
