@@ -86,7 +86,7 @@ class Catalog(msgspec.Struct, frozen=True):
             return self._cut(row)
         try:
             payload = msgspec.json.decode(row.payload, type=_Payload)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
             return self, None
         slot = self.slots.get(payload.segment_id)
         if row.control == "define":
@@ -174,8 +174,10 @@ class Catalog(msgspec.Struct, frozen=True):
     def _cut(self, row: ControlRow) -> tuple["Catalog", Sweep | None]:
         try:
             cuts = msgspec.json.decode(row.payload, type=CutPoints)
-            [Decimal(cut) for cut in cuts.monetary]
-        except (msgspec.DecodeError, InvalidOperation):
+            exact = all(Decimal(cut).is_finite() for cut in cuts.monetary)
+        except (msgspec.DecodeError, RecursionError, UnicodeError, InvalidOperation):
+            exact = False
+        if not exact:
             return self, None
         before = self.cuts.get(cuts.population)
         if before is not None and before.version >= cuts.version:

@@ -443,9 +443,11 @@ class Repair(msgspec.Struct, frozen=True):
 def decode_repair(payload: bytes | msgspec.Raw) -> Repair:
     """What cannot be read asks for nothing, on every replay alike."""
     try:
-        return msgspec.json.decode(payload, type=Repair)
-    except msgspec.DecodeError:
+        wanted = msgspec.json.decode(payload, type=Repair)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
         return Repair()
+    known = tuple(key for key in wanted.profile_ids if "\0" not in key)  # Postgres has no such text
+    return msgspec.structs.replace(wanted, profile_ids=known)
 
 
 def _only_now(plan: Plan, population: str) -> bool:

@@ -82,7 +82,7 @@ def _decoded(found: Iterable[asyncpg.Record]) -> list[StoredRow]:
     for partition, seq, epoch, time, low, payload in found:
         try:
             row = decode_row(encode_row(seq=seq, epoch=epoch, time=time, low=low, payload=payload.encode()))
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
             log.error("row_unreadable", partition=partition, seq=seq)
             continue
         if not isinstance(row, Tick):

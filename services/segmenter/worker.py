@@ -177,7 +177,7 @@ class PartitionWorker:
         """The record's row; None when it is unreadable, once it is set aside."""
         try:
             row = decode_row(record.value or b"")
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
             await self._set_aside(record, str(error))
             return None
         return Incoming(row, record.offset + 1, carried_trace(record.headers))
