@@ -84,6 +84,7 @@ class _Builder:
         asked: Mapping[str, SegmentDefinition] | None,
     ) -> None:
         self.plan = Plan()
+        self.plan.cuts = cuts
         self._keep_everything = keep_everything
         self._asked = asked
         self._known: dict[str, SegmentDefinition] = {}

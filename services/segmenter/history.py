@@ -6,11 +6,12 @@ seq), as the live fold saw them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache, cached_property
+from dataclasses import dataclass
+from functools import cache
 
 import msgspec
 
+from headrace.contracts.cut_points import CONTROL as CUT_POINTS
 from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, ProfileRow, TombstoneRow
 from services.segmenter.catalog import Catalog, Sweep, Version
 from services.segmenter.change import Transition
@@ -30,33 +31,47 @@ class StoredRow:
     row: ProfileRow
 
 
-@dataclass(frozen=True)
+class Plans:
+    """The compiled plans of acts, the last used ones. A plan of many definitions is large, and many acts are
+    older than anybody who is evaluated."""
+
+    def __init__(self, capacity: int = 32) -> None:
+        self._capacity = capacity
+        self._kept: dict[int, tuple[Act, Plan]] = {}
+
+    def of(self, act: "Act") -> Plan:
+        found = self._kept.pop(id(act), None)
+        if found is None:
+            found = act, plan_of(act.catalog)
+        self._kept[id(act)] = found  # the last used stands last
+        if len(self._kept) > self._capacity:
+            del self._kept[next(iter(self._kept))]
+        return found[1]
+
+
+@dataclass(frozen=True, eq=False)
 class Act:
-    """A control row with what it does: the definitions from it on, and the sweep it asks for. `later` are versions
-    whose state is kept for rows behind it, `like` an earlier act from which on nothing else was evaluated."""
+    """A control row with what it does: the definitions from it on, and the sweep it asks for. `like`: an earlier
+    act from which on nothing else was evaluated, but by other cut points."""
 
     row: ControlRow
     catalog: Catalog
-    later: Sequence[tuple[str, Version]]
     sweep: Sweep | None
+    plans: Plans
     like: "Act | None" = None
-    _lacking: dict[int, Parts] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def plan(self) -> Plan:
-        """Compiled when somebody is there to be evaluated: most definitions are older than most customers."""
-        return plan_of(self.catalog, self.later) if self.like is None else self.like.plan
+        """Compiled when somebody is there to be evaluated. Acts share plans: take it anew after another act's was
+        used, it scores by the cut points of the last act whose plan was asked for."""
+        plan = self.plans.of(self.like or self)
+        plan.cut(self.catalog.cuts)
+        return plan
 
-    def lacking(self, act: "Act | None", before: Plan) -> Parts:
-        """What the plan needs and `before`, that of the act before, has not kept: hardly ever anything, but a
-        segment that is looked back at may be resumed, or come to ask for others that change later."""
-        if act is None:
-            return missing(before, self.plan)
-        if before is self.plan:
-            return NOTHING
-        if act.row.seq not in self._lacking:
-            self._lacking[act.row.seq] = missing(before, self.plan)
-        return self._lacking[act.row.seq]
+    def lacking(self, before: Plan) -> Parts:
+        """What the plan needs and `before`, that of the act before, has not kept."""
+        after = self.plan
+        return NOTHING if before is after else missing(before, after)
 
 
 def plan_of(catalog: Catalog, also: Iterable[tuple[str, Version]] = ()) -> Plan:
@@ -94,36 +109,30 @@ def versions_in(controls: Iterable[ControlRow]) -> list[tuple[str, Version]]:
     return [(key, version) for (key, _), version in sorted(found.items())]
 
 
-def script(controls: Sequence[ControlRow]) -> list[Act]:
-    """What the control rows of one partition do, each plan already keeping the state of all later versions:
-    folding from the first row, no definition then needs a backfill."""
-    later = versions_in(controls)
-    catalog = Catalog()
-    acts: list[Act] = []
-    for row in controls:
-        before, (catalog, sweep) = catalog, catalog.apply(row)
-        # what is being prepared is among the later versions already
-        same = acts and (catalog is before or row.control == "define")
-        acts.append(Act(row, catalog, later, sweep, (acts[-1].like or acts[-1]) if same else None))
-    return acts
-
-
 class Scripts:
-    """Compiled scripts, kept from one history to the next: control rows are few and do not change."""
+    """What the control rows of each partition do, kept from one history to the next: they are few, they do not
+    change, and others only come behind them."""
 
-    def __init__(self, capacity: int = 64) -> None:
-        self._known: dict[tuple[str, ...], list[Act]] = {}
-        self._capacity = capacity
+    def __init__(self) -> None:
+        self._known: dict[int, list[Act]] = {}
+        self._plans = Plans()
 
-    def of(self, controls: Sequence[ControlRow]) -> list[Act]:
-        key = tuple(row.id for row in controls)
-        found = self._known.pop(key, None)
-        if found is None:
-            found = script(controls)
-        self._known[key] = found  # the last used stands last
-        if len(self._known) > self._capacity:
-            del self._known[next(iter(self._known))]
-        return found
+    def of(self, partition: int, controls: Sequence[ControlRow]) -> Sequence[Act]:
+        """The acts of the partition's first control rows."""
+        acts = self._known.setdefault(partition, [])
+        same = min(len(acts), len(controls))
+        if same and acts[same - 1].row != controls[same - 1]:
+            acts.clear()  # another history: that of a restored database
+        for row in controls[len(acts) :]:
+            acts.append(self._next(acts[-1] if acts else None, row))
+        return acts if len(acts) == len(controls) else acts[: len(controls)]
+
+    def _next(self, last: Act | None, row: ControlRow) -> Act:
+        before = Catalog() if last is None else last.catalog
+        catalog, sweep = before.apply(row)
+        # what is only defined is evaluated by nobody, and cut points leave a plan as it is
+        same = last is not None and (catalog is before or row.control in {"define", CUT_POINTS})
+        return Act(row, catalog, sweep, self._plans, (last.like or last) if last is not None and same else None)
 
 
 class History:
@@ -181,14 +190,18 @@ class History:
         """The two customers of a merge row on `partition`, before it and together."""
         rows = self.combined(row.profile_id, row.seq) + self.combined(row.loser, row.loser_seq)
         rows.sort(key=_order)
+        cuts = plan.cuts  # the replays of others may share the plan, and score by other ones
 
         @cache  # most merges let nobody enter, and do not ask
         def entries() -> dict[str, Transition]:
             together = self._fold(row.profile_id, partition, row.seq, rows, now)
+            plan.cut(cuts)
             members = together.customers.get(row.profile_id, Customer()).members
             return _entries(together.transitions, members)
 
-        return Merged(_journals(plan, row.profile_id, rows, now), self._loser(row), entries)
+        loser = self._loser(row)
+        plan.cut(cuts)
+        return Merged(_journals(plan, row.profile_id, rows, now), loser, entries)
 
     def _loser(self, row: MergeRow) -> Mapping[str, Membership]:
         """What the loser was a member of before its tombstone."""
@@ -206,18 +219,18 @@ class History:
         return self._losers[row.loser, row.loser_seq]
 
     def _fold(self, profile_id: str, partition: int, before: int, rows: Sequence[StoredRow], now: int) -> Fold:
-        acts = self._script(partition, before)
-        steps: list[Act | StoredRow] = [*acts, *rows]
+        steps: list[Act | StoredRow] = [*self._script(partition, before), *rows]
         steps.sort(key=lambda step: _order(step, partition))
         act: Act | None = None
-        undefined = [] if not acts or isinstance(steps[0], Act) else acts[0].later
-        fold = Fold(plan_of(Catalog(), undefined), {}, Clock(), past=self.on(partition))
+        fold = Fold(plan_of(Catalog()), {}, Clock(), past=self.on(partition))
         applied: list[StoredRow] = []
         for item in steps:
+            if act is not None and fold.customers:
+                fold.plan = act.plan
             fold.advance(min(item.row.low, now))
             if isinstance(item, Act):
                 customer = fold.customers.get(profile_id)
-                if customer is not None and (parts := item.lacking(act, fold.plan)):
+                if customer is not None and (parts := item.lacking(fold.plan)):
                     whole = self._after(item.plan.part(parts), profile_id, applied, fold.clock.now)
                     customer.take_parts(whole, parts)
                     fold.plan = item.plan
@@ -229,11 +242,14 @@ class History:
                     fold.plan = act.plan
                 applied.append(item)
                 fold.apply(msgspec.structs.replace(item.row, profile_id=profile_id))
+        if act is not None and fold.customers:
+            fold.plan = act.plan
         fold.advance(now)
         return fold
 
-    def _script(self, partition: int, before: int) -> list[Act]:
-        return self._scripts.of([row for row in self._controls.get(partition, ()) if row.seq < before])
+    def _script(self, partition: int, before: int) -> Sequence[Act]:
+        controls = [row for row in self._controls.get(partition, ()) if row.seq < before]
+        return self._scripts.of(partition, controls)
 
     def _after(self, plan: Plan, profile_id: str, own: Sequence[StoredRow], now: int) -> Customer:
         """What is kept of a customer after these rows of its own."""

@@ -106,6 +106,7 @@ class LeafMaker:
         cuts = self._cuts.get(test.population)
         leaf = ScoreLeaf(index, key, item, test.within_ms, test.scores, test.population, cuts)
         self.plan.scored.setdefault(test.population, leaf)
+        self.plan.by_cuts.append(leaf)
         return leaf
 
     def _atom(self, leaf_key: bytes, test: EventTest) -> Atom:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.contracts.cut_points import CutPoints
 from services.segmenter.atoms import Atom
 from services.segmenter.compare import Mismatches
 from services.segmenter.items import ItemAtom
@@ -53,7 +54,15 @@ class Plan:
         self.referring: dict[str, list[tuple[int, bool]]] = {}
         self.when_new: dict[str, Segment] = {}
         self.scored: dict[str, ScoreLeaf] = {}
+        self.by_cuts: list[ScoreLeaf] = []
+        self.cuts: Mapping[str, CutPoints] = {}
         self.leaves: dict[bytes, PlanLeaf] = {}
+
+    def cut(self, cuts: Mapping[str, CutPoints]) -> None:
+        """Score by these cut points from now on: all that a record of cut points changes of a plan."""
+        self.cuts = cuts
+        for leaf in self.by_cuts:
+            leaf.cut(cuts.get(leaf.population))
 
     def known(self, segment_id: str) -> Segment | None:
         """The segment, published or paused."""

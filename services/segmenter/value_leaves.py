@@ -135,7 +135,7 @@ class ScoreLeaf(ItemLeaf):
     """RFM scores of a population. Every event that leaves the window changes the figures: it wakes the customer,
     so that the indexes of who has which figures are kept (see partition.py)."""
 
-    __slots__ = ("_cuts", "_wanted", "population")
+    __slots__ = ("_cuts", "_published", "_wanted", "population")
 
     def __init__(
         self,
@@ -150,9 +150,16 @@ class ScoreLeaf(ItemLeaf):
         super().__init__(index, key, atom, window)
         self._wanted = [None if scores is None else frozenset(scores) for scores in wanted]
         self.population = population
+        self._published: CutPoints | None = None
         self._cuts: list[Sequence[Any]] | None = None
-        if cuts is not None:
-            self._cuts = [cuts.recency, cuts.frequency, [Decimal(cut) for cut in cuts.monetary]]
+        self.cut(cuts)
+
+    def cut(self, cuts: CutPoints | None) -> None:
+        """Score by these cut points from now on (None: there are none)."""
+        if cuts is not self._published:
+            self._published = cuts
+            exact = None if cuts is None else [Decimal(cut) for cut in cuts.monetary]
+            self._cuts = None if cuts is None or exact is None else [cuts.recency, cuts.frequency, exact]
 
     def figures(self, customer: Customer, now: int) -> tuple[int, int, Decimal] | None:
         """Recency, frequency and monetary value at `now`."""
