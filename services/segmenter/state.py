@@ -62,10 +62,10 @@ class Admission:
         steps: dict[SequenceLeaf, int] = {}
         for piece in self.pieces:
             if type(piece) is Atom:
+                if piece.scope is not None and not piece.scope.covers(view, plan.mismatches):
+                    continue
                 amount = None if piece.of is None else piece.amount(view, plan.mismatches)
                 if amount is None and piece.of is not None:
-                    continue
-                if piece.scope is not None and not piece.scope.covers(view, plan.mismatches):
                     continue
                 journal = touched.get(piece.journal)
                 if journal is None:

@@ -161,3 +161,13 @@ def test_a_page_is_an_event_by_segment_s_name_for_it() -> None:
     target = fold(plan(viewers={"event": {"name": "Page Viewed"}}))
     apply(target, event(1, "p", "x", at=1, type="page"))
     assert story(target)[0][:3] == ("p", "viewers", "entered")
+
+
+def test_an_event_out_of_scope_is_not_counted_as_one_of_another_type() -> None:
+    of = {"sum": {"of": "properties.total", "gte": 1, "currency": "CZK"}}
+    target = fold(plan(spent={"event": {"name": "A", **of}}))
+    apply(target, event(1, "p", at=1, properties={"total": "9", "currency": "EUR"}))
+    mismatches = target.plan.mismatches
+    assert (mismatches.count, mismatches.other_currency) == (0, 1)
+    apply(target, event(2, "p", at=2, properties={"total": "9", "currency": "CZK"}))
+    assert (mismatches.count, mismatches.other_currency) == (1, 1)

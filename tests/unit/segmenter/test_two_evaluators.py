@@ -5,7 +5,6 @@ By hand with more cases: `HEADRACE_TEST_CASES=10000 python -m pytest tests/unit/
 
 import asyncio
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -24,8 +23,6 @@ from tests.unit.segmenter.world import PARTITIONS, World, dense_history
 CASES = settings(max_examples=int(os.environ.get("HEADRACE_TEST_CASES", "150")), deadline=None)
 Definitions = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 LAST = (("tick", 700), ("tick", 4_000), ("tick", 60_000))
-
-seen: Counter[bool] = Counter()
 
 
 @CASES
@@ -62,7 +59,6 @@ async def agree(world: World, store: MemoryStore, profile: str) -> None:
     subject = Subject(profile, world.events_of(profile), world.own_rows(profile))
     for key in _segments(world.evaluated().values()):
         expected = evaluator.member(key, subject, loaded[0].now)
-        seen[expected] += 1
         assert (key in live) == expected, (profile, key, loaded[0].now)
 
 
