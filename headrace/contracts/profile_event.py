@@ -83,6 +83,38 @@ class MergeRow(Row, tag="merge", frozen=True):
     user_id: str | None = None
 
 
+class UnmergeRow(Row, tag="unmerge", frozen=True):
+    """On the partition of `profile_id`: the rows of unmerge `id` (view `profiles.moved_v1`) are no longer part of
+    its history, they are `into`'s now. `traits`, `consents` and `tags` are what that changed on `profile_id`, null
+    or false where nothing is left; `user_id` is its known user id after it."""
+
+    profile_id: str
+    into: str
+    id: str
+    source: str
+    message_id: str
+    traits: dict[str, Any] = {}
+    consents: dict[str, ConsentStatus | None] = {}
+    tags: dict[str, bool] = {}
+    user_id: str | None = None
+
+
+class SplitRow(Row, tag="split", frozen=True):
+    """The other half of an `unmerge` row, with the same `time`, on the partition of the new profile `profile_id`,
+    and that one's first row: the rows of unmerge `id`, which were `origin`'s, are its history so far. `traits`,
+    `consents` and `tags` are all that it has."""
+
+    profile_id: str
+    origin: str
+    id: str
+    source: str
+    message_id: str
+    traits: dict[str, Any] = {}
+    consents: dict[str, ConsentStatus] = {}
+    tags: dict[str, bool] = {}
+    user_id: str | None = None
+
+
 class ErasureRow(Row, tag="erasure", frozen=True):
     """The person asked to be forgotten: every store drops what it holds of `profile_id`."""
 
@@ -108,7 +140,7 @@ class Tick(msgspec.Struct, kw_only=True, tag_field="kind", tag="tick", frozen=Tr
     low: int
 
 
-ProfileRow = EventRow | TombstoneRow | MergeRow | ErasureRow | ControlRow
+ProfileRow = EventRow | TombstoneRow | MergeRow | UnmergeRow | SplitRow | ErasureRow | ControlRow
 ProfileEvent = ProfileRow | Tick
 
 

@@ -14,12 +14,10 @@ import msgspec
 from headrace.contracts.ids import profile_id
 from headrace.contracts.instant import Millis
 from headrace.contracts.profile_event import ConsentStatus, EventRow
-from services.profiles.consent import apply_consent
-from services.profiles.identity import People
+from services.profiles.identity import Identifier, People
 from services.profiles.intake import Incoming
 from services.profiles.profile import Documents, Profile
-from services.profiles.tags import apply_tags
-from services.profiles.traits import apply_traits
+from services.profiles.stated import Stated, apply_stated
 
 
 class InputClock(msgspec.Struct, frozen=True, gc=False):
@@ -31,9 +29,13 @@ class InputClock(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventDraft(msgspec.Struct, frozen=True, gc=False):
+    """`identifiers` are the event's own, `stated` what it says, changed or not; None when it says nothing."""
+
     clock: InputClock
     traceparent: str | None
     row: EventRow
+    identifiers: tuple[Identifier, ...] = ()
+    stated: Stated | None = None
 
 
 class MergeDraft(msgspec.Struct, frozen=True, gc=False):
@@ -126,15 +128,12 @@ def _merge_draft(one: Located, loser: Profile) -> MergeDraft:
 def _event_draft(one: Located) -> EventDraft:
     incoming = one.arrival.incoming
     row = msgspec.structs.replace(incoming.row, profile_id=one.profile.id, user_id=one.user_id)
+    stated = None
     if incoming.traits or incoming.consents or incoming.tags:
-        documents = _documents(one.profile)
-        row = msgspec.structs.replace(
-            row,
-            traits=apply_traits(documents.traits, documents.trait_times, incoming.traits, incoming.stamp),
-            consents=apply_consent(documents.consents, incoming.consents, incoming.ts),
-            tags=apply_tags(documents.tags, documents.tag_times, incoming.tags, incoming.ts),
-        )
-    return EventDraft(one.arrival.clock, incoming.traceparent, row)
+        stated = Stated(incoming.ts, incoming.stamp, incoming.traits, incoming.consents, incoming.tags)
+        traits, consents, tags = apply_stated(_documents(one.profile), stated)
+        row = msgspec.structs.replace(row, traits=traits, consents=consents, tags=tags)
+    return EventDraft(one.arrival.clock, incoming.traceparent, row, incoming.identifiers, stated)
 
 
 def _documents(profile: Profile) -> Documents:

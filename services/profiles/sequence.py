@@ -39,7 +39,9 @@ class Counter:
 
 
 class TimelineRow(NamedTuple):
-    """A frozen row, in the column order of the table `timeline`."""
+    """A frozen row, in the column order of the table `timeline`. `identifiers` ([[type, value], …], the
+    strongest first) and `stated` (`stated.Stated`) are what an unmerge recomputes two customers from; they are not
+    published."""
 
     q: int
     seq: int
@@ -54,6 +56,8 @@ class TimelineRow(NamedTuple):
     message_id: str | None
     traceparent: str | None
     payload: str
+    identifiers: str | None = None
+    stated: str | None = None
 
 
 def partitions_of(drafts: Iterable[Draft], partitions: int) -> list[int]:
@@ -113,6 +117,8 @@ def _event(draft: EventDraft, counter: Counter, low: Millis) -> TimelineRow:
         source=row.source,
         message_id=row.message_id,
         traceparent=draft.traceparent,
+        identifiers=_encode(draft.identifiers).decode() if draft.identifiers else None,
+        stated=_encode(draft.stated).decode() if draft.stated is not None else None,
     )
 
 
@@ -182,6 +188,8 @@ def _number(
     source: str | None = None,
     message_id: str | None = None,
     traceparent: str | None = None,
+    identifiers: str | None = None,
+    stated: str | None = None,
 ) -> TimelineRow:
     seq = counter.next_seq
     counter.next_seq = seq + 1
@@ -201,6 +209,8 @@ def _number(
         message_id,
         traceparent,
         _payload(row).decode(),
+        identifiers,
+        stated,
     )
 
 

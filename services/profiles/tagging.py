@@ -23,6 +23,7 @@ from services.profiles.merging import NO_INPUT, SOURCE
 from services.profiles.people_sql import load_documents, lock_profiles, write_people
 from services.profiles.profile import Profile
 from services.profiles.sequence import assign, partitions_of
+from services.profiles.stated import Stated
 from services.profiles.store import Connection, lock_counters, write_rows
 from services.profiles.tags import apply_tag_now, described
 
@@ -168,7 +169,9 @@ def _draft(profile: Profile, change: TagChange, now: Millis, message_id: str) ->
         user_id=profile.user_id,
         received_at=now,
     )
-    return EventDraft(NO_INPUT, None, row)
+    assert profile.documents is not None, "loaded for everybody who was locked"
+    ranked = profile.documents.tag_times[change.tag]
+    return EventDraft(NO_INPUT, None, row, stated=Stated(ranked, tags={change.tag: change.on}))
 
 
 async def _write_all(
