@@ -28,7 +28,7 @@ MESSENGER_GROUP = "headrace.messenger"
 
 EVENTS = Topic(
     "cdp.events.v1",
-    "userId, else anonymousId, else first external id",
+    "userId, else anonymousId, else first external id, else e-mail or phone of the traits",
     "Events as collected from websites, apps and tills, validated.",
     senders=("ingest",),
     groups=(PROFILES_GROUP,),

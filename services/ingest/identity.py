@@ -9,6 +9,8 @@ from services.ingest.rejection import Rejected
 
 _LARGEST_EXACT_INT = 2**53 - 1  # beyond, JavaScript clients have already rounded
 
+_FEWEST_DIGITS = 5  # of a phone number
+
 
 def clean_id(value: object, field: str, limits: Limits) -> str | None:
     """The identifier as text: trimmed, NFC. None when it is absent, empty or a placeholder.
@@ -61,6 +63,26 @@ def first_external_id(context: dict[str, Any], limits: Limits) -> tuple[str | No
         elif first is None:
             first = found
     return first, dropped
+
+
+def named_by_traits(fields: dict[str, Any], limits: Limits) -> str | None:
+    """The e-mail address, else the phone number, among the traits: how a till or a CRM names somebody. None when
+    there is neither, or nothing that could be one. What it really is the profile service decides."""
+    context = fields.get("context") or {}
+    for traits in (fields.get("traits") if fields.get("type") != "group" else None, context.get("traits")):
+        if not isinstance(traits, dict):
+            continue
+        email, phone = (clean_id(_only_text(traits.get(name)), name, limits) for name in ("email", "phone"))
+        if email is not None and "@" in email[1:-1]:
+            return email
+        if phone is not None and sum(map(str.isdigit, phone)) >= _FEWEST_DIGITS:
+            return phone
+    return None
+
+
+def _only_text(value: object) -> object:
+    """A trait may be anything."""
+    return value if isinstance(value, str) and value.isprintable() else None
 
 
 def contains_nul(fields: dict[str, Any]) -> bool:

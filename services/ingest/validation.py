@@ -15,7 +15,7 @@ from headrace.contracts.instant import format_instant
 from services.ingest.auth import Source
 from services.ingest.clock import correct, parse_sent_at, parse_time
 from services.ingest.envelope import RawObject, decode_event
-from services.ingest.identity import clean_id, contains_nul, first_external_id
+from services.ingest.identity import clean_id, contains_nul, first_external_id, named_by_traits
 from services.ingest.limits import DEFAULT_LIMITS, Limits, check_shape
 from services.ingest.raw_event import EMPTY, Parts, demand_unique_keys, read_object, read_parts, strip_nul
 from services.ingest.rejection import Rejected
@@ -91,9 +91,12 @@ def _accept(raw: bytes, fields: dict[str, Any], parts: Parts, arrival: Arrival) 
     placeholders += _is_dropped(fields.get("userId"), user_id) + _is_dropped(
         fields.get("anonymousId"), anonymous_id
     )
-    key = event_key(user_id, anonymous_id, external_id)
+    key = event_key(user_id, anonymous_id, external_id) or named_by_traits(fields, limits)
     if not key:
-        raise Rejected("no_identifier", "Send a userId, an anonymousId or context.externalIds.")
+        raise Rejected(
+            "no_identifier",
+            "Send a userId, an anonymousId, context.externalIds, or an email or phone in context.traits.",
+        )
     original, sent_at = _instants(fields, arrival)
     event = Event(
         type=kind,

@@ -216,6 +216,35 @@ def test_a_rejection_names_the_message() -> None:
     assert (caught.value.code, caught.value.message_id) == ("no_identifier", "m1")
 
 
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        (
+            {"type": "identify", "traits": {"email": "Ann@example.com", "phone": "+420 601 123 456"}},
+            "Ann@example.com",
+        ),
+        ({"type": "identify", "traits": {"email": "none", "phone": "+420 601 123 456"}}, "+420 601 123 456"),
+        ({"type": "track", "event": "E", "context": {"traits": {"email": "a@b.cz"}}}, "a@b.cz"),
+        ({"type": "identify", "userId": "u1", "traits": {"email": "a@b.cz"}}, "u1"),
+    ],
+)
+def test_an_email_or_phone_of_the_traits_names_somebody(fields: dict[str, Any], key: str) -> None:
+    assert accept(fields).key == key
+
+
+@pytest.mark.parametrize("traits", [{"email": "none"}, {"email": 5, "phone": 601123456}, {"phone": "n/a"}, {}])
+def test_traits_that_name_nobody_do_not(traits: dict[str, Any]) -> None:
+    with pytest.raises(Rejected) as caught:
+        accept({"type": "identify", "traits": traits})
+    assert caught.value.code == "no_identifier"
+
+
+def test_a_groups_email_names_no_customer() -> None:
+    with pytest.raises(Rejected) as caught:
+        accept({"type": "group", "groupId": "g", "traits": {"email": "office@example.com"}})
+    assert caught.value.code == "no_identifier"
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()
