@@ -39,7 +39,10 @@ TOPIC = "cdp.events.v1"
 PARTITIONS = 4
 CUSTOMERS = 5_000
 TURNS = 4
-_COLUMNS = "q, seq, epoch, time, low, profile_id, kind, event, ts, source, message_id, traceparent, payload"
+_COLUMNS = (
+    "q, seq, epoch, time, low, profile_id, kind, event, ts, source, message_id, traceparent, payload, "
+    "identifiers, stated"
+)
 
 
 class _Feed(MemoryLog):
