@@ -1,10 +1,11 @@
 """How many events a second become rows of the timeline, beside COPY and one upsert of the same rows.
 
-    python -m tests.bench.bench_profiles [--events 30000] [--json FILE]
+    python -m tests.bench.bench_profiles [--events 30000] [--identifiers 1000000] [--json FILE]
 
 The service's own loop (`input.Input`: decode, deduplicate, resolve, fold, write) drives an embedded Postgres in
 batches as it reads them; only the log is a list in memory. The limit then writes the very rows that came out, in
 batches of the same size, to a table with the timeline's indexes: COPY to a temporary table, one upsert from it.
+The last figures are of as many events again after a million identifiers of others were planted.
 Postgres does not fsync, so that the disk is no part of either; CPU seconds of both sides are counted.
 """
 
@@ -12,6 +13,7 @@ import asyncio
 import os
 from argparse import Namespace
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -152,7 +154,47 @@ async def new_rows(pool: asyncpg.Pool) -> list[list[tuple[object, ...]]]:
     ]
 
 
-async def measure(url: str, events: int) -> Report:
+_PLANT_PROFILES = """
+    INSERT INTO profile (id, user_id, first_seen, last_seen)
+    SELECT md5('planted' || n), 'planted-' || n, 1, 1 FROM generate_series(1, $1) AS n
+"""
+_PLANT_IDENTIFIERS = """
+    INSERT INTO identifier (type, value, profile_id, first_seen, last_seen, source)
+    SELECT type, 'planted-' || n, md5('planted' || n), 1, 1, 'shop'
+    FROM generate_series(1, $1) AS n, unnest('{user_id, anonymous_id}'::text[]) AS type
+"""
+
+
+async def plant(pool: asyncpg.Pool, identifiers: int) -> None:
+    """Others, with two identifiers each."""
+    async with pool.acquire() as connection:
+        for statement in (_PLANT_PROFILES, _PLANT_IDENTIFIERS):
+            await connection.execute(statement, identifiers // 2, timeout=600)
+        await connection.execute("VACUUM ANALYZE")
+
+
+class _Measured(NamedTuple):
+    ours: cpu.Spent
+    bare: cpu.Spent
+    rows: int
+
+
+async def _turns(
+    pool: asyncpg.Pool, server: int, fed: Sequence[Sequence[Record]], turns: Sequence[int]
+) -> _Measured:
+    """Apply the records up to each turn's part of them, and write what came of it bare."""
+    ours, bare, count = cpu.Spent(server), cpu.Spent(server), 0
+    for turn in turns:
+        with ours.running():
+            await apply(pool, [partition[: len(partition) * turn // (2 * TURNS)] for partition in fed])
+        rows = await new_rows(pool)
+        with bare.running():
+            await copy_and_upsert(pool, rows)
+        count += sum(map(len, rows))
+    return _Measured(ours, bare, count)
+
+
+async def measure(url: str, events: int, identifiers: int) -> Report:
     await migrate(url, schema=SCHEMA, scripts=MIGRATIONS)
     pool = await connect(url, max_size=12)
     try:
@@ -161,38 +203,41 @@ async def measure(url: str, events: int) -> Report:
         server = cpu.parent(await pool.fetchval("SELECT pg_backend_pid()"))
         cpu.pin(server, cpu.server_core())
         cpu.pin(os.getpid(), cpu.client_core())
-        fed = records(events)
-
+        fed = records(2 * events)
         await pool.execute("CREATE TABLE bare_timeline (LIKE timeline INCLUDING ALL)")
-        ours, bare, count = cpu.Spent(server), cpu.Spent(server), 0
-        for turn in range(1, TURNS + 1):
-            with ours.running():
-                await apply(pool, [partition[: len(partition) * turn // TURNS] for partition in fed])
-            rows = await new_rows(pool)
-            with bare.running():
-                await copy_and_upsert(pool, rows)
-            count += sum(map(len, rows))
+        few = await _turns(pool, server, fed, range(1, TURNS + 1))
+        await plant(pool, identifiers)
+        many = await _turns(pool, server, fed, range(TURNS + 1, 2 * TURNS + 1))
     finally:
         await pool.close()
-    against = "COPY and one upsert"
-    figures = [
-        Figure("rows per second", count / ours.took, "rows/s", count / bare.took, against),
-        Figure("Postgres included", count / ours.total, "rows/CPU-s", count / bare.total, against),
-        Figure("Postgres excluded", count / ours.own, "rows/CPU-s", count / bare.own, against),
-        Figure("Postgres alone", count / ours.servers, "rows/CPU-s", count / bare.servers, against),
-    ]
-    setting = f"{events:,} events, {count:,} rows, {CUSTOMERS:,} customers, batches of up to {READ_RECORDS}"
+    figures = [*_figures(few, ""), *_figures(many, f", {identifiers:,} identifiers")]
+    setting = (
+        f"2 x {events:,} events, {few.rows + many.rows:,} rows, {CUSTOMERS:,} customers, "
+        f"batches of up to {READ_RECORDS}"
+    )
     return Report("profiles", setting, figures)
+
+
+def _figures(found: _Measured, where: str) -> list[Figure]:
+    ours, bare, count = found
+    against = "COPY and one upsert"
+    return [
+        Figure(f"rows per second{where}", count / ours.took, "rows/s", count / bare.took, against),
+        Figure(f"Postgres included{where}", count / ours.total, "rows/CPU-s", count / bare.total, against),
+        Figure(f"Postgres excluded{where}", count / ours.own, "rows/CPU-s", count / bare.own, against),
+        Figure(f"Postgres alone{where}", count / ours.servers, "rows/CPU-s", count / bare.servers, against),
+    ]
 
 
 def run(arguments: Namespace) -> Report:
     with engines.postgres() as engine:
-        return uvloop.run(measure(engine.url, arguments.events))
+        return uvloop.run(measure(engine.url, arguments.events, arguments.identifiers))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = options(__doc__)
     parser.add_argument("--events", type=int, default=30_000)
+    parser.add_argument("--identifiers", type=int, default=1_000_000)
     present(run, parser, arguments)
 
 
