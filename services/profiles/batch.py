@@ -15,11 +15,14 @@ from headrace.runtime.failpoints import failpoint
 from headrace.runtime.partitions import PartitionHalted
 from services.profiles import people_sql
 from services.profiles.arrays import number_array, text_array
+from services.profiles.decisions import decisions, write_decisions
 from services.profiles.fold import Arrival, Draft, InputClock, fold, in_need, locate
 from services.profiles.identifiers_sql import Names
+from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.intake import Incoming
 from services.profiles.sequence import assign, partitions_of
 from services.profiles.store import Connection, lock_counters, write_rows
+from services.profiles.suspicion import quarantine, suspicions
 
 MAX_AHEAD_MS = 10_000
 """A log clock further ahead of Postgres' than this would fire timers early: stop instead."""
@@ -81,7 +84,7 @@ class Batch:
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What a commit did. `touched`: output partitions with new rows. `conflicts`: duplicates with another
-    body."""
+    body. `quarantined`: how many identifiers no longer say who somebody is."""
 
     touched: Sequence[int]
     rows: int
@@ -89,9 +92,12 @@ class Committed:
     conflicts: int
     merges: int
     time: Millis
+    quarantined: int = 0
 
 
-async def commit_batch(pool: asyncpg.Pool, batch: Batch, partitions: int) -> Committed:
+async def commit_batch(
+    pool: asyncpg.Pool, batch: Batch, partitions: int, rules: IdentityRules = DEFAULT_RULES
+) -> Committed:
     """Apply `batch` and everything that follows from it, or nothing. Never cancel it half-way.
 
     Raises Fenced, Overtaken, PartitionHalted or asyncpg's errors.
@@ -101,11 +107,13 @@ async def commit_batch(pool: asyncpg.Pool, batch: Batch, partitions: int) -> Com
         fresh, conflicts = await _claim_messages(connection, batch)
         incoming = [one for _, one in fresh]
         names = Names(incoming)
-        people = await people_sql.lock_people(connection, incoming, names)
+        people = await people_sql.lock_people(connection, incoming, names, rules)
         located = locate([Arrival(one, clocks[index]) for index, one in fresh], people)
         await people_sql.load_documents(connection, in_need(located))
         drafts = fold(located)
         await people_sql.write_people(connection, people, names)
+        quarantined = await quarantine(connection, suspicions(located, rules), rules)
+        await write_decisions(connection, [*decisions(located), *quarantined])
         touched = await _write_drafts(connection, batch, drafts, partitions)
         time = clocks[-1].time
         await connection.execute(_MOVE, batch.topic, batch.q, batch.next_offset, time)
@@ -118,6 +126,7 @@ async def commit_batch(pool: asyncpg.Pool, batch: Batch, partitions: int) -> Com
         conflicts=conflicts,
         merges=len(people.merged),
         time=time,
+        quarantined=len(quarantined),
     )
 
 

@@ -14,7 +14,7 @@ import msgspec
 from headrace.contracts.ids import profile_id
 from headrace.contracts.instant import Millis
 from headrace.contracts.profile_event import ConsentStatus, EventRow
-from services.profiles.identity import Identifier, People
+from services.profiles.identity import Identifier, People, Refusal
 from services.profiles.intake import Incoming
 from services.profiles.profile import Documents, Profile
 from services.profiles.stated import Stated, apply_stated
@@ -64,12 +64,15 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
 
 class Located(msgspec.Struct, frozen=True, gc=False):
-    """Whose a record is. `losers` merged into `profile` because of it; `user_id` is the profile's after it."""
+    """Whose a record is. `losers` merged into `profile` because of it; `user_id` is the profile's after it.
+    `refusals` and `brought` as in `identity.Resolution`."""
 
     arrival: Arrival
     profile: Profile
     losers: Sequence[Profile]
     user_id: str | None
+    refusals: Sequence[Refusal] = ()
+    brought: Sequence[tuple[Identifier, Identifier]] = ()
 
 
 def locate(arrivals: Iterable[Arrival], people: People) -> list[Located]:
@@ -82,9 +85,14 @@ def locate(arrivals: Iterable[Arrival], people: People) -> list[Located]:
             if profile is not None:
                 located.append(Located(arrival, profile, (), profile.user_id))
             continue
-        profile, losers = people.resolve(incoming.identifiers, partial(profile_id, *incoming.key), incoming.ts)
+        profile, losers, refusals, brought = people.resolve(
+            incoming.identifiers,
+            partial(profile_id, *incoming.key),
+            incoming.ts,
+            trusted=incoming.trusted,
+        )
         profile.saw(incoming.ts, incoming.time_zone)
-        located.append(Located(arrival, profile, losers, profile.user_id))
+        located.append(Located(arrival, profile, losers, profile.user_id, refusals, brought))
     return located
 
 

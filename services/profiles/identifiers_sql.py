@@ -18,18 +18,18 @@ from services.profiles.store import Connection, rows_written
 
 # OFFSET 0 keeps the order of the joins: a plan made while the table was small would go through it for each of us.
 _FIND = """
-    SELECT wanted.n, owner.place, owner.profile_id, coalesce(alias.root, owner.profile_id) AS root
+    SELECT wanted.n, owner.place, owner.profile_id, coalesce(alias.root, owner.profile_id) AS root, owner.silent
     FROM unnest($1::text::text[], $2::text::text[]) WITH ORDINALITY AS wanted (type, value, n)
     CROSS JOIN LATERAL (
-        SELECT profile_id, ctid::text AS place FROM identifier
+        SELECT profile_id, ctid::text AS place, quarantined_at IS NOT NULL AS silent FROM identifier
         WHERE (type, value) = (wanted.type, wanted.value) OFFSET 0
     ) AS owner
     LEFT JOIN alias ON alias.profile_id = owner.profile_id
 """
 _NEW = """
-    INSERT INTO identifier (type, value, profile_id, first_seen, last_seen, source)
+    INSERT INTO identifier (type, value, profile_id, first_seen, last_seen, source, trusted)
     SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::bigint[],
-                         $5::text::bigint[], $6::text::text[]) AS new (type, value)
+                         $5::text::bigint[], $6::text::text[], $7::text::boolean[]) AS new (type, value)
     ORDER BY type, value
 """
 _CLAIM = f"{_NEW} ON CONFLICT DO NOTHING RETURNING type, value"
@@ -38,19 +38,25 @@ _ASSIGN = f"{_NEW} ON CONFLICT (type, value) DO UPDATE SET profile_id = excluded
 _SEE = f"""
     {_NEW} ON CONFLICT (type, value) DO UPDATE SET
         first_seen = least(identifier.first_seen, excluded.first_seen),
-        last_seen = greatest(identifier.last_seen, excluded.last_seen)
+        last_seen = greatest(identifier.last_seen, excluded.last_seen),
+        trusted = identifier.trusted OR excluded.trusted
     WHERE identifier.profile_id = excluded.profile_id
 """
 # The same at half the price, for rows that are still where they were found.
 _SEE_IN_PLACE = """
     UPDATE identifier SET
         first_seen = least(identifier.first_seen, new.first_seen),
-        last_seen = greatest(identifier.last_seen, new.last_seen)
+        last_seen = greatest(identifier.last_seen, new.last_seen),
+        trusted = identifier.trusted OR new.trusted
     FROM unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::bigint[], $5::text::bigint[],
-                $6::text::tid[]) WITH ORDINALITY AS new (type, value, profile_id, first_seen, last_seen, place, n)
+                $6::text::boolean[], $7::text::tid[]) WITH ORDINALITY
+        AS new (type, value, profile_id, first_seen, last_seen, trusted, place, n)
     WHERE identifier.ctid = new.place
         AND (identifier.type, identifier.value, identifier.profile_id) = (new.type, new.value, new.profile_id)
     RETURNING new.n
+"""
+_LEAVE = """
+    DELETE FROM identifier WHERE (type, value) IN (SELECT * FROM unnest($1::text::text[], $2::text::text[]))
 """
 
 
@@ -60,19 +66,23 @@ class Overtaken(HeadraceError):
 
 
 class _Stored(NamedTuple):
-    """An identifier's row: where it lies, whose it is, and which profile that one stands for."""
+    """An identifier's row: where it lies, whose it is, and which profile that one stands for. `silent`: it is in
+    quarantine."""
 
     place: str
     owner: str
     root: str
+    silent: bool
 
 
 class _Sighting(NamedTuple):
-    """When an identifier was first and last seen, and by which source first."""
+    """When an identifier was first and last seen, by which source first, and whether a key that is not public
+    named it."""
 
     first: Millis
     last: Millis
     source: str
+    trusted: bool
 
 
 class Names:
@@ -91,6 +101,25 @@ class Names:
     def roots(self) -> dict[str, str]:
         """Which profile each of the owners stands for."""
         return {stored.owner: stored.root for stored in self._stored.values()}
+
+    def demanded(self) -> set[str]:
+        """The profiles that must be there. That of an identifier in quarantine is made when it is needed."""
+        return {stored.root for stored in self._stored.values() if not stored.silent}
+
+    def quarantined(self) -> list[Identifier]:
+        return [one for one, stored in self._stored.items() if stored.silent]
+
+    def changing(self) -> tuple[set[str], set[Identifier]]:
+        """The profiles that may gain an identifier or merge, and the identifiers that may connect two profiles."""
+        profiles, links = set[str](), set[Identifier]()
+        for one in self._incoming:
+            found = [self._stored[name].root for name in one.identifiers if name in self._stored]
+            if len(found) == len(one.identifiers) and len(set(found)) == 1:
+                continue  # as nearly all
+            profiles.update(found)
+            if len(set(found)) > 1:
+                links.update(name for name in one.identifiers if name in self._stored)
+        return profiles, links
 
     async def claim(self, connection: Connection) -> None:
         """Find them, and claim those that nobody has. Raises Overtaken."""
@@ -117,13 +146,16 @@ class Names:
         other = {one: owner for one, guess in self._claimed.items() if (owner := owners[one]) and owner != guess}
         if other:
             await connection.execute(_ASSIGN, *self._columns(other))
+        if left := [one for one in self._claimed if owners[one] is None]:
+            types, values = zip(*left, strict=True)
+            await connection.execute(_LEAVE, text_array(types), text_array(values))
 
     async def _write_in_place(self, connection: Connection) -> dict[Identifier, str]:
         """Write the known ones; return those that lie elsewhere by now, with their owners."""
         known = {one: stored.owner for one, stored in self._stored.items()}
         places = text_array([stored.place for stored in self._stored.values()])
-        *columns, _ = self._columns(known)
-        written = {row[0] for row in await connection.fetch(_SEE_IN_PLACE, *columns, places)}
+        *columns, _, trusted = self._columns(known)
+        written = {row[0] for row in await connection.fetch(_SEE_IN_PLACE, *columns, trusted, places)}
         if len(written) == len(known):
             return {}
         return {one: owner for n, (one, owner) in enumerate(known.items(), 1) if n not in written}
@@ -158,7 +190,7 @@ class Names:
 
     def _columns(self, owners: Mapping[Identifier, str]) -> tuple[str, ...]:
         types, values = zip(*owners, strict=True)
-        firsts, lasts, sources = zip(*(self._seen[one] for one in owners), strict=True)
+        firsts, lasts, sources, trusted = zip(*(self._seen[one] for one in owners), strict=True)
         return (
             text_array(types),
             text_array(values),
@@ -166,6 +198,7 @@ class Names:
             number_array(firsts),
             number_array(lasts),
             text_array(sources),
+            number_array(trusted),
         )
 
 
@@ -174,7 +207,8 @@ def _sightings(incoming: Iterable[Incoming]) -> dict[Identifier, _Sighting]:
     for one in incoming:
         for found in one.identifiers:
             if (before := seen.get(found)) is None:
-                seen[found] = _Sighting(one.ts, one.ts, one.key[0])
-            elif not before.first <= one.ts <= before.last:
-                seen[found] = _Sighting(min(before.first, one.ts), max(before.last, one.ts), before.source)
+                seen[found] = _Sighting(one.ts, one.ts, one.key[0], one.trusted)
+            elif not before.first <= one.ts <= before.last or one.trusted > before.trusted:
+                first, last, source, trusted = before
+                seen[found] = _Sighting(min(first, one.ts), max(last, one.ts), source, trusted or one.trusted)
     return seen

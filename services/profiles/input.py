@@ -16,6 +16,7 @@ from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.tasks import finish
 from services.profiles.batch import Batch, Committed, Fenced, commit_batch
 from services.profiles.identifiers_sql import Overtaken
+from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.intake import Incoming, Reader, Unreadable
 from services.profiles.store import SERVICE, next_offset
 
@@ -68,6 +69,7 @@ class Input:
         read: Reader,
         dead_letters: str,
         on_commit: CommittedHook,
+        rules: IdentityRules = DEFAULT_RULES,
     ) -> None:
         self.topic = topic
         self.q = q
@@ -83,6 +85,7 @@ class Input:
         self._read = read
         self._dead_letters = dead_letters
         self._on_commit = on_commit
+        self._rules = rules
         self._processed = metrics.records.labels(topic, q)
 
     async def run(self) -> None:
@@ -156,16 +159,18 @@ class Input:
     async def _attempt(self, batch: Batch) -> Committed:
         for attempt in range(1, COMMIT_ATTEMPTS):
             try:
-                return await finish(commit_batch(self._pool, batch, self._partitions))
+                return await finish(commit_batch(self._pool, batch, self._partitions, self._rules))
             except _CONFLICTS:
                 await asyncio.sleep(RETRY_SECONDS * attempt * (1 + random.random()))  # noqa: S311
-        return await finish(commit_batch(self._pool, batch, self._partitions))
+        return await finish(commit_batch(self._pool, batch, self._partitions, self._rules))
 
     def _count(self, committed: Committed) -> None:
         if committed.duplicates:
             self._metrics.duplicate_events.labels("true").inc(committed.conflicts)
             self._metrics.duplicate_events.labels("false").inc(committed.duplicates - committed.conflicts)
         self._metrics.merges.inc(committed.merges)
+        if committed.quarantined:
+            log.warning("identifiers_quarantined", topic=self.topic, partition=self.q, count=committed.quarantined)
 
     async def _set_aside(self, record: Record, reason: str, detail: str) -> None:
         letter = dead_letter(record, reason, detail, service=SERVICE, at=record.time)

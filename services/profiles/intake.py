@@ -15,6 +15,7 @@ from headrace.contracts.profile_event import ConsentStatus, EventRow, ExternalId
 from headrace.log.port import Record
 from services.profiles.consent import declared, is_declaration
 from services.profiles.identity import Identifier, strongest_first
+from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.normalise import identifier, identifier_type
 from services.profiles.tags import is_tagging, tagged
 from services.profiles.traits import Stamp
@@ -38,7 +39,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `key` is what it is deduplicated by: source and message id. `row` is its timeline row without profile,
     changed traits and numbers; `row.ts` is the sender's timestamp. `ts` is min(timestamp, log time): the instant
     that decides between writers, whatever the processing order. An event is addressed by its `identifiers`,
-    strongest first, a message outcome by `addressed_to`, a profile id.
+    strongest first, a message outcome by `addressed_to`, a profile id. `trusted`: its key is not public.
     """
 
     key: tuple[str, str]
@@ -53,6 +54,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     consents: dict[str, ConsentStatus] = {}
     tags: dict[str, bool] = {}
     time_zone: str | None = None
+    trusted: bool = True
 
 
 Reader = Callable[[Record], Incoming]
@@ -73,14 +75,16 @@ _context = msgspec.json.Decoder(_Context)
 _object = msgspec.json.Decoder(dict[str, Any])
 
 
-def event_reader(region: str | None) -> Reader:
-    """A reader of `cdp.events.v1`; `region` is where national phone numbers belong, if anywhere."""
+def event_reader(region: str | None, rules: IdentityRules = DEFAULT_RULES) -> Reader:
+    """A reader of `cdp.events.v1`; `region` is where national phone numbers belong, if anywhere, unless
+    the source has one of its own."""
 
     def read(record: Record) -> Incoming:
         event = _decode(record)
         context = _read_context(event.context)
         traits = _traits(event, context)
-        identifiers = _identifiers(event, context, traits, region)
+        where = rules.source(event.source).region or region
+        identifiers = _identifiers(event, context, traits, where, rules)
         if not identifiers:
             raise Unreadable("no_identifier", "no identifier is left after normalisation: send a real id")
         timestamp = _instant(event.timestamp)
@@ -92,11 +96,12 @@ def event_reader(region: str | None) -> Reader:
             body_hash=_fingerprint(event),
             traceparent=carried_trace(record.headers),
             stamp=[ts, record.time, record.partition, record.offset],
-            identifiers=strongest_first(identifiers) if len(identifiers) > 1 else tuple(identifiers),
+            identifiers=strongest_first(identifiers, rules) if len(identifiers) > 1 else tuple(identifiers),
             traits=traits if event.type == "identify" else _NOTHING,
             consents=_consents(event),
             tags=_tags(event),
             time_zone=context.timezone if isinstance(context.timezone, str) else None,
+            trusted=event.trusted,
         )
 
     return read
@@ -149,7 +154,7 @@ def _traits(event: Event, context: _Context) -> dict[str, Any]:
 
 
 def _identifiers(
-    event: Event, context: _Context, traits: dict[str, Any], region: str | None
+    event: Event, context: _Context, traits: dict[str, Any], region: str | None, rules: IdentityRules
 ) -> Collection[Identifier]:
     found: dict[Identifier, None] = {}
     has_user = False
@@ -157,7 +162,8 @@ def _identifiers(
         # one event is about one customer: a further user id among the external ids names somebody else
         if value is None or (kind == USER_ID and has_user):
             continue
-        if (canonical := identifier(kind, value, region)) is not None:
+        canonical = identifier(kind, value, region)
+        if canonical is not None and not rules.is_blocked(kind, canonical):
             has_user = has_user or kind == USER_ID
             found[kind, canonical] = None
     return found

@@ -10,7 +10,7 @@ from functools import lru_cache
 import phonenumbers
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
-from headrace.contracts.identifiers import ANONYMOUS_ID, EMAIL, PHONE, USER_ID, is_placeholder
+from headrace.contracts.identifiers import EMAIL, PHONE, is_placeholder
 
 MAX_BYTES = 256
 MAX_TYPE_LENGTH = 64
@@ -46,14 +46,6 @@ def identifier_type(value: object) -> str | None:
         return None
     kind = unicodedata.normalize("NFC", value).strip()
     return kind if 0 < len(kind) <= MAX_TYPE_LENGTH and _is_visible(kind) else None
-
-
-def priority(kind: str) -> tuple[int, str]:
-    """Order in which identifiers decide: user id, e-mail, phone, the others by name, anonymous id last."""
-    return _RANKS.get(kind, 3), kind
-
-
-_RANKS = {USER_ID: 0, EMAIL: 1, PHONE: 2, ANONYMOUS_ID: 4}
 
 
 @lru_cache(maxsize=_CACHE)

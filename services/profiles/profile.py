@@ -35,7 +35,9 @@ class Documents:
 @dataclass(slots=True, eq=False)
 class Profile:
     """Who it is, and when it was seen; `time_zone` is the last seen IANA name. `documents` is None unless the
-    batch needs them. `place` is where the store has its row, None when it is new."""
+    batch needs them. `place` is where the store has its row, None when it is new. `names` are its identifiers by
+    type, with when each was first seen, None unless the batch changes them; `known`: one of them, other than a
+    browser's or a device's, was told by a key that is not public."""
 
     id: str
     first_seen: Millis
@@ -46,6 +48,15 @@ class Profile:
     merged_into: str | None = None
     documents: Documents | None = None
     place: str | None = None
+    names: dict[str, dict[str, Millis]] | None = None
+    known: bool = False
+
+    def gain(self, kind: str, value: str, ts: Millis) -> None:
+        """It has this identifier, seen at `ts`."""
+        if self.names is None:
+            self.names = {}
+        values = self.names.setdefault(kind, {})
+        values[value] = min(ts, values.get(value, ts))
 
     def saw(self, ts: Millis, time_zone: str | None) -> None:
         """The customer did something at `ts`."""
@@ -63,6 +74,10 @@ class Profile:
         self.user_id, loser.user_id = self.user_id or loser.user_id, None
         if loser.time_zone is not None:
             self._take_time_zone(loser.time_zone_at, loser.time_zone)
+        for kind, values in (loser.names or {}).items():
+            for value, seen in values.items():
+                self.gain(kind, value, seen)
+        self.known = self.known or loser.known
         loser.merged_into = self.id
 
     def _take_time_zone(self, at: Millis, name: str) -> None:

@@ -6,18 +6,21 @@ from phonenumbers import SUPPORTED_REGIONS
 
 from headrace.contracts.errors import SettingsError
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
+from services.profiles.identity_file import read_rules
+from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`phone_region`: ISO country whose national phone numbers are understood. `tick_ms`: how often time is
-    published at most."""
+    published at most. `identity`: how identifiers decide who somebody is."""
 
     common: CommonSettings
     database_url: str
     port: int
     phone_region: str | None
     tick_ms: int
+    identity: IdentityRules = DEFAULT_RULES
 
 
 def read_settings(env: Environment) -> Settings:
@@ -27,6 +30,7 @@ def read_settings(env: Environment) -> Settings:
         port=env.integer("HEADRACE_PROFILES_PORT", 8081, high=65_535),
         phone_region=_region(env.optional("HEADRACE_PHONE_REGION")),
         tick_ms=max(250, env.duration_ms("HEADRACE_TICK", "250ms")),
+        identity=read_rules(env.optional("HEADRACE_IDENTITY")),
     )
 
 

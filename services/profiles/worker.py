@@ -51,7 +51,7 @@ class Worker:
         """Own partition `q` until cancelled, or until one of its loops fails: then all of them stop."""
         events, outcomes = input_topics(self._settings)
         inputs = (
-            self._input(events, q, event_reader(self._settings.phone_region)),
+            self._input(events, q, event_reader(self._settings.phone_region, self._settings.identity)),
             self._input(outcomes, q, read_outcome),
         )
         relay = Relay(
@@ -90,4 +90,5 @@ class Worker:
             read=read,
             dead_letters=self._settings.common.topic(topics.DEAD_LETTERS.name),
             on_commit=self.wake,
+            rules=self._settings.identity,
         )

@@ -5,7 +5,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.profiles.normalise import MAX_BYTES, identifier, identifier_type, priority
+from services.profiles.normalise import MAX_BYTES, identifier, identifier_type
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,6 @@ def test_normalising_twice_changes_nothing() -> None:
 @pytest.mark.parametrize("kind", ["", " ", 7, None, "x" * 65, "a\u200bb"])
 def test_what_cannot_name_a_type(kind: object) -> None:
     assert identifier_type(kind) is None
-
-
-def test_priority_is_user_email_phone_others_by_name_anonymous() -> None:
-    kinds = ["anonymous_id", "pos_id", "phone", "card", "email", "user_id"]
-    assert sorted(kinds, key=priority) == ["user_id", "email", "phone", "card", "pos_id", "anonymous_id"]
 
 
 ADDRESS_PARTS = st.sampled_from(
