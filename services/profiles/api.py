@@ -22,6 +22,7 @@ from services.profiles.sequence import RowTooLarge
 from services.profiles.settings import Settings
 from services.profiles.store import put_control
 from services.profiles.tag_routes import tag_routes
+from services.profiles.unmerge_routes import unmerge_routes
 
 MAX_PAGE = 200
 EXPORT_PAGE = 1_000
@@ -52,6 +53,10 @@ def build_api(
     app.include_router(_reads(profiles, settings.phone_region), dependencies=[guard])
     app.include_router(_writes(pool, settings.common.partitions, wake), dependencies=[guard])
     app.include_router(tag_routes(pool, profiles, settings.common.partitions, wake), dependencies=[guard])
+    app.include_router(
+        unmerge_routes(pool, profiles, settings.common.partitions, wake, settings.phone_region, settings.identity),
+        dependencies=[guard],
+    )
     return app
 
 

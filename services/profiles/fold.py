@@ -53,7 +53,22 @@ class MergeDraft(msgspec.Struct, frozen=True, gc=False):
     tags: dict[str, bool] = {}
 
 
-Draft = EventDraft | MergeDraft
+class UnmergeDraft(msgspec.Struct, frozen=True, gc=False):
+    """Becomes an unmerge row on the partition of `profile_id` and a split row on `into`'s, the new profile's.
+    `taken`: what changed on `profile_id`; `given`: all that `into` has."""
+
+    id: str
+    profile_id: str
+    into: str
+    source: str
+    message_id: str
+    taken: tuple[dict[str, Any], dict[str, ConsentStatus | None], dict[str, bool]]
+    given: tuple[dict[str, Any], dict[str, ConsentStatus], dict[str, bool]]
+    user_id: str | None
+    into_user_id: str | None
+
+
+Draft = EventDraft | MergeDraft | UnmergeDraft
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):

@@ -7,6 +7,7 @@ from enum import Enum
 import asyncpg
 
 from headrace.contracts.ids import content_id
+from services.profiles.decisions import Decision, write_decisions
 from services.profiles.fold import InputClock, MergeDraft
 from services.profiles.identifiers_sql import Overtaken
 from services.profiles.people_sql import load_documents, lock_profiles, write_people
@@ -16,6 +17,16 @@ from services.profiles.store import Connection, lock_counters, write_rows
 SOURCE = "headrace.api"
 NO_INPUT = InputClock(time=0, processed=0)
 """It comes from no input: its rows take the time and low that their partitions have."""
+
+NOW = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+# Whoever says that two are one overrules what was taken apart.
+_FORGET_APART = """
+    DELETE FROM apart USING unmerge WHERE unmerge.id = apart.unmerge_id
+        AND coalesce((SELECT root FROM alias WHERE alias.profile_id = unmerge.profile_id), unmerge.profile_id)
+            = ANY(ARRAY[$1, $2])
+        AND coalesce((SELECT root FROM alias WHERE alias.profile_id = unmerge.into_id), unmerge.into_id)
+            = ANY(ARRAY[$1, $2])
+"""
 
 
 class Merge(Enum):
@@ -49,13 +60,18 @@ async def _merge(connection: Connection, ids: Sequence[str], partitions: int) ->
     traits, consents, tags = of_winner.absorb(of_loser)
     people.merged.append((loser.id, winner.id))
     await write_people(connection, people)
+    await connection.execute(_FORGET_APART, loser.id, winner.id)
+    message_id = content_id("m", loser.id, winner.id)
+    now = await connection.fetchval(NOW)
+    made = Decision(now, "merged", winner.id, loser.id, "asked", SOURCE, message_id)
+    await write_decisions(connection, [made])
     draft = MergeDraft(
         clock=NO_INPUT,
         traceparent=None,
         winner=winner.id,
         loser=loser.id,
         source=SOURCE,
-        message_id=content_id("m", loser.id, winner.id),
+        message_id=message_id,
         traits=traits,
         consents=consents,
         user_id=winner.user_id,

@@ -158,7 +158,7 @@ async def write_people(connection: Connection, people: People, names: Names | No
     """Write back every profile of the batch, what it says of identifiers, and merges. Raises Overtaken."""
     if names is not None:
         await names.write(connection, people.owners)
-    await _write_profiles(connection, people.profiles())
+    await write_profiles(connection, people.profiles())
     if people.merged:
         losers = [loser for loser, _ in people.merged]
         winners = [live.id for loser in losers if (live := people.profile(loser)) is not None]
@@ -189,7 +189,8 @@ async def _lock(connection: Connection, ids: Iterable[str]) -> dict[str, Profile
     return profiles
 
 
-async def _write_profiles(connection: Connection, profiles: Iterable[Profile]) -> None:
+async def write_profiles(connection: Connection, profiles: Iterable[Profile]) -> None:
+    """Write locked or new profiles, with their documents where those are loaded. Raises Overtaken."""
     new: list[Profile] = []
     placed: list[tuple[Profile, str]] = []
     loaded: list[tuple[Profile, Documents]] = []

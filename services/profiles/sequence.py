@@ -3,15 +3,23 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.instant import Millis
-from headrace.contracts.profile_event import ControlRow, ErasureRow, MergeRow, Row, TombstoneRow
+from headrace.contracts.profile_event import (
+    ControlRow,
+    ErasureRow,
+    MergeRow,
+    Row,
+    SplitRow,
+    TombstoneRow,
+    UnmergeRow,
+)
 from headrace.contracts.topics import partition_of
-from services.profiles.fold import Draft, EventDraft, InputClock, MergeDraft
+from services.profiles.fold import Draft, EventDraft, InputClock, MergeDraft, UnmergeDraft
 
 MAX_PAYLOAD_BYTES = 960 * 1024
 """A log takes records of 1 MiB: the rest is for numbers and headers."""
@@ -67,6 +75,9 @@ def partitions_of(drafts: Iterable[Draft], partitions: int) -> list[int]:
         if isinstance(draft, MergeDraft):
             touched.add(_partition_of(draft.loser, partitions))
             touched.add(_partition_of(draft.winner, partitions))
+        elif isinstance(draft, UnmergeDraft):
+            touched.add(_partition_of(draft.profile_id, partitions))
+            touched.add(_partition_of(draft.into, partitions))
         else:
             touched.add(_partition_of(draft.row.profile_id, partitions))
     return sorted(touched)
@@ -82,6 +93,9 @@ def assign(
     """
     rows: list[TimelineRow] = []
     for draft in drafts:
+        if isinstance(draft, UnmergeDraft):
+            rows.extend(_unmerge(draft, counters, partitions))
+            continue
         low = min(others_low, draft.clock.processed)
         if isinstance(draft, MergeDraft):
             rows.extend(_merge(draft, counters, low, partitions))
@@ -150,6 +164,52 @@ def _merge(draft: MergeDraft, counters: Mapping[int, Counter], low: Millis, part
     return [
         _merge_part(draft, losers, tombstone, "tombstone", time, low),
         _merge_part(draft, winners, merge, "merge", time, low),
+    ]
+
+
+def _unmerge(draft: UnmergeDraft, counters: Mapping[int, Counter], partitions: int) -> list[TimelineRow]:
+    """Both rows carry one time, the greater, as those of a merge."""
+    old = counters[_partition_of(draft.profile_id, partitions)]
+    new = counters[_partition_of(draft.into, partitions)]
+    time = max(old.time, old.low, new.time, new.low)
+    shared: dict[str, Any] = {
+        **_NO_NUMBERS,
+        "id": draft.id,
+        "source": draft.source,
+        "message_id": draft.message_id,
+    }
+    traits, consents, tags = draft.taken
+    unmerge = UnmergeRow(
+        **shared,
+        profile_id=draft.profile_id,
+        into=draft.into,
+        traits=traits,
+        consents=consents,
+        tags=tags,
+        user_id=draft.user_id,
+    )
+    traits, given_consents, tags = draft.given
+    split = SplitRow(
+        **shared,
+        profile_id=draft.into,
+        origin=draft.profile_id,
+        traits=traits,
+        consents=given_consents,
+        tags=tags,
+        user_id=draft.into_user_id,
+    )
+    return [
+        _number(
+            counter,
+            row,
+            kind,
+            time,
+            counter.low,
+            profile_id=row.profile_id,
+            source=draft.source,
+            message_id=draft.message_id,
+        )
+        for counter, row, kind in ((old, unmerge, "unmerge"), (new, split, "split"))
     ]
 
 

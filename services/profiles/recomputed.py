@@ -1,0 +1,57 @@
+"""A customer's documents and dates from the events that are its own, as if there had never been others (pure)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from headrace.contracts.profile_event import ConsentStatus
+from services.profiles.history_sql import PastEvent
+from services.profiles.profile import Documents, Profile
+from services.profiles.stated import apply_stated
+
+Taken = tuple[dict[str, Any], dict[str, ConsentStatus | None], dict[str, bool]]
+
+
+def documents_of(events: Iterable[PastEvent]) -> Documents:
+    """What the events say; the order in which they are given does not matter."""
+    documents = Documents()
+    for event in events:
+        if event.stated is not None:
+            apply_stated(documents, event.stated)
+    return documents
+
+
+def date(profile: Profile, events: Iterable[PastEvent]) -> None:
+    """Set when the profile was seen, and its time zone. Events that name nobody (outcomes) saw nobody."""
+    seen = [event for event in events if event.identifiers]
+    if not seen:
+        return
+    profile.first_seen = profile.last_seen = seen[0].ts
+    profile.time_zone, profile.time_zone_at = None, 0
+    for event in seen:
+        profile.saw(event.ts, event.time_zone)
+
+
+def differences(before: Documents, after: Documents) -> Taken:
+    """What is another, null (false for tags) where nothing is left."""
+    traits = {
+        name: after.traits.get(name)
+        for name in sorted(before.traits.keys() | after.traits.keys())
+        if name not in before.traits
+        or name not in after.traits
+        or (type(before.traits[name]), before.traits[name]) != (type(after.traits[name]), after.traits[name])
+    }
+    consents = {
+        channel: (after.consents[channel]["status"] if channel in after.consents else None)
+        for channel in sorted(before.consents.keys() | after.consents.keys())
+        if channel not in before.consents
+        or channel not in after.consents
+        or before.consents[channel]["status"] != after.consents[channel]["status"]
+    }
+    tags = {name: name in after.tags for name in sorted({*before.tags} ^ {*after.tags})}
+    return traits, consents, tags
+
+
+def contents(documents: Documents) -> tuple[dict[str, Any], dict[str, ConsentStatus], dict[str, bool]]:
+    """All of it, as a first row says it."""
+    statuses = {channel: consent["status"] for channel, consent in documents.consents.items()}
+    return documents.traits, statuses, dict.fromkeys(documents.tags, True)

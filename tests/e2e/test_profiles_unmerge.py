@@ -1,0 +1,171 @@
+"""Taking apart what was merged: two customers as if they had never met, and nothing lost or there twice."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from headrace.contracts.profile_event import EventRow, SplitRow, UnmergeRow
+from tests.e2e.profiles_rig import T0, Rig, event, profiles_rig
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+async def rig(database_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
+    async with profiles_rig(database_url, log_url, topic_prefix=topic_prefix) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def api(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
+    async with rig.worker() as worker, rig.api(worker) as client:
+        yield client
+
+
+async def lookup(api: httpx.AsyncClient, kind: str, value: str) -> Document:
+    found = await api.get("/v1/profiles/lookup", params={"type": kind, "value": value})
+    profile: Document = found.raise_for_status().json()
+    return profile
+
+
+async def events(api: httpx.AsyncClient, profile_id: str) -> list[str]:
+    """Names of the events on the customer's timeline, the oldest first."""
+    found = await api.get(f"/v1/profiles/{profile_id}/events", params={"limit": "200"})
+    return [item["event"] for item in reversed(found.raise_for_status().json()["items"]) if item.get("event")]
+
+
+async def two_on_one_tablet(rig: Rig) -> None:
+    """Ann logs in on a tablet on which Bob, who never does, has looked around and left his phone number."""
+    bob = {"phone": "+420 601 000 001", "city": "Brno"}
+    await rig.send(event(anonymous="tablet", name="Bob looks", at=T0))
+    await rig.send(event("identify", anonymous="tablet", traits=bob, at=T0 + 10))
+    await rig.send(event("identify", user="ann", traits={"city": "Praha", "plan": "gold"}, at=T0 + 5))
+    await rig.send(event(user="ann", name="Ann buys", at=T0 + 6))
+    await rig.processed()
+    await rig.send(event(user="ann", anonymous="tablet", name="Ann on the tablet", at=T0 + 20))
+    await rig.processed()
+
+
+async def test_an_identifier_is_taken_out_with_what_only_it_connects(rig: Rig, api: httpx.AsyncClient) -> None:
+    await two_on_one_tablet(rig)
+    ann = await lookup(api, "user_id", "ann")
+    assert ann["traits"] == {"city": "Brno", "plan": "gold", "phone": "+420 601 000 001"}
+
+    wanted = {"identifier": {"type": "anonymous_id", "value": "tablet"}}
+    done = (await api.post(f"/v1/profiles/{ann['id']}/unmerge", json=wanted)).raise_for_status().json()
+
+    ann, bob = await lookup(api, "user_id", "ann"), await lookup(api, "anonymous_id", "tablet")
+    assert (done["id"], done["into"], done["moved"]) == (ann["id"], bob["id"], 2)
+    assert ann["traits"] == {"city": "Praha", "plan": "gold"}
+    assert bob["traits"] == {"city": "Brno", "phone": "+420 601 000 001"}
+    assert (bob["first_seen"], bob["last_seen"]) == (T0, T0 + 10)
+    assert (ann["first_seen"], ann["last_seen"]) == (T0 + 5, T0 + 20)
+    assert (await lookup(api, "phone", "+420601000001"))["id"] == bob["id"]
+    assert await events(api, bob["id"]) == ["Bob looks"]
+    assert await events(api, ann["id"]) == ["Ann buys", "Ann on the tablet"]
+
+
+async def test_both_partitions_are_told_with_one_time(rig: Rig, api: httpx.AsyncClient) -> None:
+    await two_on_one_tablet(rig)
+    ann = await lookup(api, "user_id", "ann")
+    wanted = {"identifier": {"type": "anonymous_id", "value": "tablet"}}
+    done = (await api.post(f"/v1/profiles/{ann['id']}/unmerge", json=wanted)).raise_for_status().json()
+    await rig.processed()
+
+    rows = await rig.rows()
+    [unmerge] = [row for row in rows if isinstance(row, UnmergeRow)]
+    [split] = [row for row in rows if isinstance(row, SplitRow)]
+    assert (unmerge.profile_id, unmerge.into) == (ann["id"], done["into"]) == (split.origin, split.profile_id)
+    assert unmerge.time == split.time
+    assert unmerge.traits == {"city": "Praha", "phone": None}
+    assert split.traits == {"city": "Brno", "phone": "+420 601 000 001"}
+    moved = await rig.pool.fetch("SELECT partition, seq FROM moved_v1 WHERE unmerge_id = $1", unmerge.id)
+    assert len(moved) == done["moved"]
+
+
+async def test_they_are_not_merged_again_by_the_same_evidence_but_by_other(
+    rig: Rig, api: httpx.AsyncClient
+) -> None:
+    await two_on_one_tablet(rig)
+    ann = (await lookup(api, "user_id", "ann"))["id"]
+    wanted = {"identifier": {"type": "anonymous_id", "value": "tablet"}}
+    await api.post(f"/v1/profiles/{ann}/unmerge", json=wanted)
+
+    await rig.send(event(user="ann", anonymous="tablet", name="Again", at=T0 + 30))
+    await rig.processed()
+    bob = (await lookup(api, "anonymous_id", "tablet"))["id"]
+    assert bob != ann
+    assert "Again" in await events(api, ann)
+    decisions = (await api.get(f"/v1/profiles/{ann}/merges")).json()["items"]
+    assert [one["kind"] for one in decisions] == ["kept_apart", "unmerged", "merged"]
+    assert decisions[0]["reason"] == "apart"
+    assert decisions[0]["evidence"]["dropped"] == ["anonymous_id", "tablet"]
+
+    await rig.send(event("identify", user="ann", traits={"email": "both@example.com"}, at=T0 + 40))
+    await rig.processed()
+    await rig.send(event("identify", anonymous="tablet", traits={"email": "both@example.com"}, at=T0 + 41))
+    await rig.processed()
+    assert (await lookup(api, "anonymous_id", "tablet"))["id"] == ann
+
+
+async def test_an_earlier_merge_is_taken_out_and_merged_again_by_api(rig: Rig, api: httpx.AsyncClient) -> None:
+    await two_on_one_tablet(rig)
+    ann = (await lookup(api, "user_id", "ann"))["id"]
+    [merge] = (await api.get(f"/v1/profiles/{ann}/merges")).json()["items"]
+    assert (merge["kind"], merge["reason"]) == ("merged", "event")
+    before = Counter(await events(api, ann))
+
+    done = (await api.post(f"/v1/profiles/{ann}/unmerge", json={"merge": merge["id"]})).raise_for_status().json()
+    bob = (await lookup(api, "anonymous_id", "tablet"))["id"]
+    assert done["into"] == bob == (await api.get(f"/v1/profiles/{merge['other_id']}")).json()["id"]
+    assert Counter(await events(api, ann)) + Counter(await events(api, bob)) == before
+
+    await api.post(f"/v1/profiles/{bob}/merge", json={"into": ann})
+    assert Counter(await events(api, ann)) == before
+    assert (await lookup(api, "anonymous_id", "tablet"))["id"] == ann
+    await rig.send(event(user="ann", anonymous="tablet", name="Again", at=T0 + 30))
+    await rig.processed()
+    assert (await events(api, ann)).count("Again") == 1
+
+
+async def test_a_repeated_request_changes_nothing_more(rig: Rig, api: httpx.AsyncClient) -> None:
+    await two_on_one_tablet(rig)
+    ann = (await lookup(api, "user_id", "ann"))["id"]
+    wanted = {"identifier": {"type": "anonymous_id", "value": "tablet"}, "id": "ticket-1"}
+    first = await api.post(f"/v1/profiles/{ann}/unmerge", json=wanted)
+    again = await api.post(f"/v1/profiles/{ann}/unmerge", json=wanted)
+    assert first.json() == again.json()
+    assert again.status_code == 200
+    await rig.processed()
+    assert sum(isinstance(row, UnmergeRow) for row in await rig.rows()) == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "code"),
+    [
+        ({"identifier": {"type": "email", "value": "nobody@example.com"}}, 404, "not_theirs"),
+        ({"identifier": {"type": "user_id", "value": "ann"}}, 409, "nothing_left"),
+        ({"merge": 999}, 404, "not_theirs"),
+        ({}, 400, "invalid_request"),
+    ],
+)
+async def test_what_cannot_be_taken_apart_is_refused(
+    rig: Rig, api: httpx.AsyncClient, wanted: Document, status: int, code: str
+) -> None:
+    await rig.send(event(user="ann", name="Ann buys", at=T0))
+    await rig.processed()
+    ann = (await lookup(api, "user_id", "ann"))["id"]
+    refused = await api.post(f"/v1/profiles/{ann}/unmerge", json=wanted)
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+
+
+async def test_rows_of_the_timeline_are_never_rewritten(rig: Rig, api: httpx.AsyncClient) -> None:
+    await two_on_one_tablet(rig)
+    ann = (await lookup(api, "user_id", "ann"))["id"]
+    before = [row for row in await rig.rows() if isinstance(row, EventRow)]
+    await api.post(f"/v1/profiles/{ann}/unmerge", json={"identifier": {"type": "anonymous_id", "value": "tablet"}})
+    await rig.processed()
+    assert [row for row in await rig.rows() if isinstance(row, EventRow)] == before
