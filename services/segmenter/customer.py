@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from headrace.contracts.profile_event import EventRow, MergeRow
+from headrace.contracts.profile_event import EventRow, MergeRow, SplitRow, UnmergeRow
 from services.segmenter.journal import Journal
 from services.segmenter.memberships import Memberships
 from services.segmenter.runs import Runs
@@ -27,6 +27,10 @@ Changed = list[tuple[int, bytes | None]]
 
 Latest = list[tuple[int, str, str, Any]]
 """Events that say something which the latest decides: ts, source, messageId, what they say; ascending."""
+
+
+StatingRow = EventRow | MergeRow | UnmergeRow | SplitRow
+"""Rows that may change a customer's traits, consents and tags."""
 
 
 class Parts(Protocol):
@@ -223,7 +227,7 @@ class Customer:
             self.due = min(known.values()) if known else 0
         return changed
 
-    def take_identity(self, row: EventRow | MergeRow) -> None:
+    def take_identity(self, row: StatingRow) -> None:
         """Remember the identifiers last seen."""
         if row.user_id:
             self.user_id = row.user_id
@@ -232,6 +236,14 @@ class Customer:
                 self.anonymous_id = row.anonymous_id
             for external in row.external_ids:
                 self.external_ids[external.type] = external.value
+
+    def identify_again(self, user_id: str | None, events: Iterable[EventRow]) -> None:
+        """Remember those of these events alone, in their order, and this user id."""
+        self.anonymous_id = None
+        self.external_ids = {}
+        for row in events:
+            self.take_identity(row)
+        self.user_id = user_id
 
     def take_traits(
         self, changes: Mapping[str, Any], at: int, wanted: frozenset[str], lookback: Mapping[str, int], now: int
@@ -319,7 +331,7 @@ class Customer:
     __hash__ = None  # type: ignore[assignment]  # it changes
 
 
-def trait_changes(row: EventRow | MergeRow) -> Mapping[str, Any]:
+def trait_changes(row: StatingRow) -> Mapping[str, Any]:
     """What a row changed of traits, consents and tags, by the name under which each is kept."""
     if not row.consents and not row.tags:
         return row.traits
@@ -328,6 +340,6 @@ def trait_changes(row: EventRow | MergeRow) -> Mapping[str, Any]:
     return {**row.traits, **consents, **tags}
 
 
-def changed_at(row: EventRow | MergeRow) -> int:
+def changed_at(row: StatingRow) -> int:
     """When what the row changed took effect."""
     return row.ts if isinstance(row, EventRow) else row.time

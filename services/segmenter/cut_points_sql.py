@@ -1,7 +1,8 @@
 """The quintiles of a population, by one statement over `profiles.timeline_v1` (DESIGN §6).
 
 Of each customer that has an event of the population: the latest `ts`, how many events, the exact sum of the
-numbers under the path. Whoever was merged away counts in what it became, an erased customer not at all.
+numbers under the path. Whoever was merged away counts in what it became, what was taken out again in whom
+it made, an erased customer not at all.
 
 Of n customers, cut point k (k = 1 to 4) is the value at place ceil(k n / 5) of the n values in ascending order
 (the nearest rank), left out where that is place n, above which nobody is. So there are four from five customers
@@ -32,7 +33,8 @@ _CUSTOMERS = """
     SELECT max(event.ts) AS recency, count(event.ts) AS frequency,
         trim_scale(coalesce(sum(event.amount), 0)) AS monetary
     FROM profiles.timeline_v1 line
-    LEFT JOIN profiles.alias_v1 alias ON alias.profile_id = line.profile_id
+    LEFT JOIN profiles.moved_to_v1 moved ON (moved.partition, moved.seq) = (line.partition, line.seq)
+    LEFT JOIN profiles.alias_v1 alias ON alias.profile_id = coalesce(moved.profile_id, line.profile_id)
     LEFT JOIN LATERAL (
         SELECT line.ts, (
             SELECT sum(number) FROM (
@@ -50,7 +52,7 @@ _CUSTOMERS = """
     ) AS event ON line.kind = 'event'
     WHERE line.kind = 'erasure' OR line.kind = 'event' AND ($3::bigint IS NULL OR line.ts > $3)
         AND (line.event = ANY($1) OR $2 AND line.payload ~ '"type":"(page|screen)"')
-    GROUP BY coalesce(alias.root, line.profile_id)
+    GROUP BY coalesce(alias.root, moved.profile_id, line.profile_id)
     HAVING NOT bool_or(line.kind = 'erasure') AND count(event.ts) > 0
 """
 _AT_PLACES = """

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from headrace.contracts.instant import format_instant
-from headrace.contracts.profile_event import EventRow, MergeRow
 from headrace.contracts.segment import SegmentDefinition
 from headrace.contracts.segment_conditions import All, AnyOf, Condition, Held, InSegment, Leaf, Not, Percent
 from services.segmenter.atoms import Item
-from services.segmenter.customer import Customer
+from services.segmenter.customer import Customer, StatingRow
 from services.segmenter.held import HeldLeaf
 from services.segmenter.history import History
 from services.segmenter.journal import Journal
@@ -234,5 +233,5 @@ def _item(item: Item) -> Part:
     return shown if value is None else {**shown, "value": value}
 
 
-def _setter(row: EventRow | MergeRow) -> Part:
+def _setter(row: StatingRow) -> Part:
     return {"message_id": row.message_id, "source": row.source, "timestamp": format_instant(row.time)}

@@ -12,11 +12,19 @@ from typing import Any, Protocol
 import msgspec
 
 from headrace.contracts import ids
-from headrace.contracts.profile_event import ControlRow, ErasureRow, EventRow, MergeRow, TombstoneRow
+from headrace.contracts.profile_event import (
+    ControlRow,
+    ErasureRow,
+    EventRow,
+    MergeRow,
+    SplitRow,
+    TombstoneRow,
+    UnmergeRow,
+)
 from headrace.contracts.segment_change import ChangeAction, ChangeReason
 from services.segmenter.catalog import Sweep
 from services.segmenter.change import Occasion, Person, Transition, person
-from services.segmenter.customer import Customer, changed_at, trait_changes
+from services.segmenter.customer import Customer, StatingRow, changed_at, trait_changes
 from services.segmenter.leaves import EventLeaf, Segment
 from services.segmenter.memberships import Membership
 from services.segmenter.plan import Plan
@@ -47,11 +55,23 @@ class Merged(msgspec.Struct, frozen=True):
     entries: Callable[[], Mapping[str, Transition]]
 
 
+class Remaining(msgspec.Struct, frozen=True):
+    """What an unmerge leaves a customer, or gives it: a customer with its journals, and the events themselves, in
+    the fold's order."""
+
+    customer: Customer
+    events: Sequence[EventRow]
+
+
 class Past(Protocol):
-    """Histories read for the merges of a batch."""
+    """Histories read for the merges and unmerges of a batch."""
 
     def merged(self, row: MergeRow, plan: Plan, now: int) -> Merged:
         """The combined history up to this merge row, folded for `plan` and evaluated at `now`."""
+        ...
+
+    def remaining(self, row: UnmergeRow | SplitRow, plan: Plan, now: int) -> Remaining:
+        """The history after this row, kept for `plan` at `now`."""
         ...
 
 
@@ -100,7 +120,7 @@ class Fold:
             self.clock.now = low
         return True
 
-    def apply(self, row: EventRow | TombstoneRow | MergeRow | ErasureRow) -> None:
+    def apply(self, row: StatingRow | TombstoneRow | ErasureRow) -> None:
         """Apply a row of a customer; `advance(row.low)` has returned True before."""
         self.clock.seq = row.seq
         self.step = 0
@@ -108,6 +128,8 @@ class Fold:
             self._event(row)
         elif isinstance(row, MergeRow):
             self._merge(row)
+        elif isinstance(row, UnmergeRow | SplitRow):
+            self._unmerge(row)
         else:
             self._drop(row)
 
@@ -219,7 +241,7 @@ class Fold:
         known = self.plan.timed_by_trait
         return {leaf.id: leaf for name in changes for leaf in known.get(name, ())}
 
-    def _traits(self, row: EventRow | MergeRow, changes: Mapping[str, Any], customer: Customer) -> dict[int, bool]:
+    def _traits(self, row: StatingRow, changes: Mapping[str, Any], customer: Customer) -> dict[int, bool]:
         """Apply what the row changed; return the leaves that flip, each with its new truth."""
         plan = self.plan
         before = {name: customer.traits.get(name) for name in changes if name in plan.traits}
@@ -349,6 +371,23 @@ class Fold:
         change = _Change(self, row.profile_id, customer, at, "merge", cause, row.message_id, row.seq)
         for segment in self.plan.ordered({**self.plan.segments, **self.plan.paused}):
             change.reconcile(segment, merged)
+        self._rearm(row.profile_id, customer)
+
+    def _unmerge(self, row: UnmergeRow | SplitRow) -> None:
+        if self._past is None:
+            raise RuntimeError("an unmerge needs the history that is left")
+        remaining = self._past.remaining(row, self.plan, self.clock.now)
+        customer = self.customers.get(row.profile_id) or self._new(row.profile_id)
+        customer.identify_again(row.user_id, remaining.events)
+        self._traits(row, trait_changes(row), customer)
+        customer.take_events(remaining.customer)
+        at = max(self.clock.now, row.time)
+        cause = ids.record_cause(row.profile_id, row.seq)
+        change = _Change(self, row.profile_id, customer, at, "unmerge", cause, row.message_id, row.seq)
+        for segment in self.plan.ordered(self.plan.segments):
+            inside = segment.truth(customer, self.clock.now)
+            if inside is not (segment.id in customer.members):
+                change.move(segment, inside)
         self._rearm(row.profile_id, customer)
 
     def _segments_of(self, segment_ids: Iterable[str]) -> list[Segment]:

@@ -1,10 +1,11 @@
 """One way to recompute a customer (DESIGN §4.7): definitions, merges, rebuilds and verification all use it.
 
 A customer's history up to record (q, s) is its own rows before s and, for each merge row among them, the
-loser's history up to the tombstone that it names. Combined, rows are ordered by (time, output partition,
-seq), as the live fold saw them.
+loser's history up to the tombstone that it names; a split row adds the rows that an unmerge moved, an unmerge row
+takes them away. Combined, rows are ordered by (time, output partition, seq), as the live fold saw them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,12 +13,20 @@ from functools import cache
 import msgspec
 
 from headrace.contracts.cut_points import CONTROL as CUT_POINTS
-from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, ProfileRow, TombstoneRow
+from headrace.contracts.profile_event import (
+    ControlRow,
+    EventRow,
+    MergeRow,
+    ProfileRow,
+    SplitRow,
+    TombstoneRow,
+    UnmergeRow,
+)
 from services.segmenter.catalog import Catalog, Sweep, Version
 from services.segmenter.change import Transition
 from services.segmenter.compiler import compile_plan
-from services.segmenter.customer import Customer, changed_at, trait_changes
-from services.segmenter.fold import Clock, Fold, Merged
+from services.segmenter.customer import Customer, StatingRow, changed_at, trait_changes
+from services.segmenter.fold import Clock, Fold, Merged, Remaining
 from services.segmenter.memberships import Membership
 from services.segmenter.plan import NOTHING, Parts, Plan, missing
 from services.segmenter.state import Admission
@@ -138,7 +147,8 @@ class Scripts:
 class History:
     """Rows read for some customers, with everybody who was merged into them, and the control rows.
 
-    `rows`: each profile's own rows, ascending. `controls`: each partition's control rows, ascending.
+    `rows`: each profile's own rows, ascending. `controls`: each partition's control rows, ascending. `moved`: the
+    event rows that each unmerge moved.
     """
 
     def __init__(
@@ -146,7 +156,9 @@ class History:
         rows: Mapping[str, Sequence[StoredRow]],
         controls: Mapping[int, Sequence[ControlRow]],
         scripts: "Scripts",
+        moved: Mapping[str, Sequence[StoredRow]] | None = None,
     ) -> None:
+        self._moved = moved or {}
         self._rows = rows
         self._controls = controls
         self._scripts = scripts
@@ -165,14 +177,14 @@ class History:
         """The output partition of the customer's own rows with seq < `before`; None when there is none, or when
         the customer is gone."""
         own = self._own(profile_id, before)
-        if not own or not isinstance(own[-1].row, EventRow | MergeRow):
+        if not own or not isinstance(own[-1].row, StatingRow):
             return None
         return own[-1].partition
 
-    def setter(self, profile_id: str, trait: str, before: int) -> EventRow | MergeRow | None:
+    def setter(self, profile_id: str, trait: str, before: int) -> StatingRow | None:
         """The row that last changed the trait."""
         for stored in reversed(self._own(profile_id, before)):
-            if isinstance(stored.row, EventRow | MergeRow) and trait in trait_changes(stored.row):
+            if isinstance(stored.row, StatingRow) and trait in trait_changes(stored.row):
                 return stored.row
         return None
 
@@ -202,6 +214,11 @@ class History:
         loser = self._loser(row)
         plan.cut(cuts)
         return Merged(_journals(plan, row.profile_id, rows, now), loser, entries)
+
+    def remaining(self, row: UnmergeRow | SplitRow, plan: Plan, now: int) -> Remaining:
+        """What the customer has after an unmerge row, or a split row."""
+        rows = self.combined(row.profile_id, row.seq + 1)
+        return Remaining(_journals(plan, row.profile_id, rows, now), _events(rows))
 
     def _loser(self, row: MergeRow) -> Mapping[str, Membership]:
         """What the loser was a member of before its tombstone."""
@@ -254,22 +271,39 @@ class History:
     def _after(self, plan: Plan, profile_id: str, own: Sequence[StoredRow], now: int) -> Customer:
         """What is kept of a customer after these rows of its own."""
         customer = _journals(plan, profile_id, sorted(self._flat(own), key=_order), now)
-        for stored in own:
+        for place, stored in enumerate(own):
             row = stored.row
-            if isinstance(row, EventRow | MergeRow):
+            if isinstance(row, UnmergeRow | SplitRow):
+                left = sorted(self._flat(own[: place + 1]), key=_order)
+                customer.identify_again(row.user_id, _events(left))
+            elif isinstance(row, EventRow | MergeRow):
                 customer.take_identity(row)
+            if isinstance(row, StatingRow):
                 customer.take_traits(trait_changes(row), changed_at(row), plan.kept_traits, plan.lookbacks, now)
         return customer
 
     def _flat(self, own: Sequence[StoredRow]) -> Iterator[StoredRow]:
-        """The events among a customer's rows, and those of everybody who was merged into it by one of them."""
+        """The events among a customer's rows, and those of everybody who was merged into it by one of them,
+        without what was taken out. An event comes and goes as often as it was moved; whoever has it has seen it
+        come once more."""
+        found: dict[tuple[int, int], StoredRow] = {}
+        times: Counter[tuple[int, int]] = Counter()
         left = [own]
         while left:
             for stored in left.pop():
-                if isinstance(stored.row, EventRow):
-                    yield stored
-                elif isinstance(stored.row, MergeRow):
-                    left.append(self._own(stored.row.loser, stored.row.loser_seq))
+                row = stored.row
+                if isinstance(row, MergeRow):
+                    left.append(self._own(row.loser, row.loser_seq))
+                    continue
+                if isinstance(row, EventRow):
+                    events: Sequence[StoredRow] = (stored,)
+                else:
+                    events = self._moved.get(row.id, ()) if isinstance(row, UnmergeRow | SplitRow) else ()
+                for event in events:
+                    place = event.partition, event.row.seq
+                    found[place] = event
+                    times[place] += -1 if isinstance(row, UnmergeRow) else 1
+        return (stored for place, stored in found.items() if times[place] > 0)
 
     def _own(self, profile_id: str, before: int) -> list[StoredRow]:
         return [stored for stored in self._rows.get(profile_id, ()) if stored.row.seq < before]
@@ -291,6 +325,9 @@ class PartitionPast:
     def merged(self, row: MergeRow, plan: Plan, now: int) -> Merged:
         return self._history.merged(row, self._partition, plan, now)
 
+    def remaining(self, row: UnmergeRow | SplitRow, plan: Plan, now: int) -> Remaining:
+        return self._history.remaining(row, plan, now)
+
 
 def _journals(plan: Plan, profile_id: str, rows: Iterable[StoredRow], now: int) -> Customer:
     """A customer with all that is kept of a multiset of events: what the fold holds after them."""
@@ -299,6 +336,10 @@ def _journals(plan: Plan, profile_id: str, rows: Iterable[StoredRow], now: int) 
         if isinstance(stored.row, EventRow):
             Admission(plan, stored.row, now).admit(customer, armed=False)
     return customer
+
+
+def _events(rows: Iterable[StoredRow]) -> list[EventRow]:
+    return [stored.row for stored in rows if isinstance(stored.row, EventRow)]
 
 
 def _act(fold: Fold, act: Act, profile_id: str) -> None:

@@ -10,12 +10,20 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from headrace.contracts.errors import HeadraceError
-from headrace.contracts.profile_event import ControlRow, ErasureRow, EventRow, MergeRow, Tick, TombstoneRow
+from headrace.contracts.profile_event import (
+    ControlRow,
+    ErasureRow,
+    MergeRow,
+    SplitRow,
+    Tick,
+    TombstoneRow,
+    UnmergeRow,
+)
 from headrace.runtime.contiguity import Verdict, judge
 from services.segmenter.catalog import Catalog, Sweep, Version
 from services.segmenter.change import Position, Transition, parse_position
 from services.segmenter.commit import Commit, Fenced, Incoming, Output, StateStore, Timeline, Watermark
-from services.segmenter.customer import Customer
+from services.segmenter.customer import Customer, StatingRow
 from services.segmenter.fold import Clock, Fold, swept
 from services.segmenter.held import HeldLeaf
 from services.segmenter.history import plan_of, versions_in
@@ -34,7 +42,7 @@ TURN = 125
 REPAIR = "repair"
 """The control that puts customers right."""
 
-CustomerRow = EventRow | TombstoneRow | MergeRow | ErasureRow
+CustomerRow = StatingRow | TombstoneRow | ErasureRow
 
 
 class NewEpoch(HeadraceError):
@@ -249,10 +257,10 @@ class Partition:
         """A fold with everybody loaded whom these rows, or timers up to `low`, concern."""
         due = await self._store.due(self._q, low, self._chunk) if await self._anything_due(low) else []
         touched = {row.profile_id for row in rows} | {profile_id for _, profile_id in due}
-        merges = [row for row in rows if isinstance(row, MergeRow)]
+        ids = {row.profile_id for row in rows if isinstance(row, MergeRow | UnmergeRow | SplitRow)}
         past = None
-        if merges:
-            ids = {profile_id for row in merges for profile_id in (row.profile_id, row.loser)}
+        if ids:
+            ids |= {row.loser for row in rows if isinstance(row, MergeRow)}
             past = (await self._timeline.history(sorted(ids), replayed=True)).on(self._q)
         return Fold(
             self._plan,

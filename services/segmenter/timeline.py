@@ -1,12 +1,21 @@
 """Reads of `profiles.timeline_v1`, on the primary: always ahead of the log."""
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import asyncpg
 import msgspec
 import structlog
 
-from headrace.contracts.profile_event import ControlRow, MergeRow, ProfileRow, Tick, encode_row
+from headrace.contracts.profile_event import (
+    ControlRow,
+    MergeRow,
+    ProfileRow,
+    SplitRow,
+    Tick,
+    UnmergeRow,
+    encode_row,
+)
 from services.segmenter.history import History, Scripts, StoredRow
 from services.segmenter.paths import NAMED_BY_TYPE, decode_row
 
@@ -18,6 +27,12 @@ _OF_PROFILES = f"""
     WHERE profile_id = ANY($1) AND kind <> 'control'
       AND ($2::text[] IS NULL OR kind <> 'event' OR event = ANY($2) OR payload LIKE ANY($3))
     ORDER BY profile_id, partition, seq
+"""  # noqa: S608
+_MOVED = f"""
+    SELECT moved.unmerge_id, {_COLUMNS}
+    FROM profiles.moved_v1 AS moved JOIN profiles.timeline_v1 USING (partition, seq)
+    WHERE moved.unmerge_id = ANY($1)
+      AND ($2::text[] IS NULL OR event = ANY($2) OR payload LIKE ANY($3))
 """  # noqa: S608
 _CONTROLS = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1
@@ -46,6 +61,7 @@ class PostgresTimeline:
         rows: dict[str, list[StoredRow]] = {}
         wanted: set[str] = set(profile_ids)
         known: set[str] = set()
+        unmerges: set[str] = set()
         while wanted:
             found = _decoded(await self._pool.fetch(_OF_PROFILES, sorted(wanted), listed, unnamed))
             known |= wanted
@@ -56,7 +72,13 @@ class PostgresTimeline:
                 rows.setdefault(stored.row.profile_id, []).append(stored)
                 if isinstance(stored.row, MergeRow) and stored.row.loser not in known:
                     wanted.add(stored.row.loser)
-        return History(rows, await self._all_controls() if replayed else {}, self._scripts)
+                elif isinstance(stored.row, UnmergeRow | SplitRow):
+                    unmerges.add(stored.row.id)
+        moved: dict[str, list[StoredRow]] = {}
+        if unmerges:
+            for unmerge, *row in await self._pool.fetch(_MOVED, sorted(unmerges), listed, unnamed):
+                moved.setdefault(unmerge, []).extend(_decoded([row]))
+        return History(rows, await self._all_controls() if replayed else {}, self._scripts, moved)
 
     async def controls(self, partition: int) -> list[ControlRow]:
         found = _decoded(await self._pool.fetch(_CONTROLS, partition))
@@ -76,7 +98,7 @@ class PostgresTimeline:
         return controls
 
 
-def _decoded(found: Iterable[asyncpg.Record]) -> list[StoredRow]:
+def _decoded(found: Iterable[Iterable[Any]]) -> list[StoredRow]:
     """The rows with the values that were published. A row that cannot be read is left out and said."""
     rows = []
     for partition, seq, epoch, time, low, payload in found:

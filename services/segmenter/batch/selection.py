@@ -1,17 +1,27 @@
 """Customers from `profiles.timeline_v1`, with no more of their rows than a condition needs."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from typing import Any
 
 import asyncpg
 import msgspec
 import structlog
 
 from headrace.contracts.instant import Millis
-from headrace.contracts.profile_event import ErasureRow, EventRow, MergeRow, ProfileRow, TombstoneRow, encode_row
+from headrace.contracts.profile_event import (
+    ErasureRow,
+    EventRow,
+    MergeRow,
+    ProfileRow,
+    SplitRow,
+    TombstoneRow,
+    UnmergeRow,
+    encode_row,
+)
 from headrace.contracts.segment_conditions import Condition
-from services.segmenter.batch.customer import Subject, subject
+from services.segmenter.batch.customer import OwnRow, Subject, subject
 from services.segmenter.batch.evaluator import Evaluator
 from services.segmenter.batch.needs import Needs
 from services.segmenter.paths import decode_row
@@ -33,6 +43,11 @@ _ROWS = """
     WHERE profile_id = ANY($1) AND kind <> 'control'
       AND (kind <> 'event' OR event = ANY($2) OR payload LIKE ANY($3))
     ORDER BY profile_id, seq
+"""
+_MOVED = """
+    SELECT moved.unmerge_id, partition, seq, epoch, time, low, payload
+    FROM profiles.moved_v1 AS moved JOIN profiles.timeline_v1 USING (partition, seq)
+    WHERE moved.unmerge_id = ANY($1) AND (event = ANY($2) OR payload LIKE ANY($3))
 """
 _PATTERNS = {
     # written by the profile service, which escapes no letter; the column of a page's name may hold anything
@@ -92,19 +107,19 @@ async def subjects(
             cursor = await connection.cursor(_AMONG, partition, seq, sorted(profile_ids))
         while found := await cursor.fetch(chunk):
             ids = [record["profile_id"] for record in found]
-            rows = await _rows(connection, needs, ids)
-            yield [subject(profile_id, rows, seq) for profile_id in ids]
+            rows, moved = await _rows(connection, needs, ids)
+            yield [subject(profile_id, rows, seq, moved) for profile_id in ids]
 
 
 async def _rows(
     connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", needs: Needs, profile_ids: Iterable[str]
-) -> Rows:
-    """The rows of these profiles and of all that were merged into them."""
+) -> tuple[Rows, dict[str, list[EventRow]]]:
+    """The rows of these profiles and of all that were merged into them, and the events that unmerges moved."""
     patterns = [_PATTERNS[one] for one in (*needs.what, *(needs.names & _UNNAMED))]
     if needs.what & {"timezone", "location"}:
         patterns.append(_ESCAPED)
     rows: Rows = {}
-    left = set(profile_ids)
+    left, unmerges = set(profile_ids), set[str]()
     while left:
         rows |= {profile_id: [] for profile_id in left}
         records = await connection.fetch(_ROWS, sorted(left), sorted(needs.names), patterns)
@@ -113,10 +128,25 @@ async def _rows(
             rows[row.profile_id].append(row)
             if isinstance(row, MergeRow) and row.loser not in rows:
                 left.add(row.loser)
-    return rows
+            elif isinstance(row, UnmergeRow | SplitRow):
+                unmerges.add(row.id)
+    return rows, await _moved(connection, needs, patterns, unmerges) if unmerges else {}
 
 
-def _decoded(records: Iterable[asyncpg.Record]) -> list[EventRow | MergeRow | TombstoneRow | ErasureRow]:
+async def _moved(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+    needs: Needs,
+    patterns: Sequence[str],
+    unmerges: Iterable[str],
+) -> dict[str, list[EventRow]]:
+    moved: dict[str, list[EventRow]] = {}
+    for unmerge, *record in await connection.fetch(_MOVED, sorted(unmerges), sorted(needs.names), patterns):
+        events = [row for row in _decoded([record]) if isinstance(row, EventRow)]
+        moved.setdefault(unmerge, []).extend(events)
+    return moved
+
+
+def _decoded(records: Iterable[Iterable[Any]]) -> list[OwnRow | TombstoneRow | ErasureRow]:
     """A row that cannot be read is left out, as the stream leaves it out, and said."""
     rows = []
     for partition, seq, epoch, time, low, payload in records:
@@ -125,6 +155,6 @@ def _decoded(records: Iterable[asyncpg.Record]) -> list[EventRow | MergeRow | To
         except (msgspec.DecodeError, msgspec.ValidationError):
             log.error("row_unreadable", partition=partition, seq=seq)
             continue
-        if isinstance(row, EventRow | MergeRow | TombstoneRow | ErasureRow):
+        if isinstance(row, OwnRow | TombstoneRow | ErasureRow):
             rows.append(row)
     return rows

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from headrace.contracts.instant import Millis
-from headrace.contracts.profile_event import EventRow, MergeRow
-from services.segmenter.batch.customer import Subject
+from headrace.contracts.profile_event import EventRow
+from services.segmenter.batch.customer import OwnRow, Subject
 from services.segmenter.batch.dates import zone
 from services.segmenter.batch.values import reach
 from services.segmenter.paths import decode_json
@@ -83,7 +83,7 @@ class Known:
         for row in self.subject.own:
             for key, value in _changed(row):
                 before = found.setdefault(key, [])
-                at = row.time if isinstance(row, MergeRow) else row.ts
+                at = row.ts if isinstance(row, EventRow) else row.time
                 before.append(Change(max(at, before[-1].at) if before else at, value, row.message_id))
         return found
 
@@ -127,7 +127,7 @@ def _decoded(raw: msgspec.Raw) -> Any:
         return None  # no value stands in what cannot be read
 
 
-def _changed(row: EventRow | MergeRow) -> Iterable[tuple[tuple[Family, str], Any]]:
+def _changed(row: OwnRow) -> Iterable[tuple[tuple[Family, str], Any]]:
     yield from ((("trait", name), value) for name, value in row.traits.items())
     yield from ((("consent", channel), status) for channel, status in row.consents.items())
     yield from ((("tag", name), on) for name, on in row.tags.items())

@@ -15,8 +15,10 @@ from headrace.contracts.profile_event import (
     ExternalIdentifier,
     MergeRow,
     ProfileEvent,
+    SplitRow,
     Tick,
     TombstoneRow,
+    UnmergeRow,
 )
 from headrace.contracts.segment_change import ChangeProfile, SegmentChange
 from headrace.contracts.segment_membership import SegmentMembership
@@ -56,6 +58,25 @@ PROFILE_EVENTS: list[ProfileEvent] = [
     TombstoneRow(**NUMBERS, profile_id="p2", into="p1", source="web", message_id="m1"),
     MergeRow(
         **NUMBERS, profile_id="p1", loser="p2", loser_partition=3, loser_seq=6, source="web", message_id="m1"
+    ),
+    UnmergeRow(
+        **NUMBERS,
+        profile_id="p1",
+        into="p3",
+        id="x1",
+        source="headrace.api",
+        message_id="m3",
+        traits={"city": None},
+        consents={"sms": None},
+    ),
+    SplitRow(
+        **NUMBERS,
+        profile_id="p3",
+        origin="p1",
+        id="x1",
+        source="headrace.api",
+        message_id="m3",
+        tags={"vip": True},
     ),
     ErasureRow(**NUMBERS, profile_id="p1"),
     ControlRow(**NUMBERS, id="c1", control="activate", payload=msgspec.Raw(b'{"segment_id":"vip","version":3}')),

@@ -78,4 +78,6 @@ def test_what_is_passed_through_is_an_object() -> None:
 def test_rows_are_told_apart_by_kind() -> None:
     mapping = SCHEMAS["profile-event"]["discriminator"]["mapping"]
     encoded = {json.loads(msgspec.json.encode(record))["kind"] for record in PROFILE_EVENTS}
-    assert set(mapping) == encoded == {"event", "tombstone", "merge", "erasure", "control", "tick"}
+    assert set(mapping) == encoded == {
+        "event", "tombstone", "merge", "unmerge", "split", "erasure", "control", "tick",
+    }  # fmt: skip

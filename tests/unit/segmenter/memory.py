@@ -1,6 +1,6 @@
 """The segmenter's ports in memory: a store that keeps every commit it ever had, and a timeline of lists."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, ProfileRow
 from headrace.runtime.publisher import Published
@@ -85,8 +85,13 @@ class MemoryStore:
 class MemoryTimeline:
     """Rows per partition, as Postgres has them."""
 
-    def __init__(self, rows: Sequence[Sequence[ProfileRow]]) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Sequence[ProfileRow]],
+        moved: Mapping[str, Sequence[tuple[int, EventRow]]] | None = None,
+    ) -> None:
         self._rows = rows
+        self._moved = moved or {}
         self._scripts = Scripts()
 
     async def history(
@@ -106,7 +111,11 @@ class MemoryTimeline:
                     wanted.add(stored.row.loser)
                     queue.append(stored.row.loser)
         controls = {q: await self.controls(q) for q in range(len(self._rows)) if replayed}
-        return History({key: own[key] for key in wanted if key in own}, controls, self._scripts)
+        moved = {
+            unmerge: [StoredRow(q, row) for q, row in rows if names is None or event_name(row) in names]
+            for unmerge, rows in self._moved.items()
+        }
+        return History({key: own[key] for key in wanted if key in own}, controls, self._scripts, moved)
 
     async def controls(self, partition: int) -> list[ControlRow]:
         return [row for row in self._rows[partition] if isinstance(row, ControlRow)]

@@ -30,7 +30,7 @@ def incoming(log: Sequence[ProfileEvent]) -> list[Incoming]:
 
 
 async def opened(world: World, store: MemoryStore, q: int, chunk: int = 500) -> Partition:
-    timeline = MemoryTimeline(world.rows)
+    timeline = MemoryTimeline(world.rows, world.moved)
     if await store.load(q) is None:
         await store.reset(q, Watermark(epoch=1))
     partition = await Partition.opened(q, store, timeline, Recorder(), chunk=chunk)
@@ -146,7 +146,7 @@ def test_a_rebuild_repeats_nothing_and_goes_on_with_the_next_number(operations: 
             numbers = calm.published.get(q, {})
             seq = min(cut, len(numbers))
             published = Published(1, seq, calm.positions[q][seq] if seq else "", 0)
-            timeline = MemoryTimeline(world.rows)
+            timeline = MemoryTimeline(world.rows, world.moved)
             partition = await rebuild(q, again, timeline, Recorder(), MemoryPublished(published), epoch=1, chunk=3)
             await partition.process(incoming(world.logs[q]))
             expected = {number: value for number, value in numbers.items() if number > seq}
@@ -167,7 +167,7 @@ def test_recomputing_a_customer_gives_the_memberships_it_has(operations: Operati
             loaded = await store.load(q)
             assert loaded is not None
             profiles = await store.profile_ids(q)
-            past = await MemoryTimeline(world.rows).history(profiles, replayed=True)
+            past = await MemoryTimeline(world.rows, world.moved).history(profiles, replayed=True)
             for profile in profiles:
                 replayed = past.replay(profile, q, loaded[0].seq + 1, loaded[0].now)
                 assert replayed.customers[profile].members == (await members(store, q))[profile]
@@ -176,7 +176,11 @@ def test_recomputing_a_customer_gives_the_memberships_it_has(operations: Operati
 
 
 @EXAMPLES
-@given(st.lists(history.map(lambda ops: [op for op in ops if op[0] in {"event", "tick", "merge"}]), max_size=2))
+@given(
+    st.lists(
+        history.map(lambda ops: [op for op in ops if op[0] in {"event", "tick", "merge", "unmerge"}]), max_size=2
+    )
+)
 def test_a_definition_made_after_the_events_has_the_same_members(parts: list[Operations]) -> None:
     operations = [operation for part in parts for operation in part]
     before = World().everything_live().run(operations).tick()
@@ -202,7 +206,7 @@ def test_catching_up_from_the_timeline_is_the_same_as_reading_the_log(operations
         for q, log in enumerate(world.logs):
             partition = await opened(world, other, q, 3)
             await partition.process(incoming(log)[:cut])
-            await catch_up(q, partition, MemoryTimeline(world.rows))
+            await catch_up(q, partition, MemoryTimeline(world.rows, world.moved))
             await partition.process(incoming(log)[cut:])
         assert other.published == calm.published
 

@@ -61,7 +61,7 @@ async def agree(world: World, store: MemoryStore) -> None:
         mark, catalog = loaded
         profiles = [profile for profile in world.customers() if int(profile[1:]) % PARTITIONS == q]
         live = await store.customers(q, profiles)
-        past = await MemoryTimeline(world.rows).history(profiles)
+        past = await MemoryTimeline(world.rows, world.moved).history(profiles)
         for _, version in catalog.publishing():
             plan = explaining_plan(catalog, version)
             for profile in profiles:
@@ -114,7 +114,7 @@ def test_a_rebuild_repeats_nothing_and_goes_on_with_the_next_number(
             numbers = calm.published.get(q, {})
             seq = min(cut, len(numbers))
             published = Published(1, seq, calm.positions[q][seq] if seq else "", 0)
-            timeline = MemoryTimeline(world.rows)
+            timeline = MemoryTimeline(world.rows, world.moved)
             partition = await rebuild(q, again, timeline, Recorder(), MemoryPublished(published), epoch=1, chunk=3)
             await partition.process(incoming(world.logs[q]))
             assert again.published.get(q, {}) == {n: value for n, value in numbers.items() if n > seq}
@@ -139,7 +139,7 @@ def test_a_replay_gives_the_memberships_that_the_fold_gave(
 def test_definitions_made_after_the_events_have_the_same_members(
     definitions: Definitions, operations: Operations
 ) -> None:
-    happened = [operation for operation in operations if operation[0] in {"event", "tick", "merge"}]
+    happened = [operation for operation in operations if operation[0] in {"event", "tick", "merge", "unmerge"}]
     before = World(pool=definitions[0]).everything_live().run(happened).tick()
     after = World(pool=definitions[0]).run(happened).everything_live().tick()
 
@@ -158,7 +158,7 @@ async def replayed(world: World, store: MemoryStore, q: int) -> None:
     loaded = await store.load(q)
     assert loaded is not None
     profiles = await store.profile_ids(q)
-    past = await MemoryTimeline(world.rows).history(profiles, replayed=True)
+    past = await MemoryTimeline(world.rows, world.moved).history(profiles, replayed=True)
     for profile, live in (await store.customers(q, profiles)).items():
         again = past.replay(profile, q, loaded[0].seq + 1, loaded[0].now).customers[profile]
         assert dict(again.members) == dict(live.members), profile
@@ -180,7 +180,7 @@ async def explained(world: World, store: MemoryStore, q: int) -> None:
     assert loaded is not None
     mark, catalog = loaded
     profiles = [profile for profile in world.customers() if int(profile[1:]) % PARTITIONS == q]
-    past = await MemoryTimeline(world.rows).history(profiles)
+    past = await MemoryTimeline(world.rows, world.moved).history(profiles)
     for profile, live in (await store.customers(q, profiles)).items():
         for key, segment, plan in explained_by(catalog):
             asked = catalog.definitions()

@@ -15,11 +15,14 @@ from headrace.contracts.profile_event import (
     MergeRow,
     ProfileEvent,
     ProfileRow,
+    SplitRow,
     Tick,
     TombstoneRow,
+    UnmergeRow,
 )
 from headrace.contracts.segment_conditions import RfmTest
 
+Stating = EventRow | MergeRow | UnmergeRow | SplitRow
 PARTITIONS = 2
 CUSTOMERS = 5
 START = 1_700_000_000_000
@@ -114,16 +117,21 @@ event_op = st.tuples(
 tick_op = st.tuples(st.just("tick"), st.sampled_from([1, 500, 2500, 9000, 30_000]))
 erase_op = st.tuples(st.just("erase"), st.integers(0, CUSTOMERS - 1))
 merge_op = st.tuples(st.just("merge"), st.integers(0, CUSTOMERS - 1), st.integers(0, CUSTOMERS - 1))
+unmerge_op = st.tuples(
+    st.just("unmerge"), st.integers(0, CUSTOMERS - 1), st.lists(st.booleans(), min_size=7, max_size=7)
+)
 control_op = st.tuples(
     st.sampled_from(["define", "activate", "activate", "pause", "resume", "delete"]),
     st.integers(0, len(POOL) + len(EDITS) - 1),
 )
 cut_op = st.tuples(st.just("cut"), st.integers(0, 2), st.lists(st.integers(0, 12), min_size=4, max_size=4))
 history = st.lists(
-    st.one_of(event_op, event_op, event_op, tick_op, merge_op, erase_op, control_op), min_size=1, max_size=40
+    st.one_of(event_op, event_op, event_op, tick_op, merge_op, unmerge_op, erase_op, control_op),
+    min_size=1,
+    max_size=40,
 )
 whole_history = st.lists(
-    st.one_of(event_op, event_op, event_op, event_op, tick_op, merge_op, erase_op, control_op, cut_op),
+    st.one_of(event_op, event_op, event_op, event_op, tick_op, merge_op, unmerge_op, erase_op, control_op, cut_op),
     min_size=1,
     max_size=40,
 )
@@ -143,6 +151,7 @@ dense_history = st.lists(
         tick_op,
         tick_op,
         merge_op,
+        unmerge_op,
         control_op,
         cut_op,
         st.tuples(st.just("erase"), st.integers(2, CUSTOMERS - 1)),
@@ -174,6 +183,9 @@ class World:
     _held: set[str] = field(default_factory=set)
     _reborn: dict[str, str] = field(default_factory=dict)
     _events: int = 0
+    moved: dict[str, list[tuple[int, EventRow]]] = field(default_factory=dict)
+    """By unmerge: the event rows that it moved, with their partition."""
+    _owners: dict[int, str] = field(default_factory=dict)
 
     @property
     def low(self) -> int:
@@ -181,7 +193,7 @@ class World:
 
     def run(self, operations: Sequence[tuple[Any, ...]]) -> "World":
         for operation in operations:
-            if operation[0] in {"event", "tick", "merge", "erase", "cut"}:
+            if operation[0] in {"event", "tick", "merge", "unmerge", "erase", "cut"}:
                 getattr(self, f"_{operation[0]}")(*operation[1:])
             else:
                 self._control(*operation)
@@ -206,7 +218,7 @@ class World:
 
     def customers(self) -> list[str]:
         """Profiles that have rows and were not merged away."""
-        seen = {row.profile_id for rows in self.rows for row in rows if isinstance(row, EventRow | MergeRow)}
+        seen = {row.profile_id for rows in self.rows for row in rows if isinstance(row, Stating)}
         return sorted(seen - self.roots.keys() - self._reborn.keys())
 
     def _header(self, partition: int) -> dict[str, Any]:
@@ -296,6 +308,50 @@ class World:
         )
         self.roots[loser] = winner
 
+    def _unmerge(self, who: int, choices: Sequence[bool]) -> None:
+        """Some of a customer's events, and perhaps some of those who became it, are another customer's again."""
+        old = self._person(who)
+        events = self.events_of(old) if old in self.customers() else []
+        leaving = [row for place, row in enumerate(events) if choices[place % len(choices)]]
+        if not leaving:
+            return
+        self._events += 1
+        new = f"p{1_000 + len(self.moved)}"
+        source, target = int(old[1:]) % PARTITIONS, int(new[1:]) % PARTITIONS
+        cause: dict[str, Any] = {"id": f"x{len(self.moved)}", "source": "api", "message_id": f"m{self._events}"}
+        traits = {"city": "Praha", "vip": None} if choices[0] else {}
+        self._append(
+            source,
+            UnmergeRow(
+                **self._header(source),
+                profile_id=old,
+                into=new,
+                traits=traits,
+                consents={"sms": None} if choices[1] else {},
+                tags={"vip": False} if choices[2] else {},
+                user_id=f"u{who}",
+                **cause,
+            ),
+        )
+        self._append(
+            target,
+            SplitRow(
+                **self._header(target),
+                profile_id=new,
+                origin=old,
+                traits={"city": "Brno", "vip": True} if choices[3] else {},
+                consents={"sms": "granted"} if choices[4] else {},
+                tags={"vip": True} if choices[5] else {},
+                **cause,
+            ),
+        )
+        self._owners.update((id(row), new) for row in leaving)
+        partitions = {id(row): q for q, rows in enumerate(self.rows) for row in rows}
+        self.moved[cause["id"]] = [(partitions[id(row)], row) for row in leaving]
+        if choices[6]:
+            for loser in [loser for loser, winner in self.roots.items() if winner == old]:
+                self.roots[loser] = new
+
     def _root(self, profile: str) -> str:
         while profile in self.roots:
             profile = self.roots[profile]
@@ -373,16 +429,13 @@ class World:
             row
             for rows in self.rows
             for row in rows
-            if isinstance(row, EventRow) and self._root(row.profile_id) == profile
+            if isinstance(row, EventRow) and self._root(self._owners.get(id(row), row.profile_id)) == profile
         ]
 
-    def own_rows(self, profile: str) -> list[EventRow | MergeRow]:
+    def own_rows(self, profile: str) -> list[EventRow | MergeRow | UnmergeRow | SplitRow]:
         """What sets the customer's traits, in order."""
         return [
-            row
-            for rows in self.rows
-            for row in rows
-            if isinstance(row, EventRow | MergeRow) and row.profile_id == profile
+            row for rows in self.rows for row in rows if isinstance(row, Stating) and row.profile_id == profile
         ]
 
     @property
@@ -392,6 +445,6 @@ class World:
     def traits_of(self, profile: str) -> dict[str, Any]:
         traits: dict[str, Any] = {}
         for row in (row for rows in self.rows for row in rows):
-            if isinstance(row, EventRow | MergeRow) and row.profile_id == profile:
+            if isinstance(row, Stating) and row.profile_id == profile:
                 traits.update(row.traits)
         return traits

@@ -13,6 +13,12 @@ def upgrade() -> None:
     op.execute("COMMENT ON COLUMN unmerge.n IS 'of two that move one row the later has the greater'")
     op.execute("CREATE INDEX unmerge_into ON unmerge (into_id)")
     op.execute("CREATE INDEX moved_row ON moved (q, seq)")
+    op.execute(
+        "CREATE VIEW moved_to_v1 AS SELECT DISTINCT ON (moved.q, moved.seq) moved.q AS partition, moved.seq, "
+        "unmerge.into_id AS profile_id FROM moved JOIN unmerge ON unmerge.id = moved.unmerge_id "
+        "ORDER BY moved.q, moved.seq, unmerge.n DESC"
+    )
+    op.execute("COMMENT ON VIEW moved_to_v1 IS 'whose a row became by the last unmerge that moved it'")
 
 
 def downgrade() -> None:
