@@ -255,7 +255,7 @@ async def _write(
     for number, (new_id, part) in enumerate(made):
         last = number == len(made) - 1
         gone = [event for event in customer.events if moved.get((event.q, event.seq)) == new_id]
-        new = _new_profile(new_id, part, gone, old)
+        new = _new_profile(new_id, part, gone, [customer.seen[one] for one in part.identifiers])
         await write_profiles(connection, [new])
         await _record(connection, customer, new_id, part, request, left if remember else ())
         drafts.append(_draft(old, new, request, differences(before, old.documents) if last else ({}, {}, {})))
@@ -264,8 +264,9 @@ async def _write(
         await write_rows(connection, assign(drafts, counters, others_low=0, partitions=partitions), counters)
 
 
-def _new_profile(new_id: str, part: Part, events: Sequence[PastEvent], old: Profile) -> Profile:
-    new = Profile(new_id, old.first_seen, old.last_seen, user_id=_user_id(part.identifiers))
+def _new_profile(new_id: str, part: Part, events: Sequence[PastEvent], seen: Sequence[Millis]) -> Profile:
+    """`seen`: when its identifiers were first seen, which stands where no event is left to say it."""
+    new = Profile(new_id, min(seen), max(seen), user_id=_user_id(part.identifiers))
     date(new, events)
     new.documents = documents_of(events)
     return new
