@@ -7,6 +7,7 @@ from enum import Enum
 import asyncpg
 
 from headrace.contracts.ids import content_id
+from headrace.runtime.failpoints import failpoint
 from services.profiles.decisions import Decision, write_decisions
 from services.profiles.fold import InputClock, MergeDraft
 from services.profiles.identifiers_sql import Overtaken
@@ -43,7 +44,10 @@ async def merge(pool: asyncpg.Pool, loser: str, winner: str, partitions: int) ->
     while True:
         with suppress(asyncpg.DeadlockDetectedError, Overtaken):
             async with pool.acquire() as connection, connection.transaction():
-                return await _merge(connection, (loser, winner), partitions)
+                done = await _merge(connection, (loser, winner), partitions)
+                failpoint("before_commit")
+            failpoint("after_commit")
+            return done
 
 
 async def _merge(connection: Connection, ids: Sequence[str], partitions: int) -> Merge:
