@@ -13,6 +13,7 @@ from headrace.contracts.campaign import parse_campaign, parse_template
 from headrace.contracts.documents import load_documents
 from headrace.contracts.errors import InvalidDefinition, Problem
 from headrace.contracts.segment import parse_segment
+from headrace.contracts.survey import parse_survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,9 @@ class Kind:
     parse: Callable[[object], object]
 
 
-# In the order in which they are applied: a campaign names a template and a segment.
+# In the order in which they are applied: a campaign names a template and a segment, a template links to a survey.
 KINDS: Mapping[str, Kind] = {
+    "survey": Kind("survey", "profiles", "/v1/surveys", parse_survey),
     "template": Kind("template", "messenger", "/v1/templates", parse_template),
     "segment": Kind("segment", "segmenter", "/v1/segments", parse_segment),
     "list": Kind("list", "segmenter", "/v1/segments", parse_segment),

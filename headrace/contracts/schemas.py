@@ -16,6 +16,7 @@ from headrace.contracts.segment import KINDS, Definition
 from headrace.contracts.segment_change import SegmentChange
 from headrace.contracts.segment_membership import SegmentMembership
 from headrace.contracts.segment_schema import segment_schema
+from headrace.contracts.survey import SurveyDefinition
 
 Schema = dict[str, Any]
 
@@ -38,6 +39,7 @@ DEFINITIONS: Mapping[str, tuple[str, Any]] = {
     "segment": ("A definition of a segment, a static list or stages", Definition),
     "campaign": ("A campaign definition", CampaignDefinition),
     "template": ("A template definition", TemplateDefinition),
+    "survey": ("A survey definition", SurveyDefinition),
 }
 
 
@@ -46,6 +48,7 @@ SCHEMA_OF_KIND: Mapping[str, str] = {
     **dict.fromkeys(KINDS, "segment"),
     "campaign": "campaign",
     "template": "template",
+    "survey": "survey",
 }
 
 

@@ -17,6 +17,7 @@ from services.profiles.consent import declared, is_declaration
 from services.profiles.identity import Identifier, strongest_first
 from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.normalise import identifier, identifier_type
+from services.profiles.survey_answers import SURVEY_ANSWERED, SurveyAnswer, survey_answer
 from services.profiles.tags import is_tagging, tagged
 from services.profiles.traits import Stamp
 
@@ -39,7 +40,8 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `key` is what it is deduplicated by: source and message id. `row` is its timeline row without profile,
     changed traits and numbers; `row.ts` is the sender's timestamp. `ts` is min(timestamp, log time): the instant
     that decides between writers, whatever the processing order. An event is addressed by its `identifiers`,
-    strongest first, a message outcome by `addressed_to`, a profile id. `trusted`: its key is not public.
+    strongest first, a message outcome by `addressed_to`, a profile id. `trusted`: its key is not public. `answer`
+    is a survey's: what it means is in the definition.
     """
 
     key: tuple[str, str]
@@ -55,6 +57,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tags: dict[str, bool] = {}
     time_zone: str | None = None
     trusted: bool = True
+    answer: SurveyAnswer | None = None
 
 
 Reader = Callable[[Record], Incoming]
@@ -77,13 +80,14 @@ _object = msgspec.json.Decoder(dict[str, Any])
 
 def event_reader(region: str | None, rules: IdentityRules = DEFAULT_RULES) -> Reader:
     """A reader of `cdp.events.v1`; `region` is where national phone numbers belong, if anywhere, unless
-    the source has one of its own."""
+    the source has one of its own. `rules` also say what the word of a source counts."""
 
     def read(record: Record) -> Incoming:
         event = _decode(record)
         context = _read_context(event.context)
         traits = _traits(event, context)
-        where = rules.source(event.source).region or region
+        source = rules.source(event.source)
+        where = source.region or region
         identifiers = _identifiers(event, context, traits, where, rules)
         if not identifiers:
             raise Unreadable("no_identifier", "no identifier is left after normalisation: send a real id")
@@ -95,13 +99,18 @@ def event_reader(region: str | None, rules: IdentityRules = DEFAULT_RULES) -> Re
             ts=ts,
             body_hash=_fingerprint(event),
             traceparent=carried_trace(record.headers),
-            stamp=[ts, record.time, record.partition, record.offset],
+            stamp=[
+                source.trait_priority,
+                *(ts, record.time, record.partition, record.offset),
+                *(event.source, source.party),
+            ],
             identifiers=strongest_first(identifiers, rules) if len(identifiers) > 1 else tuple(identifiers),
             traits=traits if event.type == "identify" else _NOTHING,
             consents=_consents(event),
             tags=_tags(event),
             time_zone=context.timezone if isinstance(context.timezone, str) else None,
             trusted=event.trusted,
+            answer=_answer(event),
         )
 
     return read
@@ -209,6 +218,12 @@ def _tags(event: Event) -> dict[str, bool]:
     if event.type != "track" or not is_tagging(event.event):
         return _NOTHING
     return tagged(str(event.event), _read_object(event.properties))
+
+
+def _answer(event: Event) -> SurveyAnswer | None:
+    if event.type != "track" or event.event != SURVEY_ANSWERED:
+        return None
+    return survey_answer(_read_object(event.properties))
 
 
 def _others(identifiers: Collection[Identifier]) -> tuple[ExternalIdentifier, ...]:

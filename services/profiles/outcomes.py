@@ -40,7 +40,7 @@ def read_outcome(record: Record) -> Incoming:
         ts=ts,
         body_hash=fingerprint(outcome.id.encode(), outcome.outcome.encode()),
         traceparent=carried_trace(record.headers),
-        stamp=[ts, record.time, record.partition, record.offset],
+        stamp=[0, ts, record.time, record.partition, record.offset, SOURCE, "first"],
         addressed_to=outcome.profile_id,
         consents={outcome.channel: "withdrawn"} if outcome.outcome in _OPT_OUTS else {},
     )

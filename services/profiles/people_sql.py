@@ -12,6 +12,7 @@ from services.profiles.identity_rules import IdentityRules
 from services.profiles.intake import Incoming
 from services.profiles.profile import Documents, Profile
 from services.profiles.store import Connection, rows_written
+from services.profiles.traits import whole_stamp
 
 MAX_LOOKS = 10
 
@@ -148,10 +149,16 @@ async def load_documents(connection: Connection, profiles: Collection[Profile]) 
     if not profiles:
         return []
     stored = await connection.fetch(_DOCUMENTS, text_array([profile.id for profile in profiles]))
-    found = {row[0]: Documents(*map(_decode, row[1:])) for row in stored}
+    found = {row[0]: _documents(row) for row in stored}
     for profile in profiles:
         profile.documents = found.setdefault(profile.id, Documents())
     return [found[profile.id] for profile in profiles]
+
+
+def _documents(row: Sequence[Any]) -> Documents:
+    found = Documents(*map(_decode, row[1:]))
+    found.trait_times = {name: whole_stamp(stamp) for name, stamp in found.trait_times.items()}
+    return found
 
 
 async def write_people(connection: Connection, people: People, names: Names | None = None) -> None:

@@ -1,9 +1,9 @@
-"""Last writer wins, per trait, by event time.
+"""Who decides a trait, per trait: the source with the higher priority, then the later event.
 
-A stamp is [event time, log time, input partition, offset]: fixed when the log took the record. At equal event
-times the record that the log took later wins, so the result does not depend on the order of processing:
-the merge is commutative, associative and idempotent. A removed trait leaves its stamp behind, so that an
-older event does not bring it back.
+A stamp is [priority, event time, log time, input partition, offset, source, party]: fixed when the log took the
+record. Among sources of equal priority the later event wins, and at equal event times the record that the log took
+later, so the result does not depend on the order of processing: the merge is commutative, associative and
+idempotent. A removed trait leaves its stamp behind, so that an older event does not bring it back.
 
 Trait names are the sender's: `firstName` and `first_name` are two traits.
 """
@@ -13,21 +13,31 @@ from typing import Any
 
 import msgspec
 
-Stamp = list[int]
+Stamp = list[int | str]
 
 MAX_TRAITS = 1_000
 """Names per profile, removed ones included. Further new names are ignored."""
 MAX_BYTES = 256 * 1024
 """Values per profile, as JSON. What would go beyond is ignored: a merge publishes them all in one record."""
 
+_STAMP_LENGTH = 7
+
 _encode = msgspec.json.encode
+
+
+def whole_stamp(stamp: Stamp) -> Stamp:
+    """A stamp of before sources had a priority ([event time, log time, partition, offset]) as one of today."""
+    return stamp if len(stamp) == _STAMP_LENGTH else [0, *stamp, "", "first"]
 
 
 def apply_traits(
     traits: dict[str, Any], stamps: dict[str, Stamp], changes: Mapping[str, Any], stamp: Stamp
 ) -> dict[str, Any]:
     """Write `changes` (None removes) at `stamp`; return the traits whose value really changed."""
-    return _write(traits, stamps, ((name, value, stamp) for name, value in changes.items())) if changes else {}
+    if not changes:
+        return {}
+    whole = whole_stamp(stamp)
+    return _write(traits, stamps, ((name, value, whole) for name, value in changes.items()))
 
 
 def merge_traits(

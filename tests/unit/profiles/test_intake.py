@@ -115,7 +115,7 @@ def test_a_context_of_any_shape_is_passed_through(context: object) -> None:
 def test_an_event_that_claims_the_future_decides_as_of_now() -> None:
     incoming = read("identify", user_id="u1", at=NOW + 10**9)
     assert incoming.ts == NOW
-    assert incoming.stamp == [NOW, NOW, 3, 7]
+    assert incoming.stamp == [0, NOW, NOW, 3, 7, "shop", "first"]
     assert incoming.row.ts == NOW + 10**9
 
 
