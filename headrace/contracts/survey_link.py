@@ -72,5 +72,12 @@ def read_survey_keys(variable: str, text: str) -> SurveyKeys:
     return SurveyKeys(keys)
 
 
-def survey_url(base: str, token: str) -> str:
-    return f"{base}/s/{token}"
+@dataclass(frozen=True, slots=True)
+class SurveyLinks:
+    """Makes links. `base` is where customers reach the profile service's pages."""
+
+    base: str
+    keys: SurveyKeys
+
+    def to(self, survey_id: str, profile_id: str, *, expires_at: Millis | None = None) -> str:
+        return f"{self.base}/s/{self.keys.sign(SurveyLink(survey_id, profile_id), expires_at=expires_at)}"

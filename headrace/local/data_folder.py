@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from headrace.local.errors import FolderUnusable
@@ -27,6 +27,8 @@ class Deployment:
     write_key: str = field(repr=False)
     admin_token: str = field(repr=False)
     engine_password: str = field(repr=False)
+    survey_key: str = field(default="", repr=False)
+    """Signs links to surveys. Empty in a folder of before there were surveys, until it is opened."""
 
 
 class DataFolder:
@@ -68,8 +70,10 @@ class DataFolder:
         with explained(path):
             try:
                 kept = Deployment(**json.loads(path.read_text("utf-8")))
+                if not kept.survey_key:
+                    kept = _keep(path, replace(kept, survey_key=secrets.token_hex(32)))
             except FileNotFoundError:
-                return self._create(path, partitions or default)
+                return _create(path, partitions or default)
             except (ValueError, TypeError) as error:
                 raise FolderUnusable(
                     f"{path} is damaged ({error}): restore it, or set HEADRACE_DATA_DIR to a new folder"
@@ -90,21 +94,27 @@ class DataFolder:
                 "free some space or set HEADRACE_DATA_DIR to a folder on another disk"
             )
 
-    def _create(self, path: Path, partitions: int) -> Deployment:
-        made = Deployment(
-            id=secrets.token_hex(8),
-            partitions=partitions,
-            write_key=secrets.token_urlsafe(24),
-            admin_token=secrets.token_urlsafe(24),
-            engine_password=secrets.token_urlsafe(24),
-        )
-        partial = path.with_name("deployment.json.partial")
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(asdict(made), file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        return made
+
+def _create(path: Path, partitions: int) -> Deployment:
+    made = Deployment(
+        id=secrets.token_hex(8),
+        partitions=partitions,
+        write_key=secrets.token_urlsafe(24),
+        admin_token=secrets.token_urlsafe(24),
+        engine_password=secrets.token_urlsafe(24),
+        survey_key=secrets.token_hex(32),
+    )
+    return _keep(path, made)
+
+
+def _keep(path: Path, deployment: Deployment) -> Deployment:
+    partial = path.with_name("deployment.json.partial")
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump(asdict(deployment), file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    return deployment
 
 
 @contextlib.contextmanager

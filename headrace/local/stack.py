@@ -15,6 +15,8 @@ from headrace.local.program import Program
 from headrace.local.readiness import is_ready
 from headrace.local.services import Service
 from headrace.local.settings import UpSettings, port_variable
+from headrace.runtime.settings import Environment
+from headrace.runtime.survey_settings import SURVEY_KEYS
 
 READY_SECONDS = 60.0
 EXTERNAL_PATIENCE = 5.0
@@ -149,6 +151,7 @@ class LocalStack:
             "HEADRACE_ROLLBACK_HORIZON": settings.rollback_horizon,
             "HEADRACE_WRITE_KEY": settings.write_key or deployment.write_key,
             "HEADRACE_ADMIN_TOKEN": settings.admin_token or deployment.admin_token,
+            SURVEY_KEYS: Environment(settings.environment).optional(SURVEY_KEYS) or f"1:{deployment.survey_key}",
         }
         for service, port in self._ports.items():
             environment[port_variable(service.name)] = str(port)

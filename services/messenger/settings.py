@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
+from headrace.runtime.survey_settings import survey_links
 
 DEFAULT_PORT = 8083
+PROFILES_PORT = 8081
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`public_url` is the base of the links in messages. `phone_region` (ISO 3166 letters) is the country of
-    phone numbers without a country code; without it such numbers cannot be used."""
+    phone numbers without a country code; without it such numbers cannot be used. `survey_links`: None when there is
+    no key to sign them."""
 
     common: CommonSettings
     database_url: str
@@ -22,6 +26,7 @@ class Settings:
     sms_url: str | None
     send_concurrency: int
     phone_region: str | None
+    survey_links: SurveyLinks | None = None
 
 
 def read_settings(env: Environment) -> Settings:
@@ -38,4 +43,5 @@ def read_settings(env: Environment) -> Settings:
         sms_url=env.optional("HEADRACE_SMS_URL"),
         send_concurrency=env.integer("HEADRACE_SEND_CONCURRENCY", 32, low=1, high=1000),
         phone_region=region.upper() if region else None,
+        survey_links=survey_links(env, env.integer("HEADRACE_PROFILES_PORT", PROFILES_PORT, low=1, high=65_535)),
     )

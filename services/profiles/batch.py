@@ -14,6 +14,7 @@ from headrace.contracts.instant import Millis
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.partitions import PartitionHalted
 from services.profiles import people_sql
+from services.profiles.answered_events import with_answers
 from services.profiles.arrays import number_array, text_array
 from services.profiles.decisions import decisions, write_decisions
 from services.profiles.fold import Arrival, Draft, InputClock, fold, in_need, locate
@@ -105,6 +106,7 @@ async def commit_batch(
     async with pool.acquire() as connection, connection.transaction():
         clocks = await _clocks(connection, batch)
         fresh, conflicts = await _claim_messages(connection, batch)
+        fresh = await with_answers(connection, fresh)
         incoming = [one for _, one in fresh]
         names = Names(incoming)
         people = await people_sql.lock_people(connection, incoming, names, rules)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from services.profiles.arrays import nullable_text_array, number_array, text_array
@@ -155,7 +156,7 @@ async def load_documents(connection: Connection, profiles: Collection[Profile]) 
     return [found[profile.id] for profile in profiles]
 
 
-def _documents(row: Sequence[Any]) -> Documents:
+def _documents(row: asyncpg.Record) -> Documents:
     found = Documents(*map(_decode, row[1:]))
     found.trait_times = {name: whole_stamp(stamp) for name, stamp in found.trait_times.items()}
     return found
