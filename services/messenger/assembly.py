@@ -85,6 +85,7 @@ async def assemble(
         metrics,
         unsubscribe_url=unsubscribe_link(settings.public_url, store.keyring),
         phone_region=settings.phone_region,
+        survey_links=settings.survey_links,
     )
     pending, outcome = Signal(), Signal()
     changes = Changes(

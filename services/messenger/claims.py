@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from headrace.contracts.instant import Millis
 from headrace.contracts.message import Outcome
+from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.metrics import Metrics
 from services.messenger import ledger
 from services.messenger.address import address_for
@@ -74,6 +75,7 @@ class Claims:
         *,
         unsubscribe_url: Callable[[str], str],
         phone_region: str | None,
+        survey_links: SurveyLinks | None = None,
     ) -> None:
         self._pool = pool
         self._definitions = definitions
@@ -83,6 +85,7 @@ class Claims:
         self._metrics = metrics
         self._unsubscribe_url = unsubscribe_url
         self._phone_region = phone_region
+        self._survey_links = survey_links
 
     async def claim(self, limit: int, now: Millis) -> Claimed:
         """Take up to `limit` due messages: consent, address, suppression and text are settled in the same
@@ -157,6 +160,7 @@ class Claims:
                 recipient,
                 unsubscribe_url=self._unsubscribe_url,
                 now=now,
+                survey_links=self._survey_links,
             )
             provider = self._providers[due.channel].name
             prepared.append(Prepared(due, roots[due.profile_id], fate, provider, address_hash))

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.instant import Millis
+from headrace.contracts.survey_link import SurveyLinks
 from services.messenger.consent import Suppression, refusal
 from services.messenger.customer import Customer
 from services.messenger.decide import too_old
 from services.messenger.providers.port import Outgoing
 from services.messenger.render import Template, TemplateFailed, render
+from services.messenger.survey_urls import SurveyUrls
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,11 @@ def prepare(
     *,
     unsubscribe_url: Callable[[str], str],
     now: Millis,
+    survey_links: SurveyLinks | None = None,
 ) -> Ready | Settled:
     """The campaign is the version that the entry began with; the template is the current one. A message that must
     not be sent, but may have been by a process that is gone, is unknown and not skipped."""
-    fate = _fate(due, campaign, template, recipient, unsubscribe_url, now)
+    fate = _fate(due, campaign, template, recipient, unsubscribe_url, now, survey_links)
     return Settled("unknown", fate.reason) if due.in_doubt and isinstance(fate, Settled) else fate
 
 
@@ -83,6 +86,7 @@ def _fate(
     recipient: Recipient,
     unsubscribe_url: Callable[[str], str],
     now: Millis,
+    survey_links: SurveyLinks | None,
 ) -> Ready | Settled:
     reason = _skip(due, campaign, recipient, now)
     if reason is not None:
@@ -92,8 +96,9 @@ def _fate(
     if recipient.customer is None or recipient.address is None:
         return Settled("skipped", "no_address")
     link = unsubscribe_url(due.id)
+    links = {"unsubscribe_url": link, "survey_url": SurveyUrls(survey_links, recipient.customer.id)}
     try:
-        rendered = render(template[0], _variables(due, campaign, recipient.customer, link))
+        rendered = render(template[0], _variables(due, campaign, recipient.customer, links))
     except TemplateFailed:
         return Settled("failed", "template_error")
     outgoing = Outgoing(
@@ -119,7 +124,9 @@ def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Mil
     return refusal(due.channel, campaign.purpose, recipient.customer.consents, recipient.suppressions)
 
 
-def _variables(due: Due, campaign: CampaignDefinition, customer: Customer, link: str) -> dict[str, Any]:
+def _variables(
+    due: Due, campaign: CampaignDefinition, customer: Customer, links: Mapping[str, Any]
+) -> dict[str, Any]:
     """The variables of DESIGN §7. Computed traits of the segment change win: the view may not have them yet."""
     return {
         "profile": {
@@ -131,5 +138,5 @@ def _variables(due: Due, campaign: CampaignDefinition, customer: Customer, link:
         },
         "segment": {"id": due.segment_id, "name": due.segment_name},
         "campaign": {"id": campaign.id, "name": campaign.name},
-        "unsubscribe_url": link,
+        **links,
     }

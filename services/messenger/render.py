@@ -17,9 +17,10 @@ from liquid.exceptions import LiquidError, OutputStreamLimitError
 from headrace.contracts.campaign import EmailTemplate, SmsTemplate
 from headrace.contracts.errors import HeadraceError, Problem
 from services.messenger.html_text import html_to_text
+from services.messenger.survey_urls import names_survey
 
 Template = SmsTemplate | EmailTemplate
-VARIABLES = ("profile", "segment", "campaign", "unsubscribe_url")
+VARIABLES = ("profile", "segment", "campaign", "unsubscribe_url", "survey_url")
 _LATER = frozenset({"event", "voucher", "preferences_url"})
 _OUTPUT_BYTES = 512 * 1024
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -143,4 +144,6 @@ def _check(field: str, source: str, html: bool) -> list[Problem]:
             problems.append(Problem(field, f"the variable {root} is not supported yet", "leave it out"))
         elif root not in VARIABLES:
             problems.append(Problem(field, f"unknown variable {root}", f"use one of {', '.join(VARIABLES)}"))
+    if not all(names_survey(path.segments) for path in found.globals.get("survey_url", ())):
+        problems.append(Problem(field, "survey_url names no survey", "write its id: survey_url.coffee-taste"))
     return problems

@@ -14,8 +14,8 @@ PROFILES_PORT = 8081
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`public_url` is the base of the links in messages. `phone_region` (ISO 3166 letters) is the country of
-    phone numbers without a country code; without it such numbers cannot be used. `survey_links`: None when there is
-    no key to sign them."""
+    phone numbers without a country code; without it such numbers cannot be used. `survey_links`: None when there
+    is no key to sign them."""
 
     common: CommonSettings
     database_url: str

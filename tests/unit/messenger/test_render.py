@@ -7,13 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.contracts.campaign import parse_template
+from headrace.contracts.survey_link import SurveyKeys, SurveyLinks
 from services.messenger.render import Template, TemplateFailed, check, render
+from services.messenger.survey_urls import SurveyUrls
 
+LINKS = SurveyLinks("http://shop.test", SurveyKeys({1: b"k" * 32}))
 VARIABLES: dict[str, Any] = {
     "profile": {"id": "p1", "traits": {"name": "Jana", "n": 3, "items": [1, 2, 3]}, "computed": {"total": 12.5}},
     "segment": {"id": "vip", "name": "VIP"},
     "campaign": {"id": "welcome", "name": "Welcome"},
     "unsubscribe_url": "http://shop.test/u/1.s1.x",
+    "survey_url": SurveyUrls(LINKS, "p1"),
 }
 
 
@@ -43,6 +47,8 @@ def named(name: str) -> dict[str, Any]:
             "vip Welcome http://shop.test/u/1.s1.x",
         ),
         ("{% if profile.traits.n > 2 %}many{% endif %}", "many"),
+        ("{{ survey_url.taste }} {{ survey_url['a-b'] }}", f"{LINKS.to('taste', 'p1')} {LINKS.to('a-b', 'p1')}"),
+        ("{{ survey_url.size }}", LINKS.to("size", "p1")),
         ("{{ profile.traits.items | join: '+' }} {{ 'aXa' | replace: 'X', '-' }}", "1+2+3 a-a"),
     ],
 )
@@ -62,6 +68,8 @@ def test_what_templates_can_do(text: str, expected: str) -> None:
         ("{{ customer.name }}", "unknown variable customer"),
         ("{{ event.properties.x }}", "not supported yet"),
         ("{{ voucher }}", "not supported yet"),
+        ("{{ survey_url }}", "names no survey"),
+        ("{{ survey_url['A B'] }}", "names no survey"),
         ("{{ preferences_url }}", "not supported yet"),
     ],
 )
@@ -89,6 +97,11 @@ def test_what_is_refused_when_the_template_is_put(text: str, reason: str) -> Non
 def test_a_template_that_goes_too_far_fails_alone(text: str) -> None:
     with pytest.raises(TemplateFailed):
         render(sms(text), VARIABLES)
+
+
+def test_without_a_key_a_message_with_a_link_to_a_survey_is_not_sent() -> None:
+    with pytest.raises(TemplateFailed):
+        render(sms("Hi {{ survey_url.taste }}"), {**VARIABLES, "survey_url": SurveyUrls(None, "p1")})
 
 
 def test_a_failure_says_nothing_of_the_customer() -> None:
