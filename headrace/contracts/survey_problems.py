@@ -96,10 +96,10 @@ def _known(location: list[int | str]) -> tuple[str, ...]:
 
 
 def _written(detail: ErrorDetails, document: object) -> Iterator[int | str]:
-    """The part of pydantic's location that is in the document, and a key that is missing there: it also names the
-    branches of unions."""
+    """The part of pydantic's location that is in the document, and a key that is missing there. Of a question it
+    also names the type, which may be spelt like a key."""
     node: Any = document
-    places = detail["loc"]
+    places = [part for depth, part in enumerate(detail["loc"]) if depth != 2 or part not in _TYPES]
     for number, part in enumerate(places):
         if isinstance(node, dict):
             inside = part in node

@@ -1,0 +1,97 @@
+"""Who said a trait, and what the word of its source counts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from headrace.contracts.event import Event
+from headrace.contracts.instant import format_instant
+from headrace.contracts.survey import parse_survey
+from headrace.log.port import Record
+from services.profiles.answered_events import answered
+from services.profiles.intake import Incoming, event_reader
+from services.profiles.provenance import as_first_party, provenance
+from services.profiles.traits import Stamp, apply_traits
+
+NOW = 1_790_000_000_000
+TASTE = parse_survey(
+    {
+        "kind": "survey",
+        "id": "taste",
+        "name": "Taste",
+        "questions": [{"id": "cups", "text": "?", "type": "number", "trait": "cups"}],
+    }
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    party: str
+    trait_priority: int
+
+
+def standing(source: str) -> Any:
+    return {"crm": Rule("second", 10), "bought": Rule("third", -5)}.get(source, as_first_party(source))
+
+
+def read(source: str, *, at: int, offset: int, **fields: Any) -> Incoming:
+    raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items() if name != "event"}
+    event = Event(
+        type="track" if "event" in fields else "identify",
+        event=fields.get("event"),
+        message_id=f"m{offset}",
+        source=source,
+        timestamp=format_instant(at),
+        received_at=format_instant(at),
+        user_id="u1",
+        **raw,
+    )
+    record = Record("cdp.events.v1", 3, offset, NOW, None, msgspec.json.encode(event), ())
+    return event_reader(None, standing)(record)
+
+
+def test_a_trait_is_told_with_who_said_it_and_when_whatever_came_later_from_whom_counts_less() -> None:
+    traits: dict[str, Any] = {}
+    stamps: dict[str, Stamp] = {}
+    for incoming in (
+        read("crm", at=NOW - 9, offset=1, traits={"plan": "gold"}),
+        read("web", at=NOW - 5, offset=2, traits={"plan": "silver", "city": "Brno"}),
+        read("bought", at=NOW - 1, offset=3, traits={"city": "Praha", "income": 3}),
+    ):
+        apply_traits(traits, stamps, incoming.traits, incoming.stamp)
+    assert provenance(traits, stamps) == {
+        "city": {"value": "Brno", "party": "first", "source": "web", "time": NOW - 5},
+        "income": {"value": 3, "party": "third", "source": "bought", "time": NOW - 1},
+        "plan": {"value": "gold", "party": "second", "source": "crm", "time": NOW - 9},
+    }
+
+
+def test_of_what_was_written_before_sources_were_kept_only_the_time_is_known() -> None:
+    told = provenance({"plan": "gold"}, {"plan": [NOW, NOW, 0, 7], "gone": [1, 1, 0, 1]})
+    assert told == {"plan": {"value": "gold", "party": "first", "source": None, "time": NOW}}
+
+
+def test_an_answer_that_somebody_passes_on_is_the_customers_word_and_counts_as_much_as_theirs() -> None:
+    properties = {"survey": "taste", "question": "cups", "answer": "3"}
+    incoming = read("crm", at=NOW - 1, offset=1, event="Survey Answered", properties=properties)
+    assert incoming.traits == {}
+    told = answered(incoming, {"taste": TASTE})
+    assert told.traits == {"cups": 3}
+    assert told.stamp == [10, NOW - 1, NOW, 3, 1, "crm", "zero"]
+
+
+def test_what_answers_no_question_that_is_defined_stays_an_event() -> None:
+    for properties in (
+        {"survey": "other", "question": "cups", "answer": 3},
+        {"survey": "taste", "question": "other", "answer": 3},
+        {"survey": "taste", "question": "cups", "answer": "many"},
+        {"survey": "taste", "question": "cups"},
+        {"answer": 3},
+    ):
+        incoming = read("web", at=NOW, offset=1, event="Survey Answered", properties=properties)
+        assert answered(incoming, {"taste": TASTE}) is incoming
+    assert (
+        read("web", at=NOW, offset=1, event="Other", properties={"survey": "taste", "question": "c"}).answer
+        is None
+    )
