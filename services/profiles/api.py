@@ -12,7 +12,6 @@ from pydantic import BaseModel
 from headrace.contracts.errors import ApiError
 from headrace.contracts.instant import Millis
 from headrace.contracts.profile_event import ControlRequest
-from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.clock import now_ms
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
@@ -20,17 +19,14 @@ from headrace.runtime.tasks import finish
 from services.profiles.erasure import erase
 from services.profiles.merging import Merge, merge
 from services.profiles.normalise import identifier
-from services.profiles.provenance import StandingOf, as_first_party
 from services.profiles.reads import Document, Position, Profiles, positions
 from services.profiles.sequence import RowTooLarge
 from services.profiles.settings import Settings
 from services.profiles.store import put_control
-from services.profiles.survey_public import Pages, survey_pages
-from services.profiles.survey_routes import question_routes, survey_routes
-from services.profiles.surveys import Surveys
+from services.profiles.survey_api import add_surveys
 from services.profiles.tag_routes import tag_routes
-from services.profiles.unmerge_routes import unmerge_routes
 from services.profiles.trait_routes import trait_routes
+from services.profiles.unmerge_routes import unmerge_routes
 
 MAX_PAGE = 200
 EXPORT_PAGE = 1_000
@@ -55,7 +51,6 @@ def build_api(
     metrics: Metrics,
     checks: dict[str, Check],
     clock: Callable[[], Millis] = now_ms,
-    standing: StandingOf = as_first_party,
 ) -> FastAPI:
     """The app. `wake` is told which output partitions got new rows."""
     app = create_app("Headrace profiles", metrics=metrics, checks=checks)
@@ -68,27 +63,8 @@ def build_api(
         dependencies=[guard],
     )
     app.include_router(trait_routes(pool), dependencies=[guard])
-    _add_surveys(app, settings, pool, wake, clock=clock, standing=standing)
+    add_surveys(app, guard, settings, pool=pool, wake=wake, clock=clock)
     return app
-
-
-def _add_surveys(
-    app: FastAPI,
-    settings: Settings,
-    pool: asyncpg.Pool,
-    wake: Wake,
-    *,
-    clock: Callable[[], Millis],
-    standing: StandingOf,
-) -> None:
-    surveys, keys, partitions = Surveys(pool), settings.survey_keys, settings.common.partitions
-    links = SurveyLinks(settings.survey_url, keys) if keys is not None else None
-    guard = Depends(admin_guard(settings.common.admin_token))
-    app.include_router(survey_routes(surveys, links, pool, clock), dependencies=[guard])
-    questions = question_routes(surveys, links, pool, clock=clock, partitions=partitions, wake=wake)
-    app.include_router(questions, dependencies=[guard])
-    pages = Pages(surveys, keys, pool, standing=standing, clock=clock, partitions=partitions, wake=wake)
-    app.include_router(survey_pages(pages))
 
 
 def _reads(profiles: Profiles, region: str | None) -> APIRouter:

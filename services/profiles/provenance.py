@@ -1,40 +1,13 @@
-"""Where a trait comes from, and what the word of its source counts (pure)."""
+"""Where a trait comes from (pure)."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from services.profiles.traits import Stamp, whole_stamp
 
 ZERO_PARTY = "zero"
 """What a customer says of themselves on purpose. First-party is what a shop sees, second- and third-party what
 others tell it."""
-
-
-class Standing(Protocol):
-    """`party`: zero, first, second or third. `trait_priority`: what has the higher one outranks what is later."""
-
-    @property
-    def party(self) -> str: ...
-
-    @property
-    def trait_priority(self) -> int: ...
-
-
-StandingOf = Callable[[str], Standing]
-"""By a source's name."""
-
-
-class _FirstParty(NamedTuple):
-    party: str = "first"
-    trait_priority: int = 0
-
-
-_FIRST_PARTY = _FirstParty()
-
-
-def as_first_party(source: str) -> Standing:
-    """Of every source when nobody says otherwise."""
-    return _FIRST_PARTY
 
 
 def of_zero_party(stamp: Stamp) -> Stamp:

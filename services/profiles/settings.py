@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from phonenumbers import SUPPORTED_REGIONS
 
 from headrace.contracts.errors import SettingsError
-from headrace.contracts.survey_link import SurveyKeys
+from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
+from headrace.runtime.survey_settings import survey_links
 from services.profiles.identity_file import read_rules
 from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
-from headrace.runtime.survey_settings import survey_base, survey_keys
 
 DEFAULT_PORT = 8081
 
@@ -17,8 +17,8 @@ DEFAULT_PORT = 8081
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`phone_region`: ISO country whose national phone numbers are understood. `tick_ms`: how often time is
-    published at most. `identity`: how identifiers decide who somebody is. `survey_url` is the base of links to surveys, `survey_keys` sign them; without keys there
-    are no links."""
+    published at most. `identity`: how identifiers decide who somebody is. `survey_links`: None when there
+    is no key to sign them."""
 
     common: CommonSettings
     database_url: str
@@ -26,8 +26,7 @@ class Settings:
     phone_region: str | None
     tick_ms: int
     identity: IdentityRules = DEFAULT_RULES
-    survey_url: str = ""
-    survey_keys: SurveyKeys | None = None
+    survey_links: SurveyLinks | None = None
 
 
 def read_settings(env: Environment) -> Settings:
@@ -39,8 +38,7 @@ def read_settings(env: Environment) -> Settings:
         phone_region=_region(env.optional("HEADRACE_PHONE_REGION")),
         tick_ms=max(250, env.duration_ms("HEADRACE_TICK", "250ms")),
         identity=read_rules(env.optional("HEADRACE_IDENTITY")),
-        survey_url=survey_base(env, port),
-        survey_keys=survey_keys(env),
+        survey_links=survey_links(env, port),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import asyncpg
 import msgspec
 
+from services.profiles.history_sql import FAMILY, ROWS_OF
 from services.profiles.profile import Documents
 from services.profiles.store import Connection
 from services.profiles.survey_questions import Known
@@ -13,15 +14,19 @@ from services.profiles.traits import Stamp, whole_stamp
 MAX_EVENTS = 5_000
 """Of a customer's answers, the latest are read."""
 
-# By the partial index `timeline_surveys`, whose condition this repeats. A loser's rows stand under its own id. An
-# answer that stated nothing was none to the question.
-_TOLD = """
-    SELECT t.event, t.ts, t.payload FROM timeline t
-    WHERE t.event IN ('Survey Answered', 'Survey Question Skipped', 'Survey Question Asked')
-        AND (t.event <> 'Survey Answered' OR t.stated IS NOT NULL)
-        AND t.profile_id = ANY(ARRAY(SELECT $1::text UNION ALL SELECT profile_id FROM alias WHERE root = $1))
-    ORDER BY t.time DESC LIMIT $2
-"""
+# By the partial index `timeline_surveys`, whose condition this repeats. An answer that stated nothing was none to
+# the question.
+_TOLD = f"""
+    SELECT event, ts, payload FROM ({
+    ROWS_OF.format(
+        columns="timeline.event, timeline.ts, timeline.time, timeline.stated, timeline.payload",
+        family=f"ARRAY({FAMILY})",
+    )
+}) AS theirs
+    WHERE event IN ('Survey Answered', 'Survey Question Skipped', 'Survey Question Asked')
+        AND (event <> 'Survey Answered' OR stated IS NOT NULL)
+    ORDER BY time DESC LIMIT $2
+"""  # noqa: S608
 CUSTOMER = """
     SELECT id, traits::text AS traits, trait_times::text AS trait_times FROM profile
     WHERE id = coalesce((SELECT root FROM alias WHERE profile_id = $1), $1) AND merged_into IS NULL AND NOT erased

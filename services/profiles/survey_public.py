@@ -9,11 +9,10 @@ from fastapi.responses import HTMLResponse
 
 from headrace.contracts.instant import Millis
 from headrace.contracts.survey import Question
-from headrace.contracts.survey_link import SurveyKeys
+from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.tasks import finish
 from services.profiles import survey_pages as pages
-from services.profiles.answering import SOURCE, Taken, take
-from services.profiles.provenance import StandingOf
+from services.profiles.answering import Taken, take
 from services.profiles.survey_answers import Answer, NoAnswer, read_form
 from services.profiles.survey_known import Respondent, respondent
 from services.profiles.survey_questions import open_questions
@@ -26,23 +25,24 @@ Form = Mapping[str, list[str]]
 
 
 class Pages:
-    """Shows a survey's next open question, and takes answers. GET changes nothing: scanners follow links."""
+    """Shows a survey's next open question, and takes answers. GET changes nothing: scanners follow links.
+    `priority` is what the word of a customer counts."""
 
     def __init__(
         self,
         surveys: Surveys,
-        keys: SurveyKeys | None,
+        links: SurveyLinks | None,
         pool: asyncpg.Pool,
         *,
-        standing: StandingOf,
+        priority: int,
         clock: Callable[[], Millis],
         partitions: int,
         wake: Callable[[Iterable[int]], None],
     ) -> None:
         self._surveys = surveys
-        self._keys = keys
+        self._links = links
         self._pool = pool
-        self._standing = standing
+        self._priority = priority
         self._clock = clock
         self._partitions = partitions
         self._wake = wake
@@ -66,8 +66,7 @@ class Pages:
             given = _given(question, form or {})
         except NoAnswer:
             return _page(400, pages.question_page(survey.definition, question, refused=True))
-        priority = self._standing(SOURCE).trait_priority
-        taken = Taken(survey, question, given, priority)
+        taken = Taken(survey, question, given, self._priority)
         after = await finish(take(self._pool, customer.id, taken, now=self._clock(), partitions=self._partitions))
         if after is None:
             return _page(404, pages.gone_page(survey.definition.language))
@@ -75,7 +74,7 @@ class Pages:
         return self._next(survey, after)
 
     async def _open(self, token: str) -> tuple[Stored, Respondent] | HTMLResponse:
-        link = self._keys.verify(token, self._clock()) if self._keys is not None else None
+        link = self._links.keys.verify(token, self._clock()) if self._links is not None else None
         if link is None:
             return _page(403, pages.refused_page())
         survey = await self._surveys.get(link.survey_id)

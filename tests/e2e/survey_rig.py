@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from headrace.contracts.survey_link import SurveyKeys
+from headrace.contracts.survey_link import SurveyKeys, SurveyLinks
 from headrace.runtime.engine import async_engine
 from headrace.runtime.metrics import Metrics
 from services.profiles.api import build_api
@@ -45,7 +45,7 @@ class Surveys:
         """The profile id of a new customer."""
         await self.rig.send(event("identify", user=user, traits=traits))
         await self.rig.processed()
-        return next(one["id"] for one in await self.rig.profiles() if one["user_id"] == user)
+        return str(next(one["id"] for one in await self.rig.profiles() if one["user_id"] == user))
 
     async def put(self, survey: dict[str, Any]) -> None:
         answer = await self.api.put(f"/v1/surveys/{survey['id']}", json=survey)
@@ -74,7 +74,7 @@ def asked(page: httpx.Response) -> str | None:
 
 @asynccontextmanager
 async def survey_rig(rig: Rig, now: int) -> AsyncIterator[Surveys]:
-    rig.settings = replace(rig.settings, survey_url=BASE, survey_keys=KEYS)
+    rig.settings = replace(rig.settings, survey_links=SurveyLinks(BASE, KEYS))
     clock = [now]
     engine = async_engine(rig.settings.database_url, schema=SCHEMA)
     async with rig.worker() as worker:

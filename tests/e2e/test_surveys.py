@@ -285,7 +285,8 @@ async def test_links_for_many_and_for_nobody(surveys: Surveys) -> None:
         "items": [{"profile_id": customer, "link": f"https://shop.test/s/{token}"}],
         "unknown": ["nobody"],
     }
-    for body in ({"profile_ids": []}, {"profile_ids": [customer], "expires_in": "soon"}):
+    wrong: list[dict[str, Any]] = [{"profile_ids": []}, {"profile_ids": [customer], "expires_in": "soon"}]
+    for body in wrong:
         assert (await surveys.api.post("/v1/surveys/taste/links", json=body)).status_code == 400
     assert (await surveys.browser.post("/v1/surveys/taste/links", json={})).status_code == 401
 
@@ -294,3 +295,23 @@ async def test_tags_come_by_import(surveys: Surveys) -> None:
     await surveys.rig.send(event(user="u1", name="Tag Added", properties={"tag": "vip"}, imported=True))
     customer = await surveys.customer()
     assert (await surveys.profile(customer))["tags"] == ["vip"]
+
+
+async def test_after_an_unmerge_an_answer_is_the_one_customers_whose_it_was(surveys: Surveys) -> None:
+    await surveys.put(TASTE)
+    answer = {"survey": "taste", "question": "roast", "answer": "dark"}
+    await surveys.rig.send(
+        event(anonymous="a1", name="Survey Answered", properties=answer),
+        event("identify", user="u1", anonymous="a1", traits={"plan": "gold"}, trusted=True),
+    )
+    await surveys.rig.processed()
+    [profile] = await surveys.rig.profiles()
+    path = f"/v1/profiles/{profile['id']}"
+    taken = await surveys.api.post(f"{path}/unmerge", json={"identifier": {"type": "anonymous_id", "value": "a1"}})
+    assert taken.status_code == 200, taken.text
+    await surveys.rig.processed()
+    assert (await surveys.api.get(f"{path}/next-question")).json()["question"]["id"] == "roast"
+    other = next(one["id"] for one in await surveys.rig.profiles() if one["id"] != profile["id"])
+    told = (await surveys.api.get(f"/v1/profiles/{other}/traits")).json()["traits"]
+    assert {name: one["party"] for name, one in told.items()} == {"roast": "zero"}
+    assert (await surveys.api.get(f"/v1/profiles/{other}/next-question")).json()["question"]["id"] == "cups"

@@ -1,6 +1,5 @@
 """Who said a trait, and what the word of its source counts."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -10,8 +9,9 @@ from headrace.contracts.instant import format_instant
 from headrace.contracts.survey import parse_survey
 from headrace.log.port import Record
 from services.profiles.answered_events import answered
+from services.profiles.identity_rules import IdentityRules, SourceRule
 from services.profiles.intake import Incoming, event_reader
-from services.profiles.provenance import as_first_party, provenance
+from services.profiles.provenance import provenance
 from services.profiles.traits import Stamp, apply_traits
 
 NOW = 1_790_000_000_000
@@ -25,30 +25,36 @@ TASTE = parse_survey(
 )
 
 
-@dataclass(frozen=True)
-class Rule:
-    party: str
-    trait_priority: int
+RULES = IdentityRules(
+    sources={
+        "crm": SourceRule(party="second", trait_priority=10),
+        "bought": SourceRule(party="third", trait_priority=-5),
+    }
+)
 
 
-def standing(source: str) -> Any:
-    return {"crm": Rule("second", 10), "bought": Rule("third", -5)}.get(source, as_first_party(source))
-
-
-def read(source: str, *, at: int, offset: int, **fields: Any) -> Incoming:
-    raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items() if name != "event"}
-    event = Event(
-        type="track" if "event" in fields else "identify",
-        event=fields.get("event"),
+def read(
+    source: str,
+    *,
+    at: int,
+    offset: int,
+    event: str | None = None,
+    traits: dict[str, Any] | None = None,
+    properties: dict[str, Any] | None = None,
+) -> Incoming:
+    sent = Event(
+        type="identify" if event is None else "track",
+        event=event,
         message_id=f"m{offset}",
         source=source,
         timestamp=format_instant(at),
         received_at=format_instant(at),
         user_id="u1",
-        **raw,
+        traits=msgspec.Raw(msgspec.json.encode(traits or {})),
+        properties=msgspec.Raw(msgspec.json.encode(properties or {})),
     )
-    record = Record("cdp.events.v1", 3, offset, NOW, None, msgspec.json.encode(event), ())
-    return event_reader(None, standing)(record)
+    record = Record("cdp.events.v1", 3, offset, NOW, None, msgspec.json.encode(sent), ())
+    return event_reader(None, RULES)(record)
 
 
 def test_a_trait_is_told_with_who_said_it_and_when_whatever_came_later_from_whom_counts_less() -> None:
