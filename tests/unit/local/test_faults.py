@@ -1,14 +1,17 @@
 """Engines that meet a full disk, a stale lock file, an interrupted initdb."""
 
+import json
 import os
 import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from headrace.contracts.survey_link import read_survey_keys
 from headrace.local.account import unprivileged_account
 from headrace.local.binaries import postgres_server
 from headrace.local.data_folder import DataFolder
@@ -95,6 +98,21 @@ def test_a_damaged_deployment_file_is_named(tmp_path: Path) -> None:
             folder.deployment(None, default=4)
     finally:
         folder.close()
+
+
+def test_a_folder_of_before_there_were_surveys_gets_a_key_for_their_links_once(tmp_path: Path) -> None:
+    folder = DataFolder.open(tmp_path)
+    made = folder.deployment(None, default=4)
+    path = tmp_path / "deployment.json"
+    kept = json.loads(path.read_text())
+    del kept["survey_key"]
+    path.write_text(json.dumps(kept))
+    again = folder.deployment(None, default=4)
+    assert replace(again, survey_key=made.survey_key) == made
+    assert read_survey_keys("K", f"1:{again.survey_key}") != read_survey_keys("K", f"1:{made.survey_key}")
+    assert folder.deployment(None, default=4) == again
+    assert path.stat().st_mode & 0o077 == 0
+    folder.close()
 
 
 def test_a_folder_on_a_full_disk_says_so(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from headrace.contracts.headers import cloud_event, store_output
 from headrace.contracts.instant import format_instant
 from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import ErasureRow, MergeRow, Tick
+from headrace.contracts.survey_link import SurveyLinks
 from headrace.contracts.topics import DEAD_LETTERS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
 from headrace.log.connect import connect_log
 from headrace.log.port import Log, NewRecord
@@ -96,12 +97,15 @@ class Rig:
     clock: ManualClock = field(default_factory=ManualClock)
     provider: Provider = field(default_factory=ScriptedProvider)
     topic_prefix: str = ""
+    survey_links: SurveyLinks | None = None
     _seqs: dict[tuple[str, int], "itertools.count[int]"] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
         common = CommonSettings("redis://", PARTITIONS, self.topic_prefix, "127.0.0.1", TOKEN, 600_000, True)
-        return Settings(common, "", self.data_dir, 8083, "http://shop.test", None, None, 4, None)
+        return Settings(
+            common, "", self.data_dir, 8083, "http://shop.test", None, None, 4, None, self.survey_links
+        )
 
     async def assemble(self) -> Messenger:
         providers = {"sms": self.provider, "email": self.provider}
