@@ -106,7 +106,7 @@ async def commit_batch(
     async with pool.acquire() as connection, connection.transaction():
         clocks = await _clocks(connection, batch)
         fresh, conflicts = await _claim_messages(connection, batch)
-        fresh = await with_answers(connection, fresh)
+        fresh = await with_answers(connection, fresh, rules)
         incoming = [one for _, one in fresh]
         names = Names(incoming)
         people = await people_sql.lock_people(connection, incoming, names, rules)

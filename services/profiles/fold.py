@@ -153,7 +153,8 @@ def _event_draft(one: Located) -> EventDraft:
     row = msgspec.structs.replace(incoming.row, profile_id=one.profile.id, user_id=one.user_id)
     stated = None
     if incoming.traits or incoming.consents or incoming.tags:
-        stated = Stated(incoming.ts, incoming.stamp, incoming.traits, incoming.consents, incoming.tags)
+        said = (incoming.traits, incoming.consents, incoming.tags, incoming.ranks)
+        stated = Stated(incoming.ts, incoming.stamp, *said)
         traits, consents, tags = apply_stated(_documents(one.profile), stated)
         row = msgspec.structs.replace(row, traits=traits, consents=consents, tags=tags)
     return EventDraft(one.arrival.clock, incoming.traceparent, row, incoming.identifiers, stated)

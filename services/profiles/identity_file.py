@@ -46,7 +46,7 @@ def read_rules(path: str | None) -> IdentityRules:
 def parse_rules(document: object) -> IdentityRules:
     """Raises ValueError with the place and what to write there."""
     given = _object("the file", {} if document is None else document)
-    _known("the file", given, ("identifiers", "blocked", "quarantine", "sources"))
+    _known("the file", given, ("identifiers", "blocked", "quarantine", "sources", "traits"))
     types = {
         _type(f"identifiers.{kind}", kind): _rule(f"identifiers.{kind}", kind, rule)
         for kind, rule in _object("identifiers", given.get("identifiers", {})).items()
@@ -58,6 +58,10 @@ def parse_rules(document: object) -> IdentityRules:
         sources={
             name: _source(f"sources.{name}", source)
             for name, source in _object("sources", given.get("sources", {})).items()
+        },
+        trait_sources={
+            trait: _sources(f"traits.{trait}", named)
+            for trait, named in _object("traits", given.get("traits", {})).items()
         },
     )
 
@@ -124,6 +128,14 @@ def _source(place: str, value: object) -> SourceRule:
     if party not in _PARTIES:
         raise ValueError(f"{place}.party must be one of {', '.join(_PARTIES)}")
     return SourceRule(region, party, _whole(f"{place}.trait_priority", given.get("trait_priority", 0), -1_000))
+
+
+def _sources(place: str, named: object) -> list[str]:
+    if not isinstance(named, list) or not named or not all(isinstance(one, str) for one in named):
+        raise ValueError(f"{place} must be a list of sources, the one that counts most first, such as [crm, web]")
+    if len(set(named)) != len(named):
+        raise ValueError(f"{place} names a source twice: leave one out")
+    return named
 
 
 def _type(place: str, kind: str) -> str:

@@ -3,7 +3,7 @@
 The rules are one settings file, `HEADRACE_IDENTITY` (YAML); what it does not say stays as here. Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -74,7 +74,8 @@ class Blocked(msgspec.Struct, frozen=True):
 
 
 class IdentityRules:
-    """`blocked` is by type, and under `*` for all types."""
+    """`blocked` is by type, and under `*` for all types. `trait_sources`: by trait, the sources whose word counts
+    more than others', the one that counts most first; of these traits it alone decides."""
 
     def __init__(
         self,
@@ -83,16 +84,32 @@ class IdentityRules:
         blocked: Mapping[str, Blocked] | None = None,
         quarantine: Quarantine | None = None,
         sources: Mapping[str, SourceRule] | None = None,
+        trait_sources: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.types = {**_DEFAULTS, **(types or {})}
         self.quarantine = quarantine or Quarantine()
         self._sources = dict(sources or {})
+        self._trait_ranks = {
+            trait: {source: len(named) - place for place, source in enumerate(named)}
+            for trait, named in (trait_sources or {}).items()
+        }
         self._blocked = {kind: (one.values, _compiled(one.patterns)) for kind, one in (blocked or {}).items()}
         self.of = lru_cache(maxsize=4_096)(self._of)
         self.rank = lru_cache(maxsize=4_096)(self._rank)
 
     def source(self, name: str) -> SourceRule:
         return self._sources.get(name, _NO_SOURCE)
+
+    def trait_priority(self, source: str, trait: str) -> int:
+        """What the word of a source counts on a trait."""
+        ranks = self._trait_ranks.get(trait)
+        return self.source(source).trait_priority if ranks is None else ranks.get(source, 0)
+
+    def overruled(self, source: str, traits: Iterable[str]) -> dict[str, int]:
+        """The priorities of those of the traits that have sources of their own."""
+        if not self._trait_ranks:
+            return {}
+        return {trait: self.trait_priority(source, trait) for trait in traits if trait in self._trait_ranks}
 
     def is_blocked(self, kind: str, value: str) -> bool:
         """Whether the canonical value identifies nobody."""

@@ -41,7 +41,8 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     changed traits and numbers; `row.ts` is the sender's timestamp. `ts` is min(timestamp, log time): the instant
     that decides between writers, whatever the processing order. An event is addressed by its `identifiers`,
     strongest first, a message outcome by `addressed_to`, a profile id. `trusted`: its key is not public. `answer`
-    is a survey's: what it means is in the definition.
+    is a survey's: what it means is in the definition. `ranks` are the priorities of traits that differ from the
+    stamp's.
     """
 
     key: tuple[str, str]
@@ -58,6 +59,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     time_zone: str | None = None
     trusted: bool = True
     answer: SurveyAnswer | None = None
+    ranks: dict[str, int] = {}
 
 
 Reader = Callable[[Record], Incoming]
@@ -111,6 +113,7 @@ def event_reader(region: str | None, rules: IdentityRules = DEFAULT_RULES) -> Re
             time_zone=context.timezone if isinstance(context.timezone, str) else None,
             trusted=event.trusted,
             answer=_answer(event),
+            ranks=rules.overruled(event.source, traits) if event.type == "identify" else _NOTHING,
         )
 
     return read

@@ -10,11 +10,6 @@ ZERO_PARTY = "zero"
 others tell it."""
 
 
-def of_zero_party(stamp: Stamp) -> Stamp:
-    """The stamp of an answer, whoever passed it on."""
-    return [*stamp[:-1], ZERO_PARTY]
-
-
 def provenance(traits: Mapping[str, Any], stamps: Mapping[str, Stamp]) -> dict[str, dict[str, Any]]:
     """`{trait: {value, party, source, time}}`; the time is when it was said. `source` is null for what was written
     before sources were kept."""

@@ -20,19 +20,21 @@ Changes = tuple[dict[str, Any], dict[str, ConsentStatus], dict[str, bool]]
 
 
 class Stated(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """`ts` is when it counts, `stamp` how its traits rank among others'."""
+    """`ts` is when it counts, `stamp` how its traits rank among others', `ranks` the priority of those where it is
+    another than the stamp's."""
 
     ts: Millis
     stamp: Stamp = []
     traits: dict[str, Any] = {}
     consents: dict[str, ConsentStatus] = {}
     tags: dict[str, bool] = {}
+    ranks: dict[str, int] = {}
 
 
 def apply_stated(documents: Documents, stated: Stated) -> Changes:
     """Write it; the order in which several are written does not matter."""
     return (
-        apply_traits(documents.traits, documents.trait_times, stated.traits, stated.stamp),
+        apply_traits(documents.traits, documents.trait_times, stated.traits, stated.stamp, stated.ranks),
         apply_consent(documents.consents, stated.consents, stated.ts),
         apply_tags(documents.tags, documents.tag_times, stated.tags, stated.ts),
     )

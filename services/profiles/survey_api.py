@@ -7,7 +7,6 @@ from fastapi import FastAPI
 from fastapi.params import Depends
 
 from headrace.contracts.instant import Millis
-from services.profiles.answering import SOURCE
 from services.profiles.settings import Settings
 from services.profiles.survey_public import Pages, survey_pages
 from services.profiles.survey_routes import question_routes, survey_routes
@@ -28,6 +27,6 @@ def add_surveys(
     app.include_router(survey_routes(surveys, links, pool, clock), dependencies=[guard])
     questions = question_routes(surveys, links, pool, clock=clock, partitions=partitions, wake=wake)
     app.include_router(questions, dependencies=[guard])
-    priority = settings.identity.source(SOURCE).trait_priority
-    pages = Pages(surveys, links, pool, priority=priority, clock=clock, partitions=partitions, wake=wake)
+    rules = settings.identity
+    pages = Pages(surveys, links, pool, rules=rules, clock=clock, partitions=partitions, wake=wake)
     app.include_router(survey_pages(pages))

@@ -12,7 +12,8 @@ from headrace.contracts.survey import Question
 from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.tasks import finish
 from services.profiles import survey_pages as pages
-from services.profiles.answering import Taken, take
+from services.profiles.answering import SOURCE, Taken, take
+from services.profiles.identity_rules import IdentityRules
 from services.profiles.survey_answers import Answer, NoAnswer, read_form
 from services.profiles.survey_known import Respondent, respondent
 from services.profiles.survey_questions import open_questions
@@ -26,7 +27,7 @@ Form = Mapping[str, list[str]]
 
 class Pages:
     """Shows a survey's next open question, and takes answers. GET changes nothing: scanners follow links.
-    `priority` is what the word of a customer counts."""
+    `rules` say what the word of a customer counts."""
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class Pages:
         links: SurveyLinks | None,
         pool: asyncpg.Pool,
         *,
-        priority: int,
+        rules: IdentityRules,
         clock: Callable[[], Millis],
         partitions: int,
         wake: Callable[[Iterable[int]], None],
@@ -42,7 +43,7 @@ class Pages:
         self._surveys = surveys
         self._links = links
         self._pool = pool
-        self._priority = priority
+        self._rules = rules
         self._clock = clock
         self._partitions = partitions
         self._wake = wake
@@ -66,7 +67,7 @@ class Pages:
             given = _given(question, form or {})
         except NoAnswer:
             return _page(400, pages.question_page(survey.definition, question, refused=True))
-        taken = Taken(survey, question, given, self._priority)
+        taken = Taken(survey, question, given, self._rules.trait_priority(SOURCE, question.trait))
         after = await finish(take(self._pool, customer.id, taken, now=self._clock(), partitions=self._partitions))
         if after is None:
             return _page(404, pages.gone_page(survey.definition.language))

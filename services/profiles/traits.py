@@ -21,6 +21,7 @@ MAX_BYTES = 256 * 1024
 """Values per profile, as JSON. What would go beyond is ignored: a merge publishes them all in one record."""
 
 _STAMP_LENGTH = 7
+_NO_RANKS: Mapping[str, int] = {}
 
 _encode = msgspec.json.encode
 
@@ -31,13 +32,19 @@ def whole_stamp(stamp: Stamp) -> Stamp:
 
 
 def apply_traits(
-    traits: dict[str, Any], stamps: dict[str, Stamp], changes: Mapping[str, Any], stamp: Stamp
+    traits: dict[str, Any],
+    stamps: dict[str, Stamp],
+    changes: Mapping[str, Any],
+    stamp: Stamp,
+    ranks: Mapping[str, int] = _NO_RANKS,
 ) -> dict[str, Any]:
-    """Write `changes` (None removes) at `stamp`; return the traits whose value really changed."""
+    """Write `changes` (None removes) at `stamp`, those in `ranks` with that priority; return the traits whose
+    value really changed."""
     if not changes:
         return {}
     whole = whole_stamp(stamp)
-    return _write(traits, stamps, ((name, value, whole) for name, value in changes.items()))
+    stamped = {name: [rank, *whole[1:]] for name, rank in ranks.items()}
+    return _write(traits, stamps, ((name, value, stamped.get(name, whole)) for name, value in changes.items()))
 
 
 def merge_traits(

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from headrace.contracts.profile_event import EventRow
 from headrace.contracts.survey_link import SurveyKeys, SurveyLink
+from services.profiles.identity_rules import IdentityRules, SourceRule
 from services.profiles.merging import merge
 from tests.e2e.profiles_rig import T0, event, profiles_rig
 from tests.e2e.survey_rig import KEYS, TASTE, Surveys, asked, survey_rig
@@ -315,3 +317,29 @@ async def test_after_an_unmerge_an_answer_is_the_one_customers_whose_it_was(surv
     told = (await surveys.api.get(f"/v1/profiles/{other}/traits")).json()["traits"]
     assert {name: one["party"] for name, one in told.items()} == {"roast": "zero"}
     assert (await surveys.api.get(f"/v1/profiles/{other}/next-question")).json()["question"]["id"] == "cups"
+
+
+async def test_a_source_of_a_higher_priority_stands_against_an_answer_and_is_told(
+    database_url: str, log_url: str, topic_prefix: str
+) -> None:
+    rules = IdentityRules(
+        sources={"crm": SourceRule(party="second", trait_priority=10)}, trait_sources={"cups": ["headrace.survey"]}
+    )
+    async with profiles_rig(database_url, log_url, topic_prefix=topic_prefix) as rig:
+        rig.settings = replace(rig.settings, identity=rules)
+        async with survey_rig(rig, NOW) as surveys:
+            await surveys.put(TASTE)
+            said = event("identify", user="u1", traits={"roast": "light", "cups": 9})
+            said.source = "crm"
+            await rig.send(said)
+            customer = await surveys.customer(roast="dark", cups=8)
+            link = await surveys.link(customer)
+            await surveys.browser.post(link, data=FORM)
+            await surveys.browser.post(link, data={"question": "cups", "answer": "3"})
+            told = (await surveys.api.get(f"/v1/profiles/{customer}/traits")).json()["traits"]
+            assert [(one["value"], one["party"], one["source"]) for one in told.values()] == [
+                (3, "zero", "headrace.survey"),
+                ("light", "second", "crm"),
+            ]
+            # it was answered all the same
+            assert asked(await surveys.browser.get(link)) is None

@@ -113,6 +113,14 @@ def test_a_priority_outranks_recency() -> None:
     assert apply_traits(traits, stamps, {"plan": "silver"}, stamp(9, 3, (0, "web", "first"))) == {}
 
 
+def test_a_trait_may_have_a_priority_of_its_own() -> None:
+    traits, stamps = state([(stamp(5, 0, (3, "web", "first")), {"plan": "gold", "city": "Brno"})])
+    changes = {"plan": "silver", "city": "Praha"}
+    crm = stamp(1, 1, (0, "crm", "first"))
+    assert apply_traits(traits, stamps, changes, crm, {"plan": 4, "other": 9}) == {"plan": "silver"}
+    assert stamps["plan"] == [4, 1, 0, 0, 1, "crm", "first"]
+
+
 def test_what_was_written_before_sources_were_kept_ranks_as_everybody_without_a_priority() -> None:
     traits, stamps = {"plan": "gold"}, {"plan": whole_stamp([5, 5, 0, 0])}
     assert apply_traits(traits, stamps, {"plan": "old"}, stamp(4, 1, (0, "web", "first"))) == {}
