@@ -343,3 +343,17 @@ async def test_a_source_of_a_higher_priority_stands_against_an_answer_and_is_tol
             ]
             # it was answered all the same
             assert asked(await surveys.browser.get(link)) is None
+
+
+async def test_what_was_kept_before_sources_were_is_outranked_by_time_as_ever(surveys: Surveys) -> None:
+    customer = await surveys.customer(plan="gold", city="Brno")
+    old = f'{{"plan": [{T0}, {T0}, 0, 5], "city": [{T0}, {T0}, 0, 5]}}'
+    await surveys.rig.pool.execute("UPDATE profile SET trait_times = $1::text::jsonb", old)
+    late = event("identify", user="u1", traits={"plan": "tin"}, at=T0 - 1)
+    await surveys.rig.send(late, event("identify", user="u1", traits={"city": "Praha"}, at=T0 + 1))
+    await surveys.rig.processed()
+    told = (await surveys.api.get(f"/v1/profiles/{customer}/traits")).json()["traits"]
+    assert told == {
+        "city": {"value": "Praha", "party": "first", "source": "shop", "time": T0 + 1},
+        "plan": {"value": "gold", "party": "first", "source": None, "time": T0},
+    }
