@@ -16,6 +16,7 @@ from headrace.runtime.clock import now_ms
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import finish
+from services.profiles.consent_routes import consent_routes
 from services.profiles.erasure import erase
 from services.profiles.merging import Merge, merge
 from services.profiles.normalise import identifier
@@ -58,6 +59,7 @@ def build_api(
     app.include_router(_reads(profiles, settings.phone_region), dependencies=[guard])
     app.include_router(_writes(pool, settings.common.partitions, wake), dependencies=[guard])
     app.include_router(tag_routes(pool, profiles, settings.common.partitions, wake), dependencies=[guard])
+    app.include_router(consent_routes(pool, profiles, settings.common.partitions, wake), dependencies=[guard])
     app.include_router(
         unmerge_routes(pool, profiles, settings.common.partitions, wake, settings.phone_region, settings.identity),
         dependencies=[guard],

@@ -16,6 +16,7 @@ from headrace.runtime.partitions import PartitionHalted
 from services.profiles import people_sql
 from services.profiles.answered_events import with_answers
 from services.profiles.arrays import number_array, text_array
+from services.profiles.consent_records import write_consents
 from services.profiles.decisions import decisions, write_decisions
 from services.profiles.fold import Arrival, Draft, InputClock, fold, in_need, locate
 from services.profiles.identifiers_sql import Names
@@ -184,5 +185,7 @@ async def _write_drafts(
         return ()
     counters = await lock_counters(connection, touched)
     others_low = await connection.fetchval(_OTHERS_LOW, batch.topic, batch.q)
-    await write_rows(connection, assign(drafts, counters, others_low=others_low, partitions=partitions), counters)
+    rows = assign(drafts, counters, others_low=others_low, partitions=partitions)
+    await write_rows(connection, rows, counters)
+    await write_consents(connection, drafts, rows)
     return touched

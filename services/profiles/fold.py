@@ -14,6 +14,7 @@ import msgspec
 from headrace.contracts.ids import profile_id
 from headrace.contracts.instant import Millis
 from headrace.contracts.profile_event import ConsentStatus, EventRow
+from services.profiles.consent import Proof
 from services.profiles.identity import Identifier, People, Refusal
 from services.profiles.intake import Incoming
 from services.profiles.profile import Documents, Profile
@@ -29,13 +30,15 @@ class InputClock(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventDraft(msgspec.Struct, frozen=True, gc=False):
-    """`identifiers` are the event's own, `stated` what it says, changed or not; None when it says nothing."""
+    """`identifiers` are the event's own, `stated` what it says, changed or not; None when it says nothing.
+    `proof`: of the consents that it states."""
 
     clock: InputClock
     traceparent: str | None
     row: EventRow
     identifiers: tuple[Identifier, ...] = ()
     stated: Stated | None = None
+    proof: Proof | None = None
 
 
 class MergeDraft(msgspec.Struct, frozen=True, gc=False):
@@ -157,7 +160,7 @@ def _event_draft(one: Located) -> EventDraft:
         stated = Stated(incoming.ts, incoming.stamp, *said)
         traits, consents, tags = apply_stated(_documents(one.profile), stated)
         row = msgspec.structs.replace(row, traits=traits, consents=consents, tags=tags)
-    return EventDraft(one.arrival.clock, incoming.traceparent, row, incoming.identifiers, stated)
+    return EventDraft(one.arrival.clock, incoming.traceparent, row, incoming.identifiers, stated, incoming.proof)
 
 
 def _documents(profile: Profile) -> Documents:

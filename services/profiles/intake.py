@@ -13,7 +13,7 @@ from headrace.contracts.identifiers import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
 from headrace.contracts.instant import Millis, parse_instant
 from headrace.contracts.profile_event import ConsentStatus, EventRow, ExternalIdentifier
 from headrace.log.port import Record
-from services.profiles.consent import declared, is_declaration
+from services.profiles.consent import Proof, declared, is_declaration, proof_of
 from services.profiles.identity import Identifier, strongest_first
 from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.normalise import identifier, identifier_type
@@ -42,7 +42,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     that decides between writers, whatever the processing order. An event is addressed by its `identifiers`,
     strongest first, a message outcome by `addressed_to`, a profile id. `trusted`: its key is not public. `answer`
     is a survey's: what it means is in the definition. `ranks` are the priorities of traits that differ from the
-    stamp's.
+    stamp's. `proof`: of the consents.
     """
 
     key: tuple[str, str]
@@ -55,6 +55,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     addressed_to: str | None = None
     traits: dict[str, Any] = {}
     consents: dict[str, ConsentStatus] = {}
+    proof: Proof | None = None
     tags: dict[str, bool] = {}
     time_zone: str | None = None
     trusted: bool = True
@@ -95,6 +96,7 @@ def event_reader(region: str | None, rules: IdentityRules = DEFAULT_RULES) -> Re
             raise Unreadable("no_identifier", "no identifier is left after normalisation: send a real id")
         timestamp = _instant(event.timestamp)
         ts = min(timestamp, record.time)
+        consents, proof = _consents(event)
         return Incoming(
             key=(event.source, event.message_id),
             row=_row(event, timestamp, _others(identifiers)),
@@ -108,7 +110,8 @@ def event_reader(region: str | None, rules: IdentityRules = DEFAULT_RULES) -> Re
             ],
             identifiers=strongest_first(identifiers, rules) if len(identifiers) > 1 else tuple(identifiers),
             traits=traits if event.type == "identify" else _NOTHING,
-            consents=_consents(event),
+            consents=consents,
+            proof=proof,
             tags=_tags(event),
             time_zone=context.timezone if isinstance(context.timezone, str) else None,
             trusted=event.trusted,
@@ -211,10 +214,12 @@ def _device(device: object) -> Iterator[tuple[str, object]]:
         yield (f"{system.lower()}.id" if system else "device.id"), device["id"]
 
 
-def _consents(event: Event) -> dict[str, ConsentStatus]:
+def _consents(event: Event) -> tuple[dict[str, ConsentStatus], Proof | None]:
     if event.type != "track" or not is_declaration(event.event):
-        return _NOTHING
-    return declared(str(event.event), _read_object(event.properties))
+        return _NOTHING, None
+    properties = _read_object(event.properties)
+    consents = declared(str(event.event), properties)
+    return consents, proof_of(properties) if consents else None
 
 
 def _tags(event: Event) -> dict[str, bool]:

@@ -27,7 +27,7 @@ from services.profiles.stated import Stated
 from services.profiles.store import Connection, lock_counters, write_rows
 from services.profiles.tags import apply_tag_now, described
 
-_AT_ITS_ROW: Millis = 2**63 - 1
+AT_ITS_ROW: Millis = 2**63 - 1
 """A timestamp that no clock reaches: numbering lowers it to the row's own time."""
 
 _CLAIM = "INSERT INTO tag_request (id, body_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING id"
@@ -162,7 +162,7 @@ def _draft(profile: Profile, change: TagChange, now: Millis, message_id: str) ->
         source=SOURCE,
         message_id=message_id,
         type="track",
-        ts=_AT_ITS_ROW,
+        ts=AT_ITS_ROW,
         event=event,
         properties=msgspec.Raw(msgspec.json.encode(properties)),
         tags={change.tag: change.on},
