@@ -57,6 +57,9 @@ class Metrics:
         self.duplicate_events = self._counter(
             "events_duplicate", "Events with a messageId seen before.", ["conflict"]
         )
+        self.suppressed = self._counter(
+            "events_suppressed", "Events left out, since they name only people of whom nothing is collected."
+        )
         self.merges = self._counter("profile_merges", "Profiles merged into another.")
         self.ticks = self._counter("ticks_published", "Tick records published.")
         self.transitions = self._counter(

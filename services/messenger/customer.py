@@ -9,7 +9,8 @@ from services.messenger.consent import Consent
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A live profile. `id` is its root: what the ids of merged profiles resolve to."""
+    """A live profile. `id` is its root: what the ids of merged profiles resolve to. `suppressed`: it asked
+    to hear nothing."""
 
     id: str
     traits: Mapping[str, Any]
@@ -18,3 +19,4 @@ class Customer:
     consents: Mapping[str, Consent]
     identifiers: Sequence[Mapping[str, Any]]
     time_zone: str | None
+    suppressed: bool = False

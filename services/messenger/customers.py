@@ -30,8 +30,11 @@ async def load_customers(connection: Connection, roots: Iterable[str]) -> dict[s
     """The customers of these roots; one that was erased or never existed is left out."""
     rows = await connection.fetch(
         """SELECT id, traits::text AS traits, computed::text AS computed, tags::text AS tags,
-                  consents::text AS consents, identifiers::text AS identifiers, time_zone
-           FROM profiles.profile_v1 WHERE id = ANY($1::text[])""",
+                  consents::text AS consents, identifiers::text AS identifiers, time_zone,
+                  EXISTS (SELECT FROM profiles.suppressed_v1 WHERE profile_id = ANY(ARRAY(
+                      SELECT p.id UNION ALL SELECT profile_id FROM profiles.alias_v1 WHERE root = p.id
+                  ))) AS suppressed
+           FROM profiles.profile_v1 p WHERE id = ANY($1::text[])""",
         sorted(set(roots)),
     )
     return {row["id"]: _customer(row) for row in rows}
@@ -47,4 +50,5 @@ def _customer(row: Any) -> Customer:
         consents={name: Consent(value["status"], int(value["time"])) for name, value in consents.items()},
         identifiers=msgspec.json.decode(row["identifiers"] or "[]"),
         time_zone=row["time_zone"],
+        suppressed=row["suppressed"],
     )

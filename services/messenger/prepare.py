@@ -121,6 +121,8 @@ def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Mil
         return "provider_unavailable" if due.attempt else "entry_too_old"
     if recipient.customer is None:
         return "no_profile"
+    if recipient.customer.suppressed:
+        return "suppressed"
     return refusal(due.channel, campaign.purpose, recipient.customer.consents, recipient.suppressions)
 
 

@@ -16,7 +16,7 @@ from headrace.runtime.clock import now_ms
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import finish
-from services.profiles.consent_routes import consent_routes
+from services.profiles.consent_routes import ADMIN, Actor, consent_routes
 from services.profiles.erasure import erase
 from services.profiles.merging import Merge, merge
 from services.profiles.normalise import identifier
@@ -24,6 +24,8 @@ from services.profiles.reads import Document, Position, Profiles, positions
 from services.profiles.sequence import RowTooLarge
 from services.profiles.settings import Settings
 from services.profiles.store import put_control
+from services.profiles.suppression import Suppressor
+from services.profiles.suppression_routes import suppression_routes
 from services.profiles.survey_api import add_surveys
 from services.profiles.tag_routes import tag_routes
 from services.profiles.trait_routes import trait_routes
@@ -49,6 +51,7 @@ def build_api(
     pool: asyncpg.Pool,
     profiles: Profiles,
     wake: Wake,
+    suppressor: Suppressor,
     metrics: Metrics,
     checks: dict[str, Check],
     clock: Callable[[], Millis] = now_ms,
@@ -57,7 +60,8 @@ def build_api(
     app = create_app("Headrace profiles", metrics=metrics, checks=checks)
     guard = Depends(admin_guard(settings.common.admin_token))
     app.include_router(_reads(profiles, settings.phone_region), dependencies=[guard])
-    app.include_router(_writes(pool, settings.common.partitions, wake), dependencies=[guard])
+    app.include_router(_writes(pool, settings.common.partitions, wake, suppressor), dependencies=[guard])
+    app.include_router(suppression_routes(pool, suppressor, settings.phone_region), dependencies=[guard])
     app.include_router(tag_routes(pool, profiles, settings.common.partitions, wake), dependencies=[guard])
     app.include_router(consent_routes(pool, profiles, settings.common.partitions, wake), dependencies=[guard])
     app.include_router(
@@ -109,13 +113,15 @@ def _reads(profiles: Profiles, region: str | None) -> APIRouter:
     return router
 
 
-def _writes(pool: asyncpg.Pool, partitions: int, wake: Wake) -> APIRouter:
+def _writes(pool: asyncpg.Pool, partitions: int, wake: Wake, suppressor: Suppressor) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
     @router.delete("/profiles/{profile_id}")
-    async def delete(profile_id: str) -> dict[str, bool]:
-        """Erase: the person is hidden at once, and every service is told."""
-        if not await finish(erase(pool, profile_id, partitions)):
+    async def delete(profile_id: str, suppress: bool = True, actor: Actor = ADMIN) -> dict[str, bool]:
+        """Erase: the person is hidden at once, and every service is told. What names the person is dropped from
+        then on; with `suppress=false` it makes somebody new."""
+        hashes = suppressor if suppress else None
+        if not await finish(erase(pool, profile_id, partitions, suppressor=hashes, actor=actor)):
             raise _unknown()
         wake(range(partitions))
         return {"success": True}

@@ -24,13 +24,15 @@ from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.intake import Incoming
 from services.profiles.sequence import assign, partitions_of
 from services.profiles.store import Connection, lock_counters, write_rows
+from services.profiles.suppression import Suppressor
+from services.profiles.suppression_sql import leave_out
 from services.profiles.suspicion import quarantine, suspicions
 
 MAX_AHEAD_MS = 10_000
 """A log clock further ahead of Postgres' than this would fire timers early: stop instead."""
 
 _POSITION = """
-    SELECT next_offset, time, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
+    SELECT next_offset, time, suppressing, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
     FROM input WHERE topic = $1 AND q = $2 FOR UPDATE
 """
 _CLAIM_MESSAGES = """
@@ -86,7 +88,8 @@ class Batch:
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What a commit did. `touched`: output partitions with new rows. `conflicts`: duplicates with another
-    body. `quarantined`: how many identifiers no longer say who somebody is."""
+    body. `quarantined`: how many identifiers no longer say who somebody is. `suppressed`: records left out, since
+    they name only people of whom nothing is collected."""
 
     touched: Sequence[int]
     rows: int
@@ -95,18 +98,26 @@ class Committed:
     merges: int
     time: Millis
     quarantined: int = 0
+    suppressed: int = 0
 
 
 async def commit_batch(
-    pool: asyncpg.Pool, batch: Batch, partitions: int, rules: IdentityRules = DEFAULT_RULES
+    pool: asyncpg.Pool,
+    batch: Batch,
+    partitions: int,
+    rules: IdentityRules = DEFAULT_RULES,
+    suppressor: Suppressor | None = None,
 ) -> Committed:
     """Apply `batch` and everything that follows from it, or nothing. Never cancel it half-way.
 
     Raises Fenced, Overtaken, PartitionHalted or asyncpg's errors.
     """
     async with pool.acquire() as connection, connection.transaction():
-        clocks = await _clocks(connection, batch)
-        fresh, conflicts = await _claim_messages(connection, batch)
+        clocks, suppressing = await _clocks(connection, batch)
+        claimed, conflicts = await _claim_messages(connection, batch)
+        fresh = claimed
+        if suppressing and suppressor is not None and claimed:
+            fresh = await leave_out(connection, suppressor, claimed)
         fresh = await with_answers(connection, fresh, rules)
         incoming = [one for _, one in fresh]
         names = Names(incoming)
@@ -125,16 +136,17 @@ async def commit_batch(
     return Committed(
         touched=touched,
         rows=len(drafts) + len(people.merged),
-        duplicates=len(batch.incoming) - len(fresh),
+        duplicates=len(batch.incoming) - len(claimed),
         conflicts=conflicts,
         merges=len(people.merged),
         time=time,
         quarantined=len(quarantined),
+        suppressed=len(claimed) - len(fresh),
     )
 
 
-async def _clocks(connection: Connection, batch: Batch) -> list[InputClock]:
-    """Fence the batch, and tell the input's clock at each of its records."""
+async def _clocks(connection: Connection, batch: Batch) -> tuple[list[InputClock], bool]:
+    """Fence the batch, and tell the input's clock at each of its records; and whether anybody is suppressed."""
     position = await connection.fetchrow(_POSITION, batch.topic, batch.q)
     if position is None or position["next_offset"] != batch.first_offset:
         raise Fenced(f"{batch.topic} {batch.q}: expected offset {batch.first_offset}, the store has {position}")
@@ -147,7 +159,7 @@ async def _clocks(connection: Connection, batch: Batch) -> list[InputClock]:
     for time in batch.times:
         clocks.append(InputClock(time=max(processed, time), processed=processed))
         processed = clocks[-1].time
-    return clocks
+    return clocks, position["suppressing"]
 
 
 async def _claim_messages(connection: Connection, batch: Batch) -> tuple[list[tuple[int, Incoming]], int]:

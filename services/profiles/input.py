@@ -19,6 +19,7 @@ from services.profiles.identifiers_sql import Overtaken
 from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.intake import Incoming, Reader, Unreadable
 from services.profiles.store import SERVICE, next_offset
+from services.profiles.suppression import Suppressor
 
 log = structlog.get_logger()
 
@@ -70,6 +71,7 @@ class Input:
         dead_letters: str,
         on_commit: CommittedHook,
         rules: IdentityRules = DEFAULT_RULES,
+        suppressor: Suppressor | None = None,
     ) -> None:
         self.topic = topic
         self.q = q
@@ -86,6 +88,7 @@ class Input:
         self._dead_letters = dead_letters
         self._on_commit = on_commit
         self._rules = rules
+        self._suppressor = suppressor
         self._processed = metrics.records.labels(topic, q)
 
     async def run(self) -> None:
@@ -159,16 +162,20 @@ class Input:
     async def _attempt(self, batch: Batch) -> Committed:
         for attempt in range(1, COMMIT_ATTEMPTS):
             try:
-                return await finish(commit_batch(self._pool, batch, self._partitions, self._rules))
+                return await self._once(batch)
             except _CONFLICTS:
                 await asyncio.sleep(RETRY_SECONDS * attempt * (1 + random.random()))  # noqa: S311
-        return await finish(commit_batch(self._pool, batch, self._partitions, self._rules))
+        return await self._once(batch)
+
+    async def _once(self, batch: Batch) -> Committed:
+        return await finish(commit_batch(self._pool, batch, self._partitions, self._rules, self._suppressor))
 
     def _count(self, committed: Committed) -> None:
         if committed.duplicates:
             self._metrics.duplicate_events.labels("true").inc(committed.conflicts)
             self._metrics.duplicate_events.labels("false").inc(committed.duplicates - committed.conflicts)
         self._metrics.merges.inc(committed.merges)
+        self._metrics.suppressed.inc(committed.suppressed)
         if committed.quarantined:
             log.warning("identifiers_quarantined", topic=self.topic, partition=self.q, count=committed.quarantined)
 

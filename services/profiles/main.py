@@ -19,6 +19,7 @@ from services.profiles.api import build_api
 from services.profiles.reads import Profiles
 from services.profiles.settings import Settings, read_settings
 from services.profiles.store import MIGRATIONS, SCHEMA, SERVICE, connect, initialise
+from services.profiles.suppression_sql import open_suppressor
 from services.profiles.worker import Worker, input_topics
 
 log = structlog.get_logger()
@@ -43,7 +44,8 @@ async def run(settings: Settings) -> int:
         await ensure_topics(event_log, prefix=common.topic_prefix, partitions=common.partitions)
         await initialise(pool, topics, common.partitions)
         member = await event_log.join(common.group(PROFILES_GROUP), topics, common.partitions)
-        worker = Worker(settings, event_log, pool, member, metrics)
+        suppressor = await open_suppressor(pool, settings.suppression_key)
+        worker = Worker(settings, event_log, pool, member, metrics, suppressor)
 
         async def database() -> None:
             await pool.fetchval("SELECT 1")
@@ -56,6 +58,7 @@ async def run(settings: Settings) -> int:
             pool=pool,
             profiles=Profiles(engine),
             wake=worker.wake,
+            suppressor=suppressor,
             metrics=metrics,
             checks={"database": database, "log": event_log_answers},
         )

@@ -1,6 +1,6 @@
 """Settings of the profile service, read once in `main`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from phonenumbers import SUPPORTED_REGIONS
 
@@ -17,7 +17,8 @@ DEFAULT_PORT = 8081
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`phone_region`: ISO country whose national phone numbers are understood. `tick_ms`: how often time is
-    published at most. `identity`: how identifiers decide who somebody is. `survey_links`: None when there
+    published at most. `identity`: how identifiers decide who somebody is. `suppression_key`: what identifiers of
+    whom nothing is collected are hashed with; None: the one that is kept in Postgres. `survey_links`: None when there
     is no key to sign them."""
 
     common: CommonSettings
@@ -27,6 +28,7 @@ class Settings:
     tick_ms: int
     identity: IdentityRules = DEFAULT_RULES
     survey_links: SurveyLinks | None = None
+    suppression_key: str | None = field(default=None, repr=False)
 
 
 def read_settings(env: Environment) -> Settings:
@@ -39,6 +41,7 @@ def read_settings(env: Environment) -> Settings:
         tick_ms=max(250, env.duration_ms("HEADRACE_TICK", "250ms")),
         identity=read_rules(env.optional("HEADRACE_IDENTITY")),
         survey_links=survey_links(env, port),
+        suppression_key=env.optional("HEADRACE_SUPPRESSION_KEY"),
     )
 
 

@@ -69,7 +69,8 @@ async def initialise(pool: asyncpg.Pool, topics: Sequence[str], partitions: int)
                 f"this process has {(partitions, PARTITIONER)}: set HEADRACE_PARTITIONS as it was"
             )
         await connection.execute(
-            "INSERT INTO input (topic, q) SELECT t, q FROM unnest($1::text[]) t, generate_series(0, $2 - 1) q "
+            "INSERT INTO input (topic, q, suppressing) SELECT t, q, EXISTS (SELECT FROM suppressed) "
+            "FROM unnest($1::text[]) t, generate_series(0, $2 - 1) q "
             "ON CONFLICT DO NOTHING",
             list(topics),
             partitions,

@@ -15,6 +15,7 @@ from services.profiles.intake import Reader, event_reader
 from services.profiles.outcomes import read_outcome
 from services.profiles.settings import Settings
 from services.profiles.store import TimelineOutbox
+from services.profiles.suppression import Suppressor
 from services.profiles.ticker import Active, Ticker
 
 RELAY_POLL_SECONDS = 10.0
@@ -30,12 +31,21 @@ def input_topics(settings: Settings) -> list[str]:
 class Worker:
     """Runs partitions on behalf of `runtime.partitions.PartitionRunner`."""
 
-    def __init__(self, settings: Settings, log: Log, pool: asyncpg.Pool, member: Member, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        pool: asyncpg.Pool,
+        member: Member,
+        metrics: Metrics,
+        suppressor: Suppressor,
+    ) -> None:
         self._settings = settings
         self._log = log
         self._pool = pool
         self._member = member
         self._metrics = metrics
+        self._suppressor = suppressor
         self._active: dict[int, Active] = {}
         self.ticker = Ticker(
             log,
@@ -91,4 +101,5 @@ class Worker:
             dead_letters=self._settings.common.topic(topics.DEAD_LETTERS.name),
             on_commit=self.wake,
             rules=self._settings.identity,
+            suppressor=self._suppressor,
         )

@@ -28,11 +28,13 @@ from services.profiles.api import build_api
 from services.profiles.reads import Profiles
 from services.profiles.settings import Settings
 from services.profiles.store import MIGRATIONS, SCHEMA, connect, initialise
+from services.profiles.suppression import Suppressor
 from services.profiles.worker import Worker, input_topics
 
 PARTITIONS = 2
 HOUR, DAY = 3_600_000, 86_400_000
 T0 = 1_790_000_000_000 - 300 * DAY
+SUPPRESSOR = Suppressor(b"the key of this test")
 _numbers = itertools.count(1)
 
 
@@ -87,7 +89,7 @@ class Rig:
         metrics = metrics or Metrics("profiles")
         pool = await connect(self.settings.database_url)
         member: Member = Owner(self.partitions if owns is None else owns)
-        worker = Worker(self.settings, log or self.log, pool, member, metrics)
+        worker = Worker(self.settings, log or self.log, pool, member, metrics, SUPPRESSOR)
         running = [
             asyncio.create_task(PartitionRunner(member, worker.work, metrics).run()),
             asyncio.create_task(worker.ticker.run()),
@@ -109,6 +111,7 @@ class Rig:
             pool=self.pool,
             profiles=Profiles(engine),
             wake=worker.wake,
+            suppressor=SUPPRESSOR,
             metrics=Metrics("profiles"),
             checks={},
         )

@@ -21,8 +21,8 @@ from services.profiles.api import build_api
 from services.profiles.reads import Profiles
 from services.profiles.store import SCHEMA
 from services.segmenter import keys
+from tests.e2e.profiles_rig import SUPPRESSOR, event, profiles_rig
 from tests.e2e.profiles_rig import Rig as ProfilesRig
-from tests.e2e.profiles_rig import event, profiles_rig
 from tests.e2e.segmenter_rig import ADMIN, PARTITIONS, Rig, Running, eventually, segmenter_rig
 
 TWO_ORDERS = {"event": {"name": "Order Completed", "count": {"gte": 2}}}
@@ -89,6 +89,7 @@ async def profile_service(people: ProfilesRig, log: Log, owns: Sequence[int]) ->
             pool=people.pool,
             profiles=Profiles(engine),
             wake=worker.wake,
+            suppressor=SUPPRESSOR,
             metrics=Metrics("profiles"),
             checks={},
         )

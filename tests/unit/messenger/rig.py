@@ -39,6 +39,7 @@ TOKEN = "admin-token"
 PROFILE_VIEWS = """
 CREATE SCHEMA profiles;
 CREATE TABLE profiles.alias_v1 (profile_id text, root text);
+CREATE TABLE profiles.suppressed_v1 (profile_id text);
 CREATE TABLE profiles.profile_v1 (id text, user_id text, traits jsonb, consents jsonb, computed jsonb, tags jsonb,
     identifiers jsonb, time_zone text, first_seen bigint, last_seen bigint);
 """
