@@ -142,6 +142,12 @@ class Log(Protocol):
         """The partition's bounds now."""
         ...
 
+    async def erase(self, topic: str, partition: int, offsets: Sequence[int]) -> bool:
+        """Take what these records say out for good: their key, value and headers. They are read as records without
+        any, at the same offset and time. One caller at a time. False where the log cannot, and records only end by
+        their retention (Kafka). Raises LogFull, UnknownTopic or LogUnavailable: repeat."""
+        ...
+
     async def join(self, group: str, topics: Sequence[str], partitions: int) -> Member:
         """Enter the consumer group and learn over time which partition numbers are ours.
 

@@ -28,6 +28,8 @@ from services.segmenter.definitions import Definitions
 from services.segmenter.export_routes import export_router
 from services.segmenter.follower import FollowedTopics, Followers, Handler
 from services.segmenter.forecast import Forecast
+from services.segmenter.forget_routes import forget_router
+from services.segmenter.forgetting import Forgetting
 from services.segmenter.history_routes import comparison_router, history_router
 from services.segmenter.inspection import Inspection
 from services.segmenter.members import Members
@@ -156,6 +158,7 @@ def assemble(
     app.include_router(subscription_router(webhooks, admin_token=token))
     app.include_router(republish_router(worker.repairs.relay, partitions=count, admin_token=token))
     app.include_router(rebuild_router(worker.repairs, store, partitions=count, admin_token=token))
+    app.include_router(forget_router(Forgetting(pool, writer, store, count), admin_token=token))
     app.include_router(rfm_router(cut_points, definitions, admin_token=token))
     return Segmenter(app, worker, controls, cut_points, reporter, webhooks, log, settings, metrics)
 

@@ -230,6 +230,13 @@ def _described(who: Person) -> tuple[str, str, str, str]:
     )
 
 
+def redacted_change(value: bytes) -> bytes:
+    """A change without the person: no identifiers but the profile's id, no traits."""
+    change = msgspec.json.decode(value)
+    context = {**change.get("context", {}), "traits": {}, "externalIds": []}
+    return msgspec.json.encode({**change, "userId": None, "anonymousId": None, "context": context})
+
+
 def _text_of(value: object) -> str:
     return _encode(value).decode()
 

@@ -135,6 +135,13 @@ class StateStore(Protocol):
         ...
 
 
+class Redacted(msgspec.Struct, frozen=True):
+    """Rows up to `seq` may say less than they did. Whoever had applied them had counted so many transitions."""
+
+    seq: int = 0
+    transitions: int = 0
+
+
 class Timeline(Protocol):
     """Reads of the profile service's timeline: always ahead of the log."""
 
@@ -155,4 +162,8 @@ class Timeline(Protocol):
 
     async def epochs(self, partition: int) -> dict[int, int]:
         """Every epoch of the partition's rows with the seq of its first row."""
+        ...
+
+    async def redacted(self, partition: int) -> Redacted:
+        """How far rows of the partition were redacted: a store that stands before that is rebuilt."""
         ...

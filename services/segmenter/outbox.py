@@ -3,7 +3,7 @@
 How far publishing has come is kept in Postgres: it must outlive a Redis that lost everything.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import cast
 
 import asyncpg
@@ -14,7 +14,7 @@ from headrace.contracts.segment_change import ChangeAction
 from headrace.log.port import Log, NewRecord
 from headrace.runtime.publisher import OutboxRecord, Published, last_published
 from services.segmenter import keys
-from services.segmenter.change import SOURCE, Occasion, change_headers, encode_change, scene
+from services.segmenter.change import SOURCE, Occasion, change_headers, encode_change, redacted_change, scene
 from services.segmenter.commit import Output
 from services.segmenter.redis_client import Client
 
@@ -53,6 +53,14 @@ def pack_outputs(outputs: Iterable[Output]) -> list[bytes]:
         position = f"{before},{change.step}"
         packed.append(_encode((position, profile_id, change.action, change.message_id, output.traceparent, value)))
     return packed
+
+
+def redacted_output(packed: bytes, profile_ids: Collection[str]) -> bytes | None:
+    """The stored output without the person, if it is about one of these; else None."""
+    position, profile_id, action, message_id, trace, value = _decoder.decode(packed)
+    if profile_id not in profile_ids:
+        return None
+    return _encode((position, profile_id, action, message_id, trace, redacted_change(value)))
 
 
 class ChangeOutbox:

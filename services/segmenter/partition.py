@@ -109,6 +109,11 @@ class Partition:
             number, store, timeline, observer, mark=mark, catalog=catalog, later=later, chunk=chunk, known=known
         )
 
+    def count_from(self, transitions: int) -> None:
+        """Go on numbering behind these: rows that were redacted made more than they make now."""
+        if self.mark.transitions < transitions:
+            self.mark = msgspec.structs.replace(self.mark, transitions=transitions)
+
     @property
     def uncommitted(self) -> bool:
         """Time has moved and nothing else: not worth a commit of its own yet."""

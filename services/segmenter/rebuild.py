@@ -61,10 +61,16 @@ async def rebuild(
 
 
 async def catch_up(number: int, partition: Partition, timeline: Timeline) -> None:
-    """Apply what the timeline has beyond the partition's last row."""
+    """Apply what the timeline has beyond the partition's last row. Numbers of transitions go on where they were
+    published, though what was redacted does not make its own again."""
+    redacted = await timeline.redacted(number)
     while rows := await timeline.rows(number, partition.mark.seq, ROWS):
+        if partition.mark.seq < redacted.seq:
+            rows = [row for row in rows if row.seq <= redacted.seq]
         epoch, offset = partition.mark.epoch, partition.mark.offset
         await partition.process([Incoming(msgspec.structs.replace(row, epoch=epoch), offset) for row in rows])
+        if partition.mark.seq >= redacted.seq:
+            partition.count_from(redacted.transitions)
     await partition.flush()
 
 

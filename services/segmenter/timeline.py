@@ -16,6 +16,7 @@ from headrace.contracts.profile_event import (
     UnmergeRow,
     encode_row,
 )
+from services.segmenter.commit import Redacted
 from services.segmenter.history import History, Scripts, StoredRow
 from services.segmenter.paths import NAMED_BY_TYPE, decode_row
 
@@ -41,6 +42,7 @@ _CONTROLS = f"""
 _ROWS = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1 WHERE partition = $1 AND seq > $2 ORDER BY seq LIMIT $3
 """  # noqa: S608
+_REDACTED = "SELECT seq, transitions FROM profiles.redacted_v1 WHERE partition = $1"
 _EPOCHS = "SELECT epoch, min(seq) AS first FROM profiles.timeline_v1 WHERE partition = $1 GROUP BY epoch"
 
 
@@ -89,6 +91,10 @@ class PostgresTimeline:
 
     async def epochs(self, partition: int) -> dict[int, int]:
         return {row["epoch"]: row["first"] for row in await self._pool.fetch(_EPOCHS, partition)}
+
+    async def redacted(self, partition: int) -> Redacted:
+        row = await self._pool.fetchrow(_REDACTED, partition)
+        return Redacted() if row is None else Redacted(row["seq"], row["transitions"])
 
     async def _all_controls(self) -> dict[int, list[ControlRow]]:
         controls: dict[int, list[ControlRow]] = {}

@@ -116,9 +116,12 @@ class PartitionWorker:
                 log.info("rebuild_asked", partition=q)
 
     async def _opened(self, q: int, epoch: int) -> Partition:
-        """The partition as stored; rebuilt when nothing is stored, only an epoch that is over, or on request."""
+        """The partition as stored; rebuilt when nothing is stored, only an epoch that is over, or something that
+        stands before rows which were redacted since; or on request."""
         partition = await Partition.opened(q, self._store, self._timeline, self._observer)
-        if partition is None or partition.mark.epoch < epoch or self.repairs.wanted(q):
+        redacted = await self._timeline.redacted(q)
+        stale = partition is None or partition.mark.epoch < epoch or partition.mark.seq < redacted.seq
+        if partition is None or stale or self.repairs.wanted(q):
             self._metrics.rebuilds.inc()
             log.info("rebuilding", partition=q, epoch=epoch)
             partition = await rebuild(
@@ -126,6 +129,7 @@ class PartitionWorker:
             )
             self.repairs.rebuilt(q)
             log.info("rebuilt", partition=q, seq=partition.mark.seq)
+        partition.count_from(redacted.transitions)
         partition.report()
         return partition
 

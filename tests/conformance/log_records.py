@@ -60,6 +60,21 @@ class RecordTests:
         await log.append(topic, 0, given)
         assert [NewRecord(r.key, r.value, r.headers) for r in await log.read(topic, 0, 0)] == given
 
+    async def test_what_is_erased_says_nothing_any_more_or_the_log_says_that_it_cannot(self, log: Log) -> None:
+        topic = await new_topic(log)
+        await log.append(topic, 0, numbered(0, 120))
+        before = await read_all(log, topic)
+        if not await log.erase(topic, 0, [0, 60, 119]):
+            assert await read_all(log, topic) == before
+            return
+        assert await log.append(topic, 0, numbered(120, 2)) == 120
+        after = await read_all(log, topic)
+        assert [(record.offset, record.time) for record in after[:120]] == [(r.offset, r.time) for r in before]
+        said = {record.offset: (record.key, record.value, record.headers) for record in after}
+        assert {said[offset] for offset in (0, 60, 119)} == {(None, None, ())}
+        left = [number for number in range(122) if number not in (0, 60, 119)]
+        assert [said[number][1] for number in left] == [b"%d" % number for number in left]
+
     async def test_an_empty_batch_appends_nothing(self, log: Log) -> None:
         topic = await new_topic(log)
         await log.append(topic, 0, numbered(0, 2))

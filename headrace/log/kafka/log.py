@@ -106,6 +106,10 @@ class KafkaLog:
         self._check_open()
         return await self._offsets.bounds(TopicPartition(topic, partition))
 
+    async def erase(self, topic: str, partition: int, offsets: Sequence[int]) -> bool:
+        self._check_open()
+        return False
+
     async def join(self, group: str, topics: Sequence[str], partitions: int) -> KafkaMember:
         self._check_open()
         for topic in topics:

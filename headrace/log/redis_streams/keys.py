@@ -17,6 +17,11 @@ def meta(topic: str, partition: int) -> str:
     return f"log:{{{partition}}}:{topic}:meta"
 
 
+def erasing(topic: str, partition: int) -> str:
+    """The stream that takes the place of the records', while it is written."""
+    return f"log:{{{partition}}}:{topic}:erasing"
+
+
 def committed(topic: str, partition: int) -> str:
     """A hash: consumer group → next offset."""
     return f"log:{{{partition}}}:{topic}:committed"

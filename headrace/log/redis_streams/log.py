@@ -20,7 +20,7 @@ from headrace.log.port import (
     RecordTooLarge,
     UnknownTopic,
 )
-from headrace.log.redis_streams import codec, housekeeping, keys, scripts
+from headrace.log.redis_streams import codec, erasing, housekeeping, keys, scripts
 from headrace.log.redis_streams.lease import Lease
 from headrace.log.redis_streams.member import RedisMember
 from headrace.log.redis_streams.server import Server
@@ -124,6 +124,12 @@ class RedisStreamsLog:
         if end is None:
             raise _unknown(topic, partition)
         return Bounds(int(begin), int(end))
+
+    async def erase(self, topic: str, partition: int, offsets: Sequence[int]) -> bool:
+        await self.bounds(topic, partition)
+        if offsets:
+            await erasing.erase(self._server, topic, partition, offsets)
+        return True
 
     async def join(self, group: str, topics: Sequence[str], partitions: int) -> RedisMember:
         async def commit(topic: str, partition: int, next_offset: int) -> None:

@@ -76,3 +76,20 @@ if low > first then
 end
 return low - first
 """
+
+REWRITE = """#!lua
+-- KEYS: records, copy. ARGV: most records to copy now, what stands in for an erased record, then the IDs of those.
+-- Goes on behind what is copied. Appends come meanwhile: the call that finds no more puts the copy in place. An
+-- entry that is only deleted would stay in memory, and in every dump, as long as its neighbours.
+local erased = {}
+for i = 3, #ARGV do erased[ARGV[i]] = true end
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+local entries = redis.call('XRANGE', KEYS[1], last and '(' .. last[1] or '-', '+', 'COUNT', ARGV[1])
+for _, entry in ipairs(entries) do
+  local record = erased[entry[1]] and ARGV[2] or entry[2][4]
+  redis.call('XADD', KEYS[2], entry[1], 't', entry[2][2], 'r', record)
+end
+if #entries == tonumber(ARGV[1]) then return 0 end
+if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('RENAME', KEYS[2], KEYS[1]) end
+return 1
+"""

@@ -57,6 +57,7 @@ class Server:
         self.acquire = Script(self._pipeline, scripts.ACQUIRE)
         self.release = Script(self._pipeline, scripts.RELEASE)
         self.trim = Script(self._pipeline, scripts.TRIM)
+        self.rewrite = Script(self._pipeline, scripts.REWRITE)
 
     async def check(self) -> None:
         """Refuse a server that would break the log's promises. Raises WrongTopicSettings or LogUnavailable."""

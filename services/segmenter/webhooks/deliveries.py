@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from headrace.contracts.errors import ApiError
 from headrace.contracts.instant import Millis
+from services.segmenter.change import redacted_change
 from services.segmenter.followed import Connection, FollowedChange
 from services.segmenter.webhooks.subscriptions import Pool
 
@@ -64,7 +63,7 @@ class DeliveryHandler:
         """A delivery for each change and subscription that wants it; one that is there already stays."""
         erased = {each.change.profile.id for each in changes if each.change.properties["reason"] == "erasure"}
         if erased:
-            await _redact(connection, erased)
+            await redact_deliveries(connection, erased)
         rows = []
         subscribed = await connection.fetch(_SUBSCRIBED)
         self._subscribed = bool(subscribed)
@@ -139,22 +138,15 @@ class Deliveries:
             pass
 
 
-async def _redact(connection: Connection, profiles: set[str]) -> None:
+async def redact_deliveries(connection: Connection, profiles: set[str]) -> None:
     """Take an erased person out of the bodies still kept: who it was is not said any more, that it was is."""
     rows = await connection.fetch(
         "SELECT id, body FROM delivery WHERE profile_id = ANY($1) ORDER BY id FOR UPDATE", sorted(profiles)
     )
-    bodies = [redacted(row["body"]) for row in rows]
+    bodies = [redacted_change(row["body"]) for row in rows]
     await connection.execute(
         """UPDATE delivery d SET body = r.body, excerpt = NULL
            FROM unnest($1::bigint[], $2::bytea[]) AS r (id, body) WHERE d.id = r.id""",
         [row["id"] for row in rows],
         bodies,
     )
-
-
-def redacted(body: bytes) -> bytes:
-    """A change without the person: no identifiers but the profile's id, no traits."""
-    change = msgspec.json.decode(body)
-    context = {**change.get("context", {}), "traits": {}, "externalIds": []}
-    return msgspec.json.encode({**change, "userId": None, "anonymousId": None, "context": context})

@@ -116,6 +116,12 @@ class MemoryLog:
             raise self.fail
         return Bounds(0, len(self._rows(topic, partition)))
 
+    async def erase(self, topic: str, partition: int, offsets: Sequence[int]) -> bool:
+        rows = self._rows(topic, partition)
+        for offset in offsets:
+            rows[offset] = Record(topic, partition, offset, rows[offset].time, None, None, ())
+        return True
+
     async def join(self, group: str, topics: Sequence[str], partitions: int) -> MemoryMember:
         return MemoryMember(partitions)
 

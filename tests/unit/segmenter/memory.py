@@ -6,7 +6,7 @@ from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, Pro
 from headrace.runtime.publisher import Published
 from services.segmenter.catalog import Catalog
 from services.segmenter.change import Transition, encode_change
-from services.segmenter.commit import Commit, Fenced, Range, Watermark
+from services.segmenter.commit import Commit, Fenced, Range, Redacted, Watermark
 from services.segmenter.customer import Customer
 from services.segmenter.fold import Due
 from services.segmenter.history import History, Scripts, StoredRow
@@ -93,6 +93,7 @@ class MemoryTimeline:
         self._rows = rows
         self._moved = moved or {}
         self._scripts = Scripts()
+        self.redactions: dict[int, Redacted] = {}
 
     async def history(
         self, profile_ids: Sequence[str], *, replayed: bool = False, names: Collection[str] | None = None
@@ -122,6 +123,9 @@ class MemoryTimeline:
 
     async def rows(self, partition: int, after: int, limit: int) -> Sequence[ProfileRow]:
         return [row for row in self._rows[partition] if row.seq > after][:limit]
+
+    async def redacted(self, partition: int) -> Redacted:
+        return self.redactions.get(partition, Redacted())
 
     async def epochs(self, partition: int) -> dict[int, int]:
         return {row.epoch: row.seq for row in reversed(self._rows[partition])}

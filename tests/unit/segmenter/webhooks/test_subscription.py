@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from headrace.contracts.errors import InvalidDefinition
-from services.segmenter.webhooks.deliveries import redacted
+from services.segmenter.change import redacted_change
 from services.segmenter.webhooks.subscription import WantedSubscription, parse_subscription
 
 URL = "https://example.com/hook"
@@ -92,7 +92,7 @@ def test_an_erased_person_is_taken_out_of_a_body() -> None:
         b'{"type":"track","messageId":"m1","userId":"u1","anonymousId":"a1","properties":{"segment_id":"vip"},'
         b'"context":{"personas":{},"traits":{"email":"a@example.com"},"externalIds":[{"id":"x"}]},"profile":{"id":"p"}}'
     )
-    assert redacted(body) == (
+    assert redacted_change(body) == (
         b'{"type":"track","messageId":"m1","userId":null,"anonymousId":null,"properties":{"segment_id":"vip"},'
         b'"context":{"personas":{},"traits":{},"externalIds":[]},"profile":{"id":"p"}}'
     )
