@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
+import httpx
 import structlog
 
-from headrace.contracts.topics import PROFILES_GROUP
+from headrace.contracts.topics import DEAD_LETTERS, PROFILES_GROUP
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
 from headrace.runtime.engine import async_engine
@@ -16,7 +17,9 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.republish import republish_router
 from services.profiles.api import build_api
+from services.profiles.readers import Segmenter
 from services.profiles.reads import Profiles
+from services.profiles.redaction import Redaction
 from services.profiles.settings import Settings, read_settings
 from services.profiles.store import MIGRATIONS, SCHEMA, SERVICE, connect, initialise
 from services.profiles.suppression_sql import open_suppressor
@@ -25,6 +28,7 @@ from services.profiles.worker import Worker, input_topics
 log = structlog.get_logger()
 
 POOL_SIZE = 12
+SEGMENTER_SECONDS = 30.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,6 +44,11 @@ async def run(settings: Settings) -> int:
     event_log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
     pool = await connect(settings.database_url, max_size=POOL_SIZE)
     engine = async_engine(settings.database_url, schema=SCHEMA)
+    segmenter = httpx.AsyncClient(
+        base_url=settings.segmenter_url,
+        headers={"Authorization": f"Bearer {common.admin_token}"},
+        timeout=SEGMENTER_SECONDS,
+    )
     try:
         await ensure_topics(event_log, prefix=common.topic_prefix, partitions=common.partitions)
         await initialise(pool, topics, common.partitions)
@@ -67,10 +76,22 @@ async def run(settings: Settings) -> int:
         )
         settle_garbage()
         runner = PartitionRunner(member, worker.work, metrics)
+        redaction = Redaction(
+            pool,
+            event_log,
+            Segmenter(segmenter),
+            dead_letters=common.topic(DEAD_LETTERS.name),
+            partitions=common.partitions,
+            horizon_ms=common.rollback_horizon_ms,
+        )
         return await serve(
-            app, host=common.host, port=settings.port, background=[runner.run(), worker.ticker.run()]
+            app,
+            host=common.host,
+            port=settings.port,
+            background=[runner.run(), worker.ticker.run(), redaction.run()],
         )
     finally:
+        await segmenter.aclose()
         await event_log.close()
         await engine.dispose()
         await asyncio.wait_for(pool.close(), 10)

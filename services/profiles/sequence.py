@@ -268,17 +268,17 @@ def _number(
         source,
         message_id,
         traceparent,
-        _payload(row).decode(),
+        encode_payload(row),
         identifiers,
         stated,
     )
 
 
-def _payload(row: Row) -> bytes:
+def encode_payload(row: Row) -> str:
     """The row as JSON without its numbers: what `encode_row` splices them into. Raises RowTooLarge."""
     encoded = _encode(row)
     if len(encoded) > MAX_PAYLOAD_BYTES:
         raise RowTooLarge(f"a row of {len(encoded)} bytes; the limit is {MAX_PAYLOAD_BYTES}")
     assert encoded.startswith(b'{"kind":')
     assert encoded.endswith(_NUMBERS)
-    return encoded[: -len(_NUMBERS)] + b"}"
+    return (encoded[: -len(_NUMBERS)] + b"}").decode()

@@ -18,8 +18,8 @@ DEFAULT_PORT = 8081
 class Settings:
     """`phone_region`: ISO country whose national phone numbers are understood. `tick_ms`: how often time is
     published at most. `identity`: how identifiers decide who somebody is. `suppression_key`: what identifiers of
-    whom nothing is collected are hashed with; None: the one that is kept in Postgres. `survey_links`: None when there
-    is no key to sign them."""
+    whom nothing is collected are hashed with; None: the one that is kept in Postgres. `survey_links`: None when
+    there is no key to sign them. `segmenter_url`: who must have seen an erasure before it is final."""
 
     common: CommonSettings
     database_url: str
@@ -29,10 +29,12 @@ class Settings:
     identity: IdentityRules = DEFAULT_RULES
     survey_links: SurveyLinks | None = None
     suppression_key: str | None = field(default=None, repr=False)
+    segmenter_url: str = "http://127.0.0.1:8082"
 
 
 def read_settings(env: Environment) -> Settings:
     port = env.integer("HEADRACE_PROFILES_PORT", DEFAULT_PORT, high=65_535)
+    segmenter_port = env.integer("HEADRACE_SEGMENTER_PORT", 8082, low=1, high=65_535)
     return Settings(
         common=common_settings(env),
         database_url=env.text("HEADRACE_DATABASE_URL"),
@@ -42,6 +44,7 @@ def read_settings(env: Environment) -> Settings:
         identity=read_rules(env.optional("HEADRACE_IDENTITY")),
         survey_links=survey_links(env, port),
         suppression_key=env.optional("HEADRACE_SUPPRESSION_KEY"),
+        segmenter_url=env.text("HEADRACE_SEGMENTER_URL", f"http://127.0.0.1:{segmenter_port}").rstrip("/"),
     )
 
 
