@@ -100,7 +100,13 @@ async def assemble(
         on_outcome=outcome,
     )
     profile_events = ProfileEvents(
-        common.topic(PROFILE_EVENTS.name), positions, outbox, dead_letters, clock=clock, on_outcome=outcome
+        common.topic(PROFILE_EVENTS.name),
+        positions,
+        outbox,
+        dead_letters,
+        providers,
+        clock=clock,
+        on_outcome=outcome,
     )
 
     async def set_aside(record: Record, detail: str) -> None:

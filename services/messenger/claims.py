@@ -16,6 +16,7 @@ from services.messenger.definitions import Definitions
 from services.messenger.ledger import Prepared
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.prepare import Due, Ready, Recipient, Settled, prepare
+from services.messenger.providers.forgetting import forget
 from services.messenger.providers.port import Accepted, NotSent, Outgoing, Provider, Refused, SendResult
 from services.messenger.store import Connection, Pool
 from services.messenger.tokens import Keyring
@@ -97,6 +98,10 @@ class Claims:
             prepared = await self._prepare(connection, dues, now)
             await ledger.write_claims(connection, prepared, now)
             settled = [(p, p.fate) for p in prepared if isinstance(p.fate, Settled)]
+            gone = [
+                (p.due.channel, p.due.id) for p, fate in settled if fate.reason == "no_profile" and p.due.attempt
+            ]
+            await forget(self._providers, gone)  # a process that is gone may have sent it after the erasure
             outcomes = [ledger.settled_outcome(p, fate, now) for p, fate in settled if fate.reason != "no_profile"]
             await self._outbox.append(connection, outcomes, now)
         claims = [_claim(p, p.fate) for p in prepared if isinstance(p.fate, Ready)]
@@ -121,6 +126,8 @@ class Claims:
                 for row in written
                 if row["status"] != "pending" and row["erased_at"] is None
             ]
+            erased = [(row["channel"], row["id"]) for row in written if row["erased_at"] is not None]
+            await forget(self._providers, erased)
             await self._outbox.append(connection, outcomes, now)
         done = {row["id"]: row["status"] for row in written}
         for s in settlements:

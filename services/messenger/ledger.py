@@ -73,16 +73,17 @@ async def follow_merge(connection: Connection, loser: str, winner: str, now: Mil
     return [outcome_of(row, "skipped", now, reason=row["reason"]) for row in rows]
 
 
-async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis) -> None:
-    """Cancel what waits and forget what is personal. The fact that something was sent stays, without whom."""
+async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis) -> Sequence[tuple[str, str]]:
+    """Cancel what waits and forget what is personal. The fact that something was sent stays, without whom. Returns
+    (channel, message id) of what was handed to a provider, or is being."""
     ids = sorted(set(profile_ids))
-    await connection.execute(
+    rows = await connection.fetch(
         """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, erased_at = $2::bigint,
                reason = CASE status WHEN 'pending' THEN 'erased' ELSE reason END,
                settled_at = CASE status WHEN 'pending' THEN $2::bigint ELSE settled_at END,
                status = CASE WHEN status <> 'pending' THEN status
                    WHEN reason = 'process_gone' THEN 'unknown' ELSE 'skipped' END
-           WHERE profile_id = ANY($1::text[])""",
+           WHERE profile_id = ANY($1::text[]) RETURNING channel, id, attempt""",
         *(ids, now),
     )
     await connection.execute(
@@ -90,6 +91,7 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
         " (SELECT campaign_id, entry_id FROM message WHERE profile_id = ANY($1::text[]))",
         ids,
     )
+    return [(row["channel"], row["id"]) for row in rows if row["attempt"]]
 
 
 def outcome_of(

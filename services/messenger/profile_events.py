@@ -1,6 +1,6 @@
 """Applies what happens to customers: a merge moves their messages, an erasure forgets them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -12,6 +12,8 @@ from services.messenger.changes import DeadLetters
 from services.messenger.customers import family_of
 from services.messenger.input import Batch
 from services.messenger.outbox import NewOutcome, OutcomeOutbox
+from services.messenger.providers.forgetting import forget
+from services.messenger.providers.port import Provider
 from services.messenger.store import Position, Positions
 
 
@@ -35,6 +37,7 @@ class ProfileEvents:
         positions: Positions,
         outbox: OutcomeOutbox,
         dead_letters: DeadLetters,
+        providers: Mapping[str, Provider],
         *,
         clock: Callable[[], Millis],
         on_outcome: Callable[[], None],
@@ -43,6 +46,7 @@ class ProfileEvents:
         self._positions = positions
         self._outbox = outbox
         self._dead_letters = dead_letters
+        self._providers = providers
         self._clock = clock
         self._on_outcome = on_outcome
 
@@ -57,7 +61,8 @@ class ProfileEvents:
                     outcomes += await ledger.follow_merge(connection, row.loser, row.profile_id, now)
                 else:
                     ids = {row.profile_id, *await family_of(connection, row.profile_id)}
-                    await ledger.redact(connection, ids, now)
+                    sent = await ledger.redact(connection, ids, now)
+                    await forget(self._providers, sent)
             await self._outbox.append(connection, outcomes, now)
         if outcomes:
             self._on_outcome()

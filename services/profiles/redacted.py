@@ -1,6 +1,6 @@
 """What is left of a row of the timeline when the person is erased, or the row is too old to be kept (pure).
 
-Its place, its kind and what connects it with other rows: replays and counts go on. Nothing that a customer said or did.
+Its place, its kind and what connects it with other rows: replays go on. Nothing that a customer said or did.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Redacts erased people once nobody needs their rows to recover (DESIGN §4.7).
 
-That is when `HEADRACE_ROLLBACK_HORIZON` has passed and every partition of the segmenter that has rows of theirs has
-applied them all, the erasure included. How far that was is kept: a store that is found before it is rebuilt.
+That is when `HEADRACE_ROLLBACK_HORIZON` has passed and every partition of the segmenter that has rows of theirs
+has applied them all, the erasure included. How far that was is kept: a store that is found before it is rebuilt.
 """
 
 import asyncio

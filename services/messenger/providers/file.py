@@ -16,6 +16,8 @@ from services.messenger.batcher import Batcher
 from services.messenger.providers.mail import mail_bytes
 from services.messenger.providers.port import Accepted, NotSent, Outgoing, SendResult
 
+_ERASED = b"X-Headrace-Erased: true\r\n\r\n"
+
 
 class SmsFile:
     """One JSON object a line: `{id, to, text, campaign_id, at}`. Appended under a lock on the file and fsynced.
@@ -36,6 +38,9 @@ class SmsFile:
 
     async def send(self, message: Outgoing) -> SendResult:
         return await self._writes.submit(message)
+
+    async def forget(self, message_ids: Sequence[str]) -> None:
+        await asyncio.to_thread(self._blank, set(message_ids))
 
     async def close(self) -> None:
         await self._writes.drain()
@@ -63,6 +68,20 @@ class SmsFile:
                 raise
             self._seen.update(new)
             self._known_size = file.seek(0, os.SEEK_END)
+
+    def _blank(self, message_ids: set[str]) -> None:
+        """Write spaces where these lines say to whom and what. They keep their length: others append meanwhile,
+        and know how far they have read."""
+        if not message_ids or not self._path.exists():
+            return
+        with open(self._path, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            place = 0
+            for line in file.readlines():
+                if message_ids.intersection(_id_of(line)):
+                    os.pwrite(file.fileno(), _blanked(line), place)
+                place += len(line)
+            os.fsync(file.fileno())
 
     def _catch_up(self, file: IO[bytes]) -> None:
         """Read the ids that came since we looked last, and cut off a torn last line."""
@@ -96,17 +115,28 @@ class EmailFolder:
             return NotSent(_os_reason(error))
         return Accepted(message.id)
 
+    async def forget(self, message_ids: Sequence[str]) -> None:
+        await asyncio.to_thread(self._blank, message_ids)
+
     async def close(self) -> None:
         return None
+
+    def _blank(self, message_ids: Sequence[str]) -> None:
+        """Leave files that say nothing: a repeated send finds them."""
+        for path in (self._folder / f"{message_id}.eml" for message_id in message_ids):
+            if path.exists():
+                self._replace(path, _ERASED)
 
     def _put(self, message: Outgoing) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{message.id}.eml"
-        if path.exists():
-            return
+        if not path.exists():
+            self._replace(path, mail_bytes(message, sender=self._sender))
+
+    def _replace(self, path: Path, content: bytes) -> None:
         draft = path.with_suffix(f".{os.getpid()}.tmp")
         with open(draft, "wb", opener=_private) as file:
-            file.write(mail_bytes(message, sender=self._sender))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
@@ -126,6 +156,13 @@ def _line(message: Outgoing) -> bytes:
         "at": message.at,
     }
     return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+
+
+def _blanked(line: bytes) -> bytes:
+    """The line without address and text, as long as it was."""
+    said = json.loads(line)
+    blank = json.dumps({**said, "to": "", "text": ""}, ensure_ascii=False, separators=(",", ":")).encode()
+    return blank.ljust(len(line) - 1) + b"\n"
 
 
 def _id_of(line: bytes) -> Sequence[str]:

@@ -1,5 +1,6 @@
 """The provider port: hands one finished message over and says what is known of its fate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +68,11 @@ class Provider(Protocol):
     async def send(self, message: Outgoing) -> SendResult:
         """Hand the message over; ends by itself within `SEND_SECONDS`. What a provider does wrong is a result,
         not an exception. Not to be cancelled: a cancelled send is one whose fate nobody knows."""
+        ...
+
+    async def forget(self, message_ids: Sequence[str]) -> None:
+        """Take what these messages said, and to whom, out of what the provider keeps with us; their ids stay
+        known. Idempotent. Raises OSError: repeat. What has left the deployment cannot be called back."""
         ...
 
     async def close(self) -> None:

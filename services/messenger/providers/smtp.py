@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiosmtplib
@@ -72,6 +73,9 @@ class SmtpProvider:
             await self._discard(client)
             return result
         return await self._data(client, content)
+
+    async def forget(self, message_ids: Sequence[str]) -> None:
+        return None
 
     async def close(self) -> None:
         while self._idle:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -62,6 +63,9 @@ class TwilioProvider:
             return Unsure("timeout")
         except aiohttp.ClientError as error:
             return Unsure(f"reply_lost_{type(error).__name__}")
+
+    async def forget(self, message_ids: Sequence[str]) -> None:
+        return None
 
     async def close(self) -> None:
         if self._session is not None:

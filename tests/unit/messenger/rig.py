@@ -79,10 +79,14 @@ class ScriptedProvider:
         self.idempotent = idempotent
         self.script: list[SendResult] = []
         self.sent: list[Outgoing] = []
+        self.forgotten: set[str] = set()
 
     async def send(self, message: Outgoing) -> SendResult:
         self.sent.append(message)
         return self.script.pop(0) if self.script else Accepted(f"accepted-{message.id}")
+
+    async def forget(self, message_ids: Sequence[str]) -> None:
+        self.forgotten.update(message_ids)
 
     async def close(self) -> None:
         return None
