@@ -140,3 +140,23 @@ def test_processes_that_share_the_file_write_each_message_once(tmp_path: Path) -
         process.join(60)
     ids = [json.loads(line)["id"] for line in path.read_bytes().splitlines()]
     assert len(ids) == len(set(ids)) == 50
+
+
+async def test_a_forgotten_message_says_nothing_and_is_not_sent_again(tmp_path: Path) -> None:
+    """In both kinds of files, while another process appends to the lines."""
+    for bench in (FileBench(tmp_path / "sms", sms=True), FileBench(tmp_path / "email", sms=False)):
+        other = FileBench(bench.outbox.parent, sms=bench.sms)
+        messages = [outgoing(bench, number, f"Žluťoučký {number}") for number in range(4)]
+        for message in messages[:3]:
+            await bench.provider.send(message)
+        await other.provider.send(messages[0])  # has read the file as it was
+        await bench.provider.forget([messages[1].id, "nobody's"])
+        for provider in (bench.provider, other.provider):
+            for message in messages:
+                assert isinstance(await provider.send(message), Accepted)
+        kept = b"".join(path.read_bytes() for path in sorted(bench.outbox.glob("*.*")))
+        assert "Žluťoučký 1".encode() not in kept
+        if bench.sms:
+            assert await bench.received() == ["Žluťoučký 0", "", "Žluťoučký 2", "Žluťoučký 3"]
+        else:
+            assert len(list(bench.outbox.glob("*.eml"))) == 4
