@@ -104,9 +104,9 @@ class SendStep(_Model):
 class CampaignDefinition(_Model):
     """A campaign: customers who enter `trigger.segment` get the message of its one step.
 
-    `purpose` decides which consent is needed. `include_current` also sends to those whom a definition (a new
-    or changed segment) put into the segment, not only to those whose own doing did. An entry older than
-    `max_entry_age` sends nothing.
+    `purpose` decides which consent is needed; `topic` is what customers may choose (trait `communication`).
+    `include_current` also sends to those whom a definition (a new or changed segment) put into the segment, not
+    only to those whose own doing did. An entry older than `max_entry_age` sends nothing.
     """
 
     kind: Literal["campaign"] = "campaign"
@@ -116,6 +116,7 @@ class CampaignDefinition(_Model):
     trigger: SegmentTrigger
     re_entry: Literal["always"] = "always"
     purpose: Purpose = "marketing"
+    topic: DefinitionId | None = None
     include_current: bool = False
     max_entry_age: Duration = "24h"
     steps: Annotated[tuple[SendStep, ...], Field(min_length=1, max_length=1, strict=False)]

@@ -1,7 +1,8 @@
 """Claiming due messages, settling them, and recovering claims whose process is gone: a transaction each."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.contracts.instant import Millis
 from headrace.contracts.message import Outcome
@@ -15,6 +16,7 @@ from services.messenger.customers import load_customers, roots_of
 from services.messenger.definitions import Definitions
 from services.messenger.ledger import Prepared
 from services.messenger.outbox import OutcomeOutbox
+from services.messenger.preferences import sent_lately
 from services.messenger.prepare import Due, Ready, Recipient, Settled, prepare
 from services.messenger.providers.forgetting import forget
 from services.messenger.providers.port import Accepted, NotSent, Outgoing, Provider, Refused, SendResult
@@ -158,23 +160,25 @@ class Claims:
             connection, ((due.campaign_id, due.campaign_version) for due in dues)
         )
         templates = await self._definitions.current_templates(connection, (due.template_id for due in dues))
-        prepared = []
-        for due, recipient, address_hash in await self._recipients(connection, dues, roots):
+        prepared, ready = [], Counter[str]()
+        for due, recipient, address_hash in await self._recipients(connection, dues, roots, now):
+            campaign, root = campaigns[due.campaign_id, due.campaign_version], roots[due.profile_id]
             fate = prepare(
                 due,
-                campaigns[due.campaign_id, due.campaign_version],
+                campaign,
                 templates.get(due.template_id),
-                recipient,
+                replace(recipient, sent_lately=recipient.sent_lately + ready[root]),
                 unsubscribe_url=self._unsubscribe_url,
                 now=now,
                 survey_links=self._survey_links,
             )
             provider = self._providers[due.channel].name
-            prepared.append(Prepared(due, roots[due.profile_id], fate, provider, address_hash))
+            prepared.append(Prepared(due, root, fate, provider, address_hash))
+            ready[root] += isinstance(fate, Ready) and campaign.purpose == "marketing"
         return prepared
 
     async def _recipients(
-        self, connection: Connection, dues: Sequence[Due], roots: Mapping[str, str]
+        self, connection: Connection, dues: Sequence[Due], roots: Mapping[str, str], now: Millis
     ) -> list[tuple[Due, Recipient, str | None]]:
         """Each message with its customer, address and suppressions, and the address' hash."""
         customers = await load_customers(connection, roots.values())
@@ -185,8 +189,18 @@ class Claims:
             address_hash = self._keyring.address_hash(due.channel, address) if address else None
             found.append((due, customer, address, address_hash))
         suppressed = await _suppressions(connection, (key for *_, key in found if key is not None))
+        lately = await sent_lately(connection, customers.values(), now)
         return [
-            (due, Recipient(customer, address, suppressed.get((due.channel, key or ""), ())), key)
+            (
+                due,
+                Recipient(
+                    customer,
+                    address,
+                    suppressed.get((due.channel, key or ""), ()),
+                    lately.get(roots[due.profile_id], 0),
+                ),
+                key,
+            )
             for due, customer, address, key in found
         ]
 

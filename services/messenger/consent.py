@@ -31,11 +31,13 @@ def refusal(
 ) -> Refusal | None:
     """Why this message must not be sent, or None.
 
-    Marketing needs a grant for the channel. Transactional needs that it was not withdrawn. Unsubscribing ends
+    Marketing needs a grant for the channel. Transactional needs that it was not withdrawn: consent
+    for that purpose, where there is any, else the channel's. Unsubscribing ends
     marketing at once, until a later grant: the newer word of the customer holds, a tie is a no.
     """
     consent = consents.get(channel)
     if purpose == "transactional":
+        consent = consents.get(f"transactional/{channel}", consent)
         return "no_consent" if consent is not None and consent.status == "withdrawn" else None
     if consent is None or consent.status != "granted":
         return "no_consent"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from headrace.contracts.campaign import CampaignDefinition
+from headrace.contracts.communication import read_communication
 from headrace.contracts.instant import Millis
 from headrace.contracts.survey_link import SurveyLinks
 from services.messenger.consent import Suppression, refusal
@@ -56,11 +57,13 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Who the message goes to, as the claim's transaction sees it: None what is not there."""
+    """Who the message goes to, as the claim's transaction sees it: None what is not there. `sent_lately`:
+    marketing messages within the last 30 days, where the customer set a maximum."""
 
     customer: Customer | None
     address: str | None
     suppressions: Iterable[Suppression] = ()
+    sent_lately: int = 0
 
 
 def prepare(
@@ -123,7 +126,19 @@ def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Mil
         return "no_profile"
     if recipient.customer.suppressed:
         return "suppressed"
-    return refusal(due.channel, campaign.purpose, recipient.customer.consents, recipient.suppressions)
+    refused = refusal(due.channel, campaign.purpose, recipient.customer.consents, recipient.suppressions)
+    if refused is not None or campaign.purpose != "marketing":
+        return refused
+    return _against_wishes(due.channel, campaign.topic, recipient.customer, recipient.sent_lately)
+
+
+def _against_wishes(channel: str, topic: str | None, customer: Customer, sent_lately: int) -> str | None:
+    wishes = read_communication(customer.traits)
+    if not wishes.allows(channel, topic):
+        return "preference"
+    if wishes.monthly_maximum is not None and sent_lately >= wishes.monthly_maximum:
+        return "monthly_maximum"
+    return None
 
 
 def _variables(

@@ -20,6 +20,7 @@ from services.profiles.consent_routes import ADMIN, Actor, consent_routes
 from services.profiles.erasure import erase
 from services.profiles.merging import Merge, merge
 from services.profiles.normalise import identifier
+from services.profiles.preference_routes import preference_routes
 from services.profiles.reads import Document, Position, Profiles, positions
 from services.profiles.sequence import RowTooLarge
 from services.profiles.settings import Settings
@@ -69,6 +70,9 @@ def build_api(
         dependencies=[guard],
     )
     app.include_router(trait_routes(pool), dependencies=[guard])
+    app.include_router(
+        preference_routes(pool, settings.common.partitions, wake, settings.identity), dependencies=[guard]
+    )
     add_surveys(app, guard, settings, pool=pool, wake=wake, clock=clock)
     return app
 

@@ -136,3 +136,22 @@ async def test_records_of_a_merged_customer_are_read_page_by_page(rig: Rig, api:
             break
     assert sorted(seen) == ["granted", "withdrawn"]
     assert [one["status"] for one in page["current"]] == ["withdrawn"]  # at equal times
+
+
+async def test_preferences_are_a_trait_that_the_api_replaces(rig: Rig, api: httpx.AsyncClient) -> None:
+    await rig.send(event("identify", user="u1", traits={"communication": {"channels": ["sms"]}}))
+    await rig.processed()
+    who = await customer(rig)
+    wanted = {"channels": ["email"], "topics": ["offers"], "monthly_maximum": 4}
+    for _ in range(2):
+        answer = await api.put(f"/v1/profiles/{who}/preferences", json=wanted)
+        assert answer.json() == {"id": who, "preferences": wanted}
+    assert (await rig.profiles())[0]["traits"]["communication"] == wanted
+    assert (await api.put(f"/v1/profiles/{who}/preferences", json={})).status_code == 200
+    assert (await rig.profiles())[0]["traits"]["communication"] == {}
+    await rig.processed()
+    told = [row.traits["communication"] for row in await rig.rows() if isinstance(row, EventRow) and row.traits]
+    assert told == [{"channels": ["sms"]}, wanted, {}]
+    for body in ({"channels": "sms"}, {"monthly_maximum": -1}, {"topics": ["Not a topic"]}, {"other": 1}):
+        assert (await api.put(f"/v1/profiles/{who}/preferences", json=body)).status_code == 400
+    assert (await api.put("/v1/profiles/nobody/preferences", json={})).status_code == 404

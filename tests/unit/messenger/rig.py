@@ -140,7 +140,7 @@ class Rig:
             else:
                 await definitions.put("template", parse_template(dict(document)), self.clock())
 
-    async def customer(self, profile_id: str, *, consent: str | None = "granted", **traits: str) -> None:
+    async def customer(self, profile_id: str, *, consent: str | None = "granted", **traits: Any) -> None:
         known = {"first_name": "Jana", "phone": "+420601000001", "email": "jana@shop.test"} | traits
         state = {"status": consent, "time": START - 1000}
         consents = {"sms": state, "email": state} if consent else {}
