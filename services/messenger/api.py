@@ -121,10 +121,14 @@ def _add_messages(router: APIRouter, services: Services) -> None:
         status: str | None = None,
         cursor: str | None = None,
         limit: Limit = 100,
+        content: bool = False,
     ) -> dict[str, Any]:
+        """`content`, of one customer only: with address and text."""
+        if content and profile_id is None:
+            raise ApiError(400, "invalid_request", "Name the customer: content goes with profile_id.")
         after = _read_cursor(cursor) if cursor else None
         wanted = MessageFilter(profile_id, campaign_id, status)
-        items = await services.reports.messages(wanted, after, limit)
+        items = await services.reports.messages(wanted, after, limit, content=content)
         following = _write_cursor(items[-1]) if len(items) == limit else None
         return {"items": items, "next": following}
 

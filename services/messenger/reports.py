@@ -12,6 +12,7 @@ _FIELDS = (
     "id, campaign_id, campaign_version, entry_id, step, profile_id, channel, template_id, template_version,"
     " status, reason, attempt, provider, provider_message_id, due_at, created_at, claimed_at, settled_at"
 )
+_CONTENT = ", address, subject, text, html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,11 @@ class Reports:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def messages(self, wanted: MessageFilter, after: Key | None, limit: int) -> Sequence[Mapping[str, Any]]:
-        """Messages, newest first, that stand after `after`."""
+    async def messages(
+        self, wanted: MessageFilter, after: Key | None, limit: int, *, content: bool = False
+    ) -> Sequence[Mapping[str, Any]]:
+        """Messages, newest first, that stand after `after`; with `content`, what they said and where to."""
+        fields = _FIELDS + (_CONTENT if content else "")
         conditions, arguments = [], []
         async with self._pool.acquire() as connection:
             if wanted.profile_id is not None:
@@ -53,7 +57,7 @@ class Reports:
                 conditions.append(f"(created_at, id) < (${len(arguments) - 1}, ${len(arguments)})")
             where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
             # only fixed names and numbered parameters are put together here
-            query = f"SELECT {_FIELDS} FROM message {where} ORDER BY created_at DESC, id DESC LIMIT {int(limit)}"  # noqa: S608
+            query = f"SELECT {fields} FROM message {where} ORDER BY created_at DESC, id DESC LIMIT {int(limit)}"  # noqa: S608
             return [dict(row) for row in await connection.fetch(query, *arguments)]
 
     async def campaign(self, campaign_id: str) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """HTTP of the profile service (DESIGN §5): read, erase, export, and the internal control route."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Any
 
 import asyncpg
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from headrace.contracts.errors import ApiError
@@ -18,6 +18,8 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import finish
 from services.profiles.consent_routes import ADMIN, Actor, consent_routes
 from services.profiles.erasure import erase
+from services.profiles.export import Elsewhere
+from services.profiles.export_routes import export_routes
 from services.profiles.merging import Merge, merge
 from services.profiles.normalise import identifier
 from services.profiles.preference_routes import preference_routes
@@ -33,7 +35,6 @@ from services.profiles.trait_routes import trait_routes
 from services.profiles.unmerge_routes import unmerge_routes
 
 MAX_PAGE = 200
-EXPORT_PAGE = 1_000
 
 
 class MergeRequest(BaseModel):
@@ -53,11 +54,12 @@ def build_api(
     profiles: Profiles,
     wake: Wake,
     suppressor: Suppressor,
+    elsewhere: Elsewhere,
     metrics: Metrics,
     checks: dict[str, Check],
     clock: Callable[[], Millis] = now_ms,
 ) -> FastAPI:
-    """The app. `wake` is told which output partitions got new rows."""
+    """The app. `wake` is told which output partitions got new rows; `elsewhere` is asked for an export."""
     app = create_app("Headrace profiles", metrics=metrics, checks=checks)
     guard = Depends(admin_guard(settings.common.admin_token))
     app.include_router(_reads(profiles, settings.phone_region), dependencies=[guard])
@@ -70,6 +72,7 @@ def build_api(
         dependencies=[guard],
     )
     app.include_router(trait_routes(pool), dependencies=[guard])
+    app.include_router(export_routes(pool, profiles, elsewhere), dependencies=[guard])
     app.include_router(
         preference_routes(pool, settings.common.partitions, wake, settings.identity), dependencies=[guard]
     )
@@ -107,12 +110,6 @@ def _reads(profiles: Profiles, region: str | None) -> APIRouter:
         found = await _existing(profiles.get, profile_id)
         items = await profiles.history(found["id"], _position(cursor), limit)
         return _page(items, _cursor(positions(items)) if len(items) == limit else None)
-
-    @router.get("/{profile_id}/export")
-    async def export(profile_id: str) -> Response:
-        """Everything held about the customer: `{profile, events}`, newest event first."""
-        found = await _existing(profiles.get, profile_id)
-        return StreamingResponse(_export(profiles, found), media_type="application/json")
 
     return router
 
@@ -167,16 +164,6 @@ async def _existing(get: Callable[[str], Awaitable[Document | None]], profile_id
 
 def _unknown() -> ApiError:
     return ApiError(404, "unknown_profile", "There is no such profile; look it up by an identifier.")
-
-
-async def _export(profiles: Profiles, found: Document) -> AsyncIterator[bytes]:
-    yield b'{"profile":' + msgspec.json.encode(found) + b',"events":['
-    before: Position | None = None
-    separator = b""
-    while items := await profiles.history(found["id"], before, EXPORT_PAGE):
-        yield separator + msgspec.json.encode(items)[1:-1]
-        separator, before = b",", positions(items)
-    yield b"]}"
 
 
 def _json(document: object) -> Response:

@@ -11,6 +11,14 @@ from services.profiles.fold import Located
 from services.profiles.identity import Identifier, Refusal
 from services.profiles.store import Connection
 
+# An array, since the planner reads whole tables for `profile_id = $1 OR other_id = $1`.
+_ABOUT = """
+    SELECT n AS id, at, kind, profile_id, other_id, reason, source, message_id, evidence FROM decision
+    WHERE n IN (
+        SELECT n FROM decision WHERE profile_id = ANY($1::text[])
+        UNION SELECT n FROM decision WHERE other_id = ANY($1::text[])
+    ) ORDER BY n DESC
+"""
 Kind = Literal["merged", "kept_apart", "quarantined", "released", "unmerged"]
 
 _WRITE = """
@@ -76,6 +84,12 @@ def _once(profile_id: str, other: str | None, refusal: Refusal) -> str:
     and different each time: that is said once for its type."""
     dropped = refusal.dropped if other is not None else refusal.dropped[:1]
     return "\x1f".join((profile_id, other or "", refusal.rule, *dropped))
+
+
+async def decided_about(connection: Connection, profile_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """All decisions about these profiles, newest first."""
+    rows = await connection.fetch(_ABOUT, list(profile_ids))
+    return [{**dict(row), "evidence": msgspec.Raw(row["evidence"].encode())} for row in rows]
 
 
 async def write_decisions(connection: Connection, made: Sequence[Decision]) -> None:

@@ -17,6 +17,7 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.republish import republish_router
 from services.profiles.api import build_api
+from services.profiles.elsewhere import OtherServices
 from services.profiles.readers import Segmenter
 from services.profiles.reads import Profiles
 from services.profiles.redaction import Redaction
@@ -28,7 +29,7 @@ from services.profiles.worker import Worker, input_topics
 log = structlog.get_logger()
 
 POOL_SIZE = 12
-SEGMENTER_SECONDS = 30.0
+OTHERS_SECONDS = 30.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,11 +45,9 @@ async def run(settings: Settings) -> int:
     event_log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
     pool = await connect(settings.database_url, max_size=POOL_SIZE)
     engine = async_engine(settings.database_url, schema=SCHEMA)
-    segmenter = httpx.AsyncClient(
-        base_url=settings.segmenter_url,
-        headers={"Authorization": f"Bearer {common.admin_token}"},
-        timeout=SEGMENTER_SECONDS,
-    )
+    bearer = {"Authorization": f"Bearer {common.admin_token}"}
+    segmenter = httpx.AsyncClient(base_url=settings.segmenter_url, headers=bearer, timeout=OTHERS_SECONDS)
+    messenger = httpx.AsyncClient(base_url=settings.messenger_url, headers=bearer, timeout=OTHERS_SECONDS)
     try:
         await ensure_topics(event_log, prefix=common.topic_prefix, partitions=common.partitions)
         await initialise(pool, topics, common.partitions)
@@ -68,6 +67,7 @@ async def run(settings: Settings) -> int:
             profiles=Profiles(engine),
             wake=worker.wake,
             suppressor=suppressor,
+            elsewhere=OtherServices(segmenter, messenger),
             metrics=metrics,
             checks={"database": database, "log": event_log_answers},
         )
@@ -92,6 +92,7 @@ async def run(settings: Settings) -> int:
         )
     finally:
         await segmenter.aclose()
+        await messenger.aclose()
         await event_log.close()
         await engine.dispose()
         await asyncio.wait_for(pool.close(), 10)

@@ -19,7 +19,8 @@ class Settings:
     """`phone_region`: ISO country whose national phone numbers are understood. `tick_ms`: how often time is
     published at most. `identity`: how identifiers decide who somebody is. `suppression_key`: what identifiers of
     whom nothing is collected are hashed with; None: the one that is kept in Postgres. `survey_links`: None when
-    there is no key to sign them. `segmenter_url`: who must have seen an erasure before it is final."""
+    there is no key to sign them. `segmenter_url`: who must have seen an erasure before it is final.
+    `messenger_url`: who is asked, as well, for an export."""
 
     common: CommonSettings
     database_url: str
@@ -30,11 +31,11 @@ class Settings:
     survey_links: SurveyLinks | None = None
     suppression_key: str | None = field(default=None, repr=False)
     segmenter_url: str = "http://127.0.0.1:8082"
+    messenger_url: str = "http://127.0.0.1:8083"
 
 
 def read_settings(env: Environment) -> Settings:
     port = env.integer("HEADRACE_PROFILES_PORT", DEFAULT_PORT, high=65_535)
-    segmenter_port = env.integer("HEADRACE_SEGMENTER_PORT", 8082, low=1, high=65_535)
     return Settings(
         common=common_settings(env),
         database_url=env.text("HEADRACE_DATABASE_URL"),
@@ -44,8 +45,14 @@ def read_settings(env: Environment) -> Settings:
         identity=read_rules(env.optional("HEADRACE_IDENTITY")),
         survey_links=survey_links(env, port),
         suppression_key=env.optional("HEADRACE_SUPPRESSION_KEY"),
-        segmenter_url=env.text("HEADRACE_SEGMENTER_URL", f"http://127.0.0.1:{segmenter_port}").rstrip("/"),
+        segmenter_url=_url(env, "SEGMENTER", 8082),
+        messenger_url=_url(env, "MESSENGER", 8083),
     )
+
+
+def _url(env: Environment, service: str, port: int) -> str:
+    port = env.integer(f"HEADRACE_{service}_PORT", port, low=1, high=65_535)
+    return env.text(f"HEADRACE_{service}_URL", f"http://127.0.0.1:{port}").rstrip("/")
 
 
 def _region(value: str | None) -> str | None:

@@ -25,6 +25,7 @@ from headrace.runtime.migrations import migrate
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.settings import CommonSettings
 from services.profiles.api import build_api
+from services.profiles.elsewhere import OtherServices
 from services.profiles.reads import Profiles
 from services.profiles.settings import Settings
 from services.profiles.store import MIGRATIONS, SCHEMA, connect, initialise
@@ -35,6 +36,9 @@ PARTITIONS = 2
 HOUR, DAY = 3_600_000, 86_400_000
 T0 = 1_790_000_000_000 - 300 * DAY
 SUPPRESSOR = Suppressor(b"the key of this test")
+_SILENT = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(503)), base_url="http://silent")
+NOWHERE = OtherServices(_SILENT, _SILENT)
+"""No segmenter and no messenger: the profile service is alone."""
 _numbers = itertools.count(1)
 
 
@@ -112,6 +116,7 @@ class Rig:
             profiles=Profiles(engine),
             wake=worker.wake,
             suppressor=SUPPRESSOR,
+            elsewhere=NOWHERE,
             metrics=Metrics("profiles"),
             checks={},
         )

@@ -15,7 +15,7 @@ from headrace.runtime.metrics import Metrics
 from services.profiles.api import build_api
 from services.profiles.reads import Profiles
 from services.profiles.store import SCHEMA
-from tests.e2e.profiles_rig import SUPPRESSOR, Rig, event
+from tests.e2e.profiles_rig import NOWHERE, SUPPRESSOR, Rig, event
 
 KEYS = SurveyKeys({1: b"k" * 32})
 BASE = "https://shop.test"
@@ -84,6 +84,7 @@ async def survey_rig(rig: Rig, now: int) -> AsyncIterator[Surveys]:
             profiles=Profiles(engine),
             wake=worker.wake,
             suppressor=SUPPRESSOR,
+            elsewhere=NOWHERE,
             metrics=Metrics("profiles"),
             checks={},
             clock=lambda: clock[0],

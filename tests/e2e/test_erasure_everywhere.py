@@ -93,6 +93,7 @@ def test_an_erased_person_is_in_no_store(stack: Stack, tmp_path: Path) -> None:
     assert before.keys() >= WHERE, before.keys()
 
     url = f"{stack.profiles_url}/v1/profiles/{person['id']}"
+    all_of_it_is_exported(api.admin.get(f"{url}/export").json())
     assert api.admin.delete(url).json() == {"success": True}
     assert api.admin.get(url).status_code == 404
     plant(api)  # still about, and dropped
@@ -113,6 +114,19 @@ def test_an_erased_person_is_in_no_store(stack: Stack, tmp_path: Path) -> None:
     again = api.admin.post(f"{stack.segmenter_url}/v1/segments/erasure-buyers/verify", timeout=60).json()
     assert again["mismatches"] == 0
     api.close()
+
+
+def all_of_it_is_exported(said: dict[str, Any]) -> None:
+    assert said["incomplete"] == []
+    assert said["profile"]["traits"]["note"] == WORDS
+    assert said["traits"]["note"]["source"]
+    assert {record["proof"]["form"] for record in said["consents"]["history"]} == {WORDS}
+    assert [one["channel"] for one in said["consents"]["current"]] == ["email", "sms"]
+    assert sorted(one["address"] for one in said["messages"]) == sorted([EMAIL, PHONE])
+    assert all(NAME in one["text"] for one in said["messages"])
+    assert [one["id"] for one in said["segments"]] == ["erasure-buyers"]
+    assert {one["segment_id"] for one in said["segment_history"]} == {"erasure-buyers", "erasure-browsing"}
+    assert {"Order Completed", "SMS Sent", "Visit", "Tag Added"} <= {one.get("event") for one in said["events"]}
 
 
 def subscribe(api: Api) -> None:

@@ -121,6 +121,12 @@ async def test_an_export_holds_the_profile_and_all_its_rows(rig: Rig, api: httpx
     exported = (await api.get(f"/v1/profiles/{stored['id']}/export")).json()
     assert exported["profile"]["id"] == stored["id"]
     assert len(exported["events"]) == 5
+    assert exported["consents"] == {"current": [], "history": []}
+    assert set(exported["traits"]) == set(stored["traits"])
+    assert [one["kind"] for one in exported["decisions"]] == ["merged"]
+    assert exported["incomplete"] == ["messages", "segments", "segment_history"]  # nobody else runs
+    [asked] = (await api.get("/v1/audit", params={"profile_id": stored["id"]})).json()["items"]
+    assert (asked["action"], asked["actor"]) == ("export", "admin")
 
 
 async def test_an_erased_person_is_gone_at_once_and_comes_back_as_somebody_new(

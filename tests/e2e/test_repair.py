@@ -21,7 +21,7 @@ from services.profiles.api import build_api
 from services.profiles.reads import Profiles
 from services.profiles.store import SCHEMA
 from services.segmenter import keys
-from tests.e2e.profiles_rig import SUPPRESSOR, event, profiles_rig
+from tests.e2e.profiles_rig import NOWHERE, SUPPRESSOR, event, profiles_rig
 from tests.e2e.profiles_rig import Rig as ProfilesRig
 from tests.e2e.segmenter_rig import ADMIN, PARTITIONS, Rig, Running, eventually, segmenter_rig
 
@@ -90,6 +90,7 @@ async def profile_service(people: ProfilesRig, log: Log, owns: Sequence[int]) ->
             profiles=Profiles(engine),
             wake=worker.wake,
             suppressor=SUPPRESSOR,
+            elsewhere=NOWHERE,
             metrics=Metrics("profiles"),
             checks={},
         )
