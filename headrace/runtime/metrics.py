@@ -58,6 +58,9 @@ class Metrics:
             "events_duplicate", "Events with a messageId seen before.", ["conflict"]
         )
         self.merges = self._counter("profile_merges", "Profiles merged into another.")
+        self.quarantined = self._counter(
+            "quarantined_identifiers", "Identifiers put into quarantine: strangers share them."
+        )
         self.ticks = self._counter("ticks_published", "Tick records published.")
         self.transitions = self._counter(
             "segment_transitions", "Membership transitions.", ["segment", "action", "reason"]

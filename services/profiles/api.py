@@ -19,6 +19,7 @@ from headrace.runtime.tasks import finish
 from services.profiles.erasure import erase
 from services.profiles.merging import Merge, merge
 from services.profiles.normalise import identifier
+from services.profiles.quarantine_routes import quarantine_routes
 from services.profiles.reads import Document, Position, Profiles, positions
 from services.profiles.sequence import RowTooLarge
 from services.profiles.settings import Settings
@@ -56,7 +57,8 @@ def build_api(
     app = create_app("Headrace profiles", metrics=metrics, checks=checks)
     guard = Depends(admin_guard(settings.common.admin_token))
     app.include_router(_reads(profiles, settings.phone_region), dependencies=[guard])
-    app.include_router(_writes(pool, settings.common.partitions, wake), dependencies=[guard])
+    app.include_router(_writes(pool, settings, wake), dependencies=[guard])
+    app.include_router(quarantine_routes(pool, settings.phone_region), dependencies=[guard])
     app.include_router(tag_routes(pool, profiles, settings.common.partitions, wake), dependencies=[guard])
     app.include_router(
         unmerge_routes(pool, profiles, settings.common.partitions, wake, settings.phone_region, settings.identity),
@@ -107,8 +109,9 @@ def _reads(profiles: Profiles, region: str | None) -> APIRouter:
     return router
 
 
-def _writes(pool: asyncpg.Pool, partitions: int, wake: Wake) -> APIRouter:
+def _writes(pool: asyncpg.Pool, settings: Settings, wake: Wake) -> APIRouter:
     router = APIRouter(prefix="/v1")
+    partitions = settings.common.partitions
 
     @router.delete("/profiles/{profile_id}")
     async def delete(profile_id: str) -> dict[str, bool]:
@@ -121,11 +124,15 @@ def _writes(pool: asyncpg.Pool, partitions: int, wake: Wake) -> APIRouter:
     @router.post("/profiles/{profile_id}/merge")
     async def merge_into(profile_id: str, wanted: MergeRequest) -> dict[str, bool]:
         """Merge this profile into another. What is one already is left as it is."""
-        outcome = await finish(merge(pool, profile_id, wanted.into, partitions))
+        outcome = await finish(merge(pool, profile_id, wanted.into, partitions, settings.identity))
         if outcome is Merge.UNKNOWN:
             raise _unknown()
         if outcome is Merge.TWO_CUSTOMERS:
-            raise ApiError(409, "two_customers", "Both have a user id: two known customers are never merged.")
+            raise ApiError(
+                409,
+                "two_customers",
+                "They have different user ids, or others of a hard type: two customers are never merged.",
+            )
         wake(range(partitions))
         return {"success": True}
 

@@ -70,6 +70,7 @@ class Input:
         dead_letters: str,
         on_commit: CommittedHook,
         rules: IdentityRules = DEFAULT_RULES,
+        on_quarantine: Callable[[], None] | None = None,
     ) -> None:
         self.topic = topic
         self.q = q
@@ -86,6 +87,7 @@ class Input:
         self._dead_letters = dead_letters
         self._on_commit = on_commit
         self._rules = rules
+        self._on_quarantine = on_quarantine
         self._processed = metrics.records.labels(topic, q)
 
     async def run(self) -> None:
@@ -170,7 +172,10 @@ class Input:
             self._metrics.duplicate_events.labels("false").inc(committed.duplicates - committed.conflicts)
         self._metrics.merges.inc(committed.merges)
         if committed.quarantined:
+            self._metrics.quarantined.inc(committed.quarantined)
             log.warning("identifiers_quarantined", topic=self.topic, partition=self.q, count=committed.quarantined)
+            if self._on_quarantine is not None:
+                self._on_quarantine()
 
     async def _set_aside(self, record: Record, reason: str, detail: str) -> None:
         letter = dead_letter(record, reason, detail, service=SERVICE, at=record.time)

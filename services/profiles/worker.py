@@ -1,6 +1,6 @@
 """What this process does for the partitions it owns: two inputs in, the timeline out, time between."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import asyncpg
 
@@ -28,14 +28,25 @@ def input_topics(settings: Settings) -> list[str]:
 
 
 class Worker:
-    """Runs partitions on behalf of `runtime.partitions.PartitionRunner`."""
+    """Runs partitions on behalf of `runtime.partitions.PartitionRunner`. `on_quarantine` is called when a commit
+    has put something into quarantine."""
 
-    def __init__(self, settings: Settings, log: Log, pool: asyncpg.Pool, member: Member, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        pool: asyncpg.Pool,
+        member: Member,
+        metrics: Metrics,
+        *,
+        on_quarantine: Callable[[], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._log = log
         self._pool = pool
         self._member = member
         self._metrics = metrics
+        self._on_quarantine = on_quarantine
         self._active: dict[int, Active] = {}
         self.ticker = Ticker(
             log,
@@ -91,4 +102,5 @@ class Worker:
             dead_letters=self._settings.common.topic(topics.DEAD_LETTERS.name),
             on_commit=self.wake,
             rules=self._settings.identity,
+            on_quarantine=self._on_quarantine,
         )

@@ -1,0 +1,83 @@
+"""Takes apart what an identifier in quarantine had held together. The work list is in the store, so nothing is
+forgotten when a process ends; several processes may work on it, since taking apart again changes nothing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import asyncpg
+import structlog
+
+from headrace.contracts.errors import HeadraceError
+from headrace.contracts.instant import Millis
+from headrace.runtime.tasks import finish
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 30.0
+"""How late at most we find what another process has put into quarantine and not taken apart."""
+_PAGE = 100
+
+_WAITING = """
+    SELECT type, value, quarantined_at FROM identifier
+    WHERE NOT taken_apart AND (type, value) > ($1, $2) ORDER BY type, value LIMIT $3
+"""
+_DONE = """
+    UPDATE identifier SET taken_apart = true
+    WHERE (type, value) = ($1, $2) AND quarantined_at IS NOT DISTINCT FROM $3
+"""
+
+TakeApart = Callable[[str, str], Awaitable[int]]
+"""Splits the profile that has this identifier (type, value) into what is left without it; how many profiles that
+made. Doing it again changes nothing."""
+
+
+class _Waiting(NamedTuple):
+    kind: str
+    value: str
+    quarantined_at: Millis | None
+
+
+class Quarantine:
+    """The loop. `look_seconds`: how often it looks without being woken."""
+
+    def __init__(self, pool: asyncpg.Pool, take_apart: TakeApart, *, look_seconds: float = LOOK_SECONDS) -> None:
+        self._pool = pool
+        self._take_apart = take_apart
+        self._look_seconds = look_seconds
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was put into quarantine."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work for ever. An engine that does not answer costs a round, not the process."""
+        while True:
+            self._woken.clear()
+            try:
+                await self.work()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                log.warning("quarantine_waits", error=type(error).__name__)
+            try:
+                async with asyncio.timeout(self._look_seconds):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def work(self) -> None:
+        """Go through the work list once. What fails is tried again in the next round, and stops nothing else."""
+        after = "", ""
+        while page := await self._pool.fetch(_WAITING, *after, _PAGE):
+            for one in page:
+                await self._settle(_Waiting(*one))
+            after = page[-1]["type"], page[-1]["value"]
+
+    async def _settle(self, one: _Waiting) -> None:
+        try:
+            made = await finish(self._take_apart(one.kind, one.value))
+        except (asyncpg.PostgresError, HeadraceError) as error:
+            log.error("taking_apart_failed", type=one.kind, error=type(error).__name__)
+            return
+        await self._pool.execute(_DONE, *one)
+        log.info("taken_apart", type=one.kind, profiles=made)
