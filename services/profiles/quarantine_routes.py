@@ -57,6 +57,7 @@ def _position(cursor: str | None) -> Identifier:
     if cursor is None:
         return _FIRST
     try:
-        return msgspec.json.decode(urlsafe_b64decode(cursor), type=Identifier)
+        kind, value = msgspec.json.decode(urlsafe_b64decode(cursor), type=Identifier)
     except (ValueError, msgspec.DecodeError) as error:
         raise ApiError(400, "invalid_cursor", "Send `cursor` as `next` of the page before.") from error
+    return kind, value
