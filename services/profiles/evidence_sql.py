@@ -25,11 +25,10 @@ _APART = """
     FROM unnest($1::text::text[], $2::text::text[]) AS wanted (type, value)
     JOIN apart ON (apart.type, apart.value) = (wanted.type, wanted.value)
 """
-# One that was erased begins anew: it is nobody's, so nobody comes back by it.
 _MAKE = """
     INSERT INTO profile (id, first_seen, last_seen)
     SELECT id, seen, seen FROM unnest($1::text::text[], $2::text::bigint[]) AS new (id, seen) ORDER BY id
-    ON CONFLICT (id) DO UPDATE SET erased = false WHERE profile.erased
+    ON CONFLICT DO NOTHING
 """
 
 

@@ -18,10 +18,10 @@ from services.profiles.store import Connection, rows_written
 
 # OFFSET 0 keeps the order of the joins: a plan made while the table was small would go through it for each of us.
 _FIND = """
-    SELECT wanted.n, owner.place, owner.profile_id, coalesce(alias.root, owner.profile_id) AS root, owner.silent
+    SELECT wanted.n, owner.place, owner.profile_id, coalesce(alias.root, owner.profile_id), owner.quarantined_at
     FROM unnest($1::text::text[], $2::text::text[]) WITH ORDINALITY AS wanted (type, value, n)
     CROSS JOIN LATERAL (
-        SELECT profile_id, ctid::text AS place, quarantined_at IS NOT NULL AS silent FROM identifier
+        SELECT profile_id, ctid::text AS place, quarantined_at FROM identifier
         WHERE (type, value) = (wanted.type, wanted.value) OFFSET 0
     ) AS owner
     LEFT JOIN alias ON alias.profile_id = owner.profile_id
@@ -90,7 +90,7 @@ class Names:
         self._incoming = incoming
         self._seen = _sightings(incoming)
         self._stored: dict[Identifier, _Stored] = {}
-        self._silent: set[Identifier] = set()
+        self._silent: dict[Identifier, Millis] = {}
         self._claimed: dict[Identifier, str] = {}
 
     def owners(self) -> dict[Identifier, str | None]:
@@ -102,14 +102,14 @@ class Names:
         return {stored.owner: stored.root for stored in self._followed().values()}
 
     def quarantined(self) -> Collection[Identifier]:
-        return self._silent
+        return self._silent.keys()
 
     def quarantined_alone(self) -> dict[str, Millis]:
         """The own profiles of what is quarantined that events of this batch name alone, and when one did."""
         return {
             stored.root: at
             for one, at in self._alone().items()
-            if (stored := self._stored[one]).root == own_profile(one)
+            if (stored := self._stored[one]).root == own_profile(one, self._silent[one])
         }
 
     def changing(self) -> tuple[set[str], set[Identifier]]:
@@ -182,7 +182,7 @@ class Names:
         return {
             one.identifiers[0]: one.ts
             for one in self._incoming
-            if one.identifiers and self._silent.issuperset(one.identifiers)
+            if one.identifiers and all(found in self._silent for found in one.identifiers)
         }
 
     async def _find(self, connection: Connection, wanted: Iterable[Identifier]) -> int:
@@ -191,9 +191,13 @@ class Names:
             return 0
         types, values = zip(*names, strict=True)
         rows = await connection.fetch(_FIND, text_array(types), text_array(values))
-        for n, *stored, silent in rows:
-            self._stored[names[n - 1]] = _Stored(*stored)
-            (self._silent.add if silent else self._silent.discard)(names[n - 1])
+        for n, *stored, quarantined_at in rows:
+            one = names[n - 1]
+            self._stored[one] = _Stored(*stored)
+            if quarantined_at is not None:
+                self._silent[one] = quarantined_at
+            elif self._silent:
+                self._silent.pop(one, None)
         return len(rows)
 
     def _likely_owners(self) -> dict[Identifier, str]:

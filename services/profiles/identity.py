@@ -22,9 +22,10 @@ Sides = Mapping[Identifier, frozenset[tuple[str, int]]]
 """On which side of which unmerge an identifier stood: (unmerge id, side)."""
 
 
-def own_profile(found: Identifier) -> str:
-    """Id of the profile of an identifier in quarantine: of the events that name nobody else."""
-    return content_id("q", *found)
+def own_profile(found: Identifier, quarantined_at: Millis) -> str:
+    """Id of the profile of an identifier in quarantine: of the events that name nobody else. Another one each time:
+    that of an earlier time may have been merged or erased."""
+    return content_id("q", *found, quarantined_at)
 
 
 class Refusal(NamedTuple):

@@ -16,9 +16,11 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.republish import republish_router
 from services.profiles.api import build_api
+from services.profiles.quarantine import Quarantine
 from services.profiles.reads import Profiles
 from services.profiles.settings import Settings, read_settings
 from services.profiles.store import MIGRATIONS, SCHEMA, SERVICE, connect, initialise
+from services.profiles.unmerging import take_apart
 from services.profiles.worker import Worker, input_topics
 
 log = structlog.get_logger()
@@ -43,7 +45,14 @@ async def run(settings: Settings) -> int:
         await ensure_topics(event_log, prefix=common.topic_prefix, partitions=common.partitions)
         await initialise(pool, topics, common.partitions)
         member = await event_log.join(common.group(PROFILES_GROUP), topics, common.partitions)
-        worker = Worker(settings, event_log, pool, member, metrics)
+
+        async def split(kind: str, value: str) -> int:
+            made = await take_apart(pool, kind, value, common.partitions, settings.identity)
+            worker.wake(range(common.partitions))
+            return made
+
+        quarantine = Quarantine(pool, split)
+        worker = Worker(settings, event_log, pool, member, metrics, on_quarantine=quarantine.wake)
 
         async def database() -> None:
             await pool.fetchval("SELECT 1")
@@ -65,7 +74,10 @@ async def run(settings: Settings) -> int:
         settle_garbage()
         runner = PartitionRunner(member, worker.work, metrics)
         return await serve(
-            app, host=common.host, port=settings.port, background=[runner.run(), worker.ticker.run()]
+            app,
+            host=common.host,
+            port=settings.port,
+            background=[runner.run(), worker.ticker.run(), quarantine.run()],
         )
     finally:
         await event_log.close()

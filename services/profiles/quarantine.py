@@ -3,13 +3,11 @@ forgotten when a process ends; several processes may work on it, since taking ap
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 import asyncpg
 import structlog
 
 from headrace.contracts.errors import HeadraceError
-from headrace.contracts.instant import Millis
 from headrace.runtime.tasks import finish
 
 log = structlog.get_logger()
@@ -19,23 +17,12 @@ LOOK_SECONDS = 30.0
 _PAGE = 100
 
 _WAITING = """
-    SELECT type, value, quarantined_at FROM identifier
+    SELECT type, value FROM identifier
     WHERE NOT taken_apart AND (type, value) > ($1, $2) ORDER BY type, value LIMIT $3
 """
-_DONE = """
-    UPDATE identifier SET taken_apart = true
-    WHERE (type, value) = ($1, $2) AND quarantined_at IS NOT DISTINCT FROM $3
-"""
-
 TakeApart = Callable[[str, str], Awaitable[int]]
-"""Splits the profile that has this identifier (type, value) into what is left without it; how many profiles that
-made. Doing it again changes nothing."""
-
-
-class _Waiting(NamedTuple):
-    kind: str
-    value: str
-    quarantined_at: Millis | None
+"""Splits the profile that has this identifier (type, value) into what is left without it, and takes it off the work
+list; how many profiles that made. Doing it again changes nothing."""
 
 
 class Quarantine:
@@ -69,15 +56,14 @@ class Quarantine:
         """Go through the work list once. What fails is tried again in the next round, and stops nothing else."""
         after = "", ""
         while page := await self._pool.fetch(_WAITING, *after, _PAGE):
-            for one in page:
-                await self._settle(_Waiting(*one))
+            for kind, value in page:
+                await self._settle(kind, value)
             after = page[-1]["type"], page[-1]["value"]
 
-    async def _settle(self, one: _Waiting) -> None:
+    async def _settle(self, kind: str, value: str) -> None:
         try:
-            made = await finish(self._take_apart(one.kind, one.value))
+            made = await finish(self._take_apart(kind, value))
         except (asyncpg.PostgresError, HeadraceError) as error:
-            log.error("taking_apart_failed", type=one.kind, error=type(error).__name__)
+            log.error("taking_apart_failed", type=kind, error=type(error).__name__)
             return
-        await self._pool.execute(_DONE, *one)
-        log.info("taken_apart", type=one.kind, profiles=made)
+        log.info("taken_apart", type=kind, profiles=made)
