@@ -3,7 +3,7 @@
 Read only for the few profiles of a batch that gain an identifier or merge, which are locked.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 
 from headrace.contracts.instant import Millis
 from services.profiles.arrays import number_array, text_array
@@ -32,14 +32,22 @@ _MAKE = """
 """
 
 
-async def load_names(connection: Connection, profiles: Collection[Profile], rules: IdentityRules) -> None:
-    """Give the profiles their identifiers."""
+async def load_names(
+    connection: Connection,
+    profiles: Collection[Profile],
+    rules: IdentityRules,
+    *,
+    without: Container[Identifier] = (),
+) -> None:
+    """Give the profiles their identifiers, `without` those that were written for them but may not become theirs."""
     if not profiles:
         return
     found = {profile.id: profile for profile in profiles}
     for profile in profiles:
         profile.names = {}
     for root, kind, value, first_seen, trusted in await connection.fetch(_NAMES, text_array(list(found))):
+        if (kind, value) in without:
+            continue
         found[root].gain(kind, value, first_seen)
         if trusted and not rules.of(kind).weak:
             found[root].known = True

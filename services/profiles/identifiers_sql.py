@@ -101,6 +101,10 @@ class Names:
         """Which profile each of the owners stands for. Who has one that is not followed does not matter."""
         return {stored.owner: stored.root for stored in self._followed().values()}
 
+    def claimed(self) -> Collection[Identifier]:
+        """Those that nobody had: whose they become is not decided yet."""
+        return self._claimed.keys()
+
     def quarantined(self) -> Collection[Identifier]:
         return self._silent.keys()
 
@@ -114,12 +118,14 @@ class Names:
 
     def changing(self) -> tuple[set[str], set[Identifier]]:
         """The profiles that may gain an identifier or merge, and the identifiers that may connect two profiles."""
+        # by owner: of two that one profile has, found at different times, only the later knows that it has merged
+        roots = self.roots()
         profiles, links = set[str](), set[Identifier]()
         for one in self._incoming:
             named = one.identifiers
             if self._silent:
                 named = tuple([name for name in named if name not in self._silent])
-            found = {self._stored[name].root for name in named if name in self._stored}
+            found = {roots[self._stored[name].owner] for name in named if name in self._stored}
             if len(found) == 1 and all(name in self._stored for name in named):
                 continue  # as nearly all
             profiles |= found

@@ -84,7 +84,8 @@ async def lock_people(
         profiles = await _lock(connection, roots.values())
         if profiles is not None and profiles.keys() >= set(owners.values()):
             changing, links = names.changing()
-            await load_names(connection, [profiles[root] for root in changing], rules)
+            changed = [profiles[root] for root in changing]
+            await load_names(connection, changed, rules, without=names.claimed())
             return People(
                 names.owners(),
                 profiles.values(),

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import structlog
 
-from headrace.contracts.errors import HeadraceError
 from headrace.runtime.tasks import finish
 
 log = structlog.get_logger()
@@ -21,8 +20,8 @@ _WAITING = """
     WHERE NOT taken_apart AND (type, value) > ($1, $2) ORDER BY type, value LIMIT $3
 """
 TakeApart = Callable[[str, str], Awaitable[int]]
-"""Splits the profile that has this identifier (type, value) into what is left without it, and takes it off the work
-list; how many profiles that made. Doing it again changes nothing."""
+"""Splits the profile that has this identifier (type, value) into what is left without it, and takes it off the
+work list; how many profiles that made. Doing it again changes nothing."""
 
 
 class Quarantine:
@@ -63,7 +62,10 @@ class Quarantine:
     async def _settle(self, kind: str, value: str) -> None:
         try:
             made = await finish(self._take_apart(kind, value))
-        except (asyncpg.PostgresError, HeadraceError) as error:
-            log.error("taking_apart_failed", type=kind, error=type(error).__name__)
+        except (asyncpg.InterfaceError, OSError):
+            raise
+        except Exception:
+            # one customer whom we cannot take apart must not keep us from the others, nor end the service
+            log.exception("taking_apart_failed", type=kind)
             return
         log.info("taken_apart", type=kind, profiles=made)

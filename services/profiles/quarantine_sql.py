@@ -23,6 +23,12 @@ _RELEASE = """
                WHERE alias.profile_id = identifier.profile_id),
         floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
 """
+# The profile of its own may not have been needed so far; from now on it leads there.
+_MAKE = """
+    INSERT INTO profile (id, first_seen, last_seen)
+    SELECT profile_id, first_seen, last_seen FROM identifier WHERE (type, value) = ($1, $2)
+    ON CONFLICT DO NOTHING
+"""
 _FORGET = "DELETE FROM suspicion WHERE (type, value) = ($1, $2)"
 _EXISTS = "SELECT true FROM identifier WHERE (type, value) = ($1, $2)"
 
@@ -39,6 +45,7 @@ async def release(pool: asyncpg.Pool, found: Identifier) -> bool | None:
         released = await connection.fetchrow(_RELEASE, *found)
         if released is None:
             return False if await connection.fetchval(_EXISTS, *found) else None
+        await connection.execute(_MAKE, *found)
         await connection.execute(_FORGET, *found)
         profile_id, now = released
         evidence = {"identifiers": [found]}

@@ -81,13 +81,18 @@ class Rig:
 
     @asynccontextmanager
     async def worker(
-        self, *, owns: Iterable[int] | None = None, log: Log | None = None, metrics: Metrics | None = None
+        self,
+        *,
+        owns: Iterable[int] | None = None,
+        log: Log | None = None,
+        metrics: Metrics | None = None,
+        on_quarantine: Callable[[], None] | None = None,
     ) -> AsyncIterator[Worker]:
         """A worker with a pool of its own, as another process would have; it owns all partitions or `owns`."""
         metrics = metrics or Metrics("profiles")
         pool = await connect(self.settings.database_url)
         member: Member = Owner(self.partitions if owns is None else owns)
-        worker = Worker(self.settings, log or self.log, pool, member, metrics)
+        worker = Worker(self.settings, log or self.log, pool, member, metrics, on_quarantine=on_quarantine)
         running = [
             asyncio.create_task(PartitionRunner(member, worker.work, metrics).run()),
             asyncio.create_task(worker.ticker.run()),
