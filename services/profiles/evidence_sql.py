@@ -39,7 +39,8 @@ async def load_names(
     *,
     without: Container[Identifier] = (),
 ) -> None:
-    """Give the profiles their identifiers, `without` those that were written for them but may not become theirs."""
+    """Give the profiles their identifiers, `without` those that were written for them before it is decided whose
+    they become."""
     if not profiles:
         return
     found = {profile.id: profile for profile in profiles}

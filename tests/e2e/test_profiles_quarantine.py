@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from headrace.contracts.event import Event
 from headrace.runtime.metrics import Metrics
+from services.profiles.identity_rules import IdentityRules, TypeRule
 from services.profiles.quarantine import Quarantine
 from services.profiles.unmerging import take_apart
 from tests.e2e.profiles_rig import T0, Rig, event, eventually, profiles_rig
@@ -179,6 +181,19 @@ async def test_lists_and_refusals_of_the_routes(rig: Rig) -> None:
 async def release(api: httpx.AsyncClient, kind: str, value: str) -> tuple[int, bool | None]:
     answer = await api.post("/v1/identifiers/release", json={"type": kind, "value": value})
     return answer.status_code, answer.json().get("released")
+
+
+async def test_by_hand_no_two_of_a_hard_type_are_merged(rig: Rig) -> None:
+    rules = IdentityRules({"crm": TypeRule(hard=True, limit=1, within=None)})
+    hard = replace(rig, settings=replace(rig.settings, identity=rules))
+    async with hard.worker() as worker, hard.api(worker) as api:
+        for number in ("7", "8"):
+            external = {"externalIds": [{"type": "crm", "id": number, "collection": "users"}]}
+            await rig.send(event(anonymous=f"a{number}", context=msgspec.Raw(msgspec.json.encode(external))))
+        await rig.processed()
+        one, other = [profile["id"] for profile in await rig.profiles()]
+        answer = await api.post(f"/v1/profiles/{one}/merge", json={"into": other})
+        assert (answer.status_code, answer.json()["code"]) == (409, "two_customers")
 
 
 async def test_a_refusal_is_said_once_with_the_event_that_led_to_it(rig: Rig) -> None:
