@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, func, or_, select, text
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from headrace.contracts.profile_event import encode_row
-from services.profiles.history_sql import ROWS_OF
-from services.profiles.tables import alias, identifier, profile
+from services.profiles.spelling import Spelling, spelled
+from services.profiles.tables import alias, identifier, profile, timeline
 
 Document = dict[str, Any]
 Position = tuple[int, int, int]
@@ -22,62 +22,49 @@ class Profiles:
     """Read access to live profiles."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        self.engine = engine
 
-    async def get(self, profile_id: str) -> Document | None:
+    async def get(self, profile_id: str, spelling: Spelling = "sent") -> Document | None:
         """The profile that `profile_id` is or went into, with its identifiers; None when unknown or erased."""
-        async with self._engine.connect() as connection:
+        async with self.engine.connect() as connection:
             root = await _root(connection, profile_id)
-            found = await _documents(connection, select(profile).where(_LIVE, profile.c.id == root))
+            found = await documents(connection, select(profile).where(_LIVE, profile.c.id == root), spelling)
         return found[0] if found else None
 
     async def owner(self, kind: str, value: str) -> str | None:
         """The live profile that has the identifier, given in its canonical spelling."""
         query = select(identifier.c.profile_id).where(identifier.c.type == kind, identifier.c.value == value)
-        async with self._engine.connect() as connection:
+        async with self.engine.connect() as connection:
             owner = await connection.scalar(query)
             return await _root(connection, owner) if owner is not None else None
 
-    async def page(self, query: str | None, after: str, limit: int) -> list[Document]:
-        """Profiles by id; with `query`, those with an identifier that begins with it."""
+    async def page(self, after: str, limit: int, spelling: Spelling) -> list[Document]:
+        """Profiles by id."""
         wanted = select(profile).where(_LIVE, profile.c.id > after).order_by(profile.c.id).limit(limit)
-        if query:
-            wanted = wanted.where(profile.c.id.in_(_matching(query)))
-        async with self._engine.connect() as connection:
-            return await _documents(connection, wanted)
+        async with self.engine.connect() as connection:
+            return await documents(connection, wanted, spelling)
+
+    async def some(self, ids: Sequence[str], spelling: Spelling) -> dict[str, Document]:
+        """The live ones of these profiles, by id."""
+        async with self.engine.connect() as connection:
+            found = await documents(connection, select(profile).where(_LIVE, profile.c.id.in_(ids)), spelling)
+        return {one["id"]: one for one in found}
 
     async def count(self) -> int:
-        async with self._engine.connect() as connection:
+        async with self.engine.connect() as connection:
             return int(await connection.scalar(select(func.count()).select_from(profile).where(_LIVE)) or 0)
 
     async def history(self, profile_id: str, before: Position | None, limit: int) -> list[Document]:
-        """Timeline rows that are the profile's now, newest first: its own and those of profiles merged into it,
-        but for what was taken out."""
-        async with self._engine.connect() as connection:
+        """Timeline rows of the profile and of those merged into it, newest first."""
+        order = tuple_(timeline.c.time, timeline.c.q, timeline.c.seq)
+        async with self.engine.connect() as connection:
             merged = await connection.scalars(select(alias.c.profile_id).where(alias.c.root == profile_id))
-            rows = await connection.execute(
-                _HISTORY,
-                {"family": [profile_id, *merged], "limit": limit, **_position_values(before)},
-            )
-            return [_row(dict(row)) for row in rows.mappings()]
-
-
-_HISTORY = text(
-    "SELECT * FROM ("  # noqa: S608
-    + ROWS_OF.format(
-        columns=", ".join(
-            f"timeline.{name}" for name in ("q", "seq", "epoch", "time", "low", "profile_id", "kind", "payload")
-        ),
-        family="CAST(:family AS text[])",
-    )
-    + ") AS history WHERE CAST(:time AS bigint) IS NULL "
-    "OR (time, q, seq) < (CAST(:time AS bigint), CAST(:q AS int), CAST(:seq AS bigint)) "
-    "ORDER BY time DESC, q DESC, seq DESC LIMIT :limit"
-)
-
-
-def _position_values(before: Position | None) -> dict[str, int | None]:
-    return dict(zip(("time", "q", "seq"), before or (None, None, None), strict=True))
+            query = select(timeline).where(timeline.c.profile_id.in_([profile_id, *merged]))
+            if before is not None:
+                query = query.where(order < before)
+            query = query.order_by(timeline.c.time.desc(), timeline.c.q.desc(), timeline.c.seq.desc())
+            rows = (await connection.execute(query.limit(limit))).mappings().all()
+        return [shown_row(dict(row)) for row in rows]
 
 
 async def _root(connection: AsyncConnection, profile_id: str) -> str:
@@ -85,18 +72,8 @@ async def _root(connection: AsyncConnection, profile_id: str) -> str:
     return found if found is not None else profile_id
 
 
-def _matching(query: str) -> Select[tuple[str]]:
-    """Ids of the live profiles with an identifier that begins with `query`, as sent or in lower case."""
-    begins: ColumnElement[bool] = or_(
-        identifier.c.value.startswith(query, autoescape=True),
-        identifier.c.value.startswith(query.lower(), autoescape=True),
-    )
-    owner = func.coalesce(alias.c.root, identifier.c.profile_id)
-    joined = identifier.outerjoin(alias, alias.c.profile_id == identifier.c.profile_id)
-    return select(owner).select_from(joined).where(begins)
-
-
-async def _documents(connection: AsyncConnection, query: Select[Any]) -> list[Document]:
+async def documents(connection: AsyncConnection, query: Select[Any], spelling: Spelling) -> list[Document]:
+    """The profiles that `query` selects, with their identifiers and whom they absorbed."""
     rows = (await connection.execute(query)).mappings().all()
     ids = [row["id"] for row in rows]
     merged: dict[str, list[str]] = {one: [] for one in ids}
@@ -105,10 +82,11 @@ async def _documents(connection: AsyncConnection, query: Select[Any]) -> list[Do
     ):
         merged[root].append(loser)
     identifiers = await _identifiers(connection, merged)
-    hidden = {"merged_into", "erased"}
+    hidden = {"merged_into", "erased", "trait_times"}
     return [
         {
             **{name: value for name, value in row.items() if name not in hidden},
+            "traits": spelled(row["traits"], row["trait_times"], spelling),
             "identifiers": identifiers[row["id"]],
             "merged_from": merged[row["id"]],
         }
@@ -130,7 +108,7 @@ async def _identifiers(connection: AsyncConnection, merged: dict[str, list[str]]
     return found
 
 
-def _row(row: Document) -> Document:
+def shown_row(row: Document) -> Document:
     """The record as published, with its partition."""
     numbers = {name: row[name] for name in ("seq", "epoch", "time", "low")}
     value = encode_row(**numbers, payload=row["payload"].encode())
