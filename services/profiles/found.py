@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from services.profiles.cursors import decode_cursor, encode_cursor, unknown_cursor
-from services.profiles.reads import Document, Profiles
+from services.profiles.reads import Document, Profiles, some
 from services.profiles.search import Name, Range, beginnings, containing, first_match
 from services.profiles.search_sql import Named, by_identifier, by_name, by_trait
 from services.profiles.spelling import Spelling
@@ -42,12 +44,14 @@ class Search:
         ranges = beginnings(query, self._region)
         items: list[Document] = []
         following = None
-        async for found in self._all(query, ranges, stage, (place[0], place[1]), limit + 1, spelling):
-            if found.document is not None:
-                if len(items) == limit:
-                    return Page(items, following)
-                items.append(found.document)
-            following = encode_cursor(found.place)
+        async with self._profiles.engine.connect() as connection:
+            pages = _Pages(connection, ranges, limit + 1, spelling)
+            async for found in pages.all(query, stage, (place[0], place[1])):
+                if found.document is not None:
+                    if len(items) == limit:
+                        return Page(items, following)
+                    items.append(found.document)
+                following = encode_cursor(found.place)
         return Page(items, None)
 
     async def with_trait(self, path: str, value: str, cursor: str, limit: int, spelling: Spelling) -> Page:
@@ -55,54 +59,59 @@ class Search:
         wanted = containing(path, value)
         async with self._profiles.engine.connect() as connection:
             ids = await by_trait(connection, wanted, cursor, limit)
-        found = await self._profiles.some(ids, spelling)
+            found = await some(connection, ids, spelling)
         items = [found[one] for one in ids if one in found]
         return Page(items, ids[-1] if len(ids) == limit else None)
 
-    async def _all(
-        self, query: str, ranges: Sequence[Range], stage: str, after: Name, room: int, spelling: Spelling
-    ) -> AsyncIterator[_Found]:
+
+class _Pages:
+    """What is found, page by page of `room`, with the documents."""
+
+    def __init__(
+        self, connection: AsyncConnection, ranges: Sequence[Range], room: int, spelling: Spelling
+    ) -> None:
+        self._connection = connection
+        self._ranges = ranges
+        self._room = room
+        self._spelling = spelling
+
+    async def all(self, query: str, stage: str, after: Name) -> AsyncIterator[_Found]:
+        """Behind `after` in `stage`, and what follows it."""
+        if not self._ranges:
+            return
         if stage == _IDENTIFIERS:
-            async for found in self._by_identifier(ranges, after, room, spelling):
+            async for found in self._by_identifier(after):
                 yield found
             after = ("", "")
-        if ranges:
-            async for found in self._by_name(query, ranges, Named(*after), room, spelling):
-                yield found
+        async for found in self._by_name(query, Named(*after)):
+            yield found
 
-    async def _by_identifier(
-        self, ranges: Sequence[Range], after: Name, room: int, spelling: Spelling
-    ) -> AsyncIterator[_Found]:
-        while ranges:
-            async with self._profiles.engine.connect() as connection:
-                names = await by_identifier(connection, ranges, after, room)
-            documents = await self._profiles.some([one for _, one in names], spelling)
+    async def _by_identifier(self, after: Name) -> AsyncIterator[_Found]:
+        more = True
+        while more:
+            names = await by_identifier(self._connection, self._ranges, after, self._room)
+            documents = await some(self._connection, [one for _, one in names], self._spelling)
             for after, profile_id in names:
                 document = documents.get(profile_id)
-                listed = document is not None and _listed_under(document, ranges) == after
+                listed = document is not None and self._listed_under(document) == after
                 yield _Found(document if listed else None, (_IDENTIFIERS, *after))
-            if len(names) < room:
-                return
+            more = len(names) == self._room
 
-    async def _by_name(
-        self, query: str, ranges: Sequence[Range], after: Named, room: int, spelling: Spelling
-    ) -> AsyncIterator[_Found]:
-        while True:
-            async with self._profiles.engine.connect() as connection:
-                found = await by_name(connection, query, after, room)
-            documents = await self._profiles.some([one.id for one in found if one.first], spelling)
+    async def _by_name(self, query: str, after: Named) -> AsyncIterator[_Found]:
+        more = True
+        while more:
+            found = await by_name(self._connection, query, after, self._room)
+            documents = await some(self._connection, [one.id for one in found if one.first], self._spelling)
             previous = None
             for after in found:
                 document = documents.get(after.id) if after.first and after.id != previous else None
-                listed = document is not None and _listed_under(document, ranges) is None
+                listed = document is not None and self._listed_under(document) is None
                 previous = after.id
                 yield _Found(document if listed else None, (_NAMES, after.key, after.id))
-            if len(found) < room:
-                return
+            more = len(found) == self._room
 
-
-def _listed_under(document: Document, ranges: Sequence[Range]) -> Name | None:
-    return first_match(((one["value"], one["type"]) for one in document["identifiers"]), ranges)
+    def _listed_under(self, document: Document) -> Name | None:
+        return first_match(((one["value"], one["type"]) for one in document["identifiers"]), self._ranges)
 
 
 def _place(cursor: str) -> tuple[str, str, str]:

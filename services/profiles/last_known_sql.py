@@ -7,7 +7,7 @@ open, the latest of a bounded past that mention it.
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profiles.last_known import PARTS, last_known
 
@@ -33,19 +33,16 @@ _FAR = text(f"""
 """)  # noqa: S608
 
 
-async def read_last_known(engine: AsyncEngine, profile_id: str) -> dict[str, dict[str, Any]]:
+async def read_last_known(connection: AsyncConnection, profile_id: str) -> dict[str, dict[str, Any]]:
     """By part: `{at, value}`; a part that nothing told is left out."""
-    async with engine.connect() as connection:
-        rows = [
-            (row.ts, row.payload.encode()) for row in await connection.execute(_NEAR, {"profile_id": profile_id})
-        ]
-        found = last_known(rows)
-        if len(rows) < NEAR:
-            return found
-        for part in (one for one in PARTS if one not in found):
-            given = {"profile_id": profile_id, "mentioned": f'"{part}":{{'}
-            mentioning = await connection.execute(_FAR, given)
-            told = last_known((row.ts, row.payload.encode()) for row in mentioning)
-            if part in told:
-                found[part] = told[part]
+    rows = [(row.ts, row.payload.encode()) for row in await connection.execute(_NEAR, {"profile_id": profile_id})]
+    found = last_known(rows)
+    if len(rows) < NEAR:
+        return found
+    for part in (one for one in PARTS if one not in found):
+        given = {"profile_id": profile_id, "mentioned": f'"{part}":{{'}
+        mentioning = await connection.execute(_FAR, given)
+        told = last_known((row.ts, row.payload.encode()) for row in mentioning)
+        if part in told:
+            found[part] = told[part]
     return found

@@ -1,7 +1,5 @@
 """HTTP of who somebody is: search, look up, read."""
 
-from typing import Any
-
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -10,7 +8,7 @@ from services.profiles.answers import Limit, answer, existing, page, unknown_pro
 from services.profiles.found import Search
 from services.profiles.last_known_sql import read_last_known
 from services.profiles.normalise import identifier
-from services.profiles.reads import Profiles
+from services.profiles.reads import Profiles, document
 from services.profiles.search import MAX_QUERY
 from services.profiles.spelling import Spelling
 
@@ -60,8 +58,10 @@ def profile_routes(profiles: Profiles, region: str | None) -> APIRouter:
         return await _shown(profile_id, spelling)
 
     async def _shown(profile_id: str, spelling: Spelling) -> Response:
-        found: dict[str, Any] = await existing(profiles.get(profile_id, spelling))
-        return answer(found | {"last_known": await read_last_known(profiles.engine, found["id"])})
+        async with profiles.engine.connect() as connection:
+            found = await existing(document(connection, profile_id, spelling))
+            last = await read_last_known(connection, found["id"])
+        return answer(found | {"last_known": last})
 
     return router
 

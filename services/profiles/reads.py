@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from headrace.contracts.profile_event import encode_row
@@ -22,14 +22,13 @@ class Profiles:
     """Read access to live profiles."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = engine
+        # single statements: a transaction around them would cost two round trips and protect nothing
+        self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def get(self, profile_id: str, spelling: Spelling = "sent") -> Document | None:
         """The profile that `profile_id` is or went into, with its identifiers; None when unknown or erased."""
         async with self.engine.connect() as connection:
-            root = await _root(connection, profile_id)
-            found = await documents(connection, select(profile).where(_LIVE, profile.c.id == root), spelling)
-        return found[0] if found else None
+            return await document(connection, profile_id, spelling)
 
     async def owner(self, kind: str, value: str) -> str | None:
         """The live profile that has the identifier, given in its canonical spelling."""
@@ -43,12 +42,6 @@ class Profiles:
         wanted = select(profile).where(_LIVE, profile.c.id > after).order_by(profile.c.id).limit(limit)
         async with self.engine.connect() as connection:
             return await documents(connection, wanted, spelling)
-
-    async def some(self, ids: Sequence[str], spelling: Spelling) -> dict[str, Document]:
-        """The live ones of these profiles, by id."""
-        async with self.engine.connect() as connection:
-            found = await documents(connection, select(profile).where(_LIVE, profile.c.id.in_(ids)), spelling)
-        return {one["id"]: one for one in found}
 
     async def count(self) -> int:
         async with self.engine.connect() as connection:
@@ -72,13 +65,37 @@ async def _root(connection: AsyncConnection, profile_id: str) -> str:
     return found if found is not None else profile_id
 
 
+async def document(connection: AsyncConnection, profile_id: str, spelling: Spelling) -> Document | None:
+    """The profile that `profile_id` is or went into; None when unknown or erased."""
+    root = await _root(connection, profile_id)
+    found = await documents(connection, select(profile).where(_LIVE, profile.c.id == root), spelling)
+    return found[0] if found else None
+
+
+async def some(connection: AsyncConnection, ids: Sequence[str], spelling: Spelling) -> dict[str, Document]:
+    """The live ones of these profiles, by id."""
+    if not ids:
+        return {}
+    found = await documents(
+        connection, select(profile).where(_LIVE, profile.c.id == any_(ids_array(ids))), spelling
+    )
+    return {one["id"]: one for one in found}
+
+
+def ids_array(ids: Sequence[str]) -> ColumnElement[Any]:
+    """One parameter however many there are, so that it is one statement to prepare."""
+    return bindparam(None, list(ids), ARRAY(Text), unique=True)
+
+
 async def documents(connection: AsyncConnection, query: Select[Any], spelling: Spelling) -> list[Document]:
     """The profiles that `query` selects, with their identifiers and whom they absorbed."""
     rows = (await connection.execute(query)).mappings().all()
     ids = [row["id"] for row in rows]
     merged: dict[str, list[str]] = {one: [] for one in ids}
     for loser, root in await connection.execute(
-        select(alias.c.profile_id, alias.c.root).where(alias.c.root.in_(ids)).order_by(alias.c.profile_id)
+        select(alias.c.profile_id, alias.c.root)
+        .where(alias.c.root == any_(ids_array(ids)))
+        .order_by(alias.c.profile_id)
     ):
         merged[root].append(loser)
     identifiers = await _identifiers(connection, merged)
@@ -99,12 +116,12 @@ async def _identifiers(connection: AsyncConnection, merged: dict[str, list[str]]
     found: dict[str, list[Document]] = {root: [] for root in merged}
     query = (
         select(identifier)
-        .where(identifier.c.profile_id.in_(list(roots)))
+        .where(identifier.c.profile_id == any_(ids_array(list(roots))))
         .order_by(identifier.c.type, identifier.c.value)
     )
     for row in (await connection.execute(query)).mappings():
-        document = dict(row)
-        found[roots[document.pop("profile_id")]].append(document)
+        shown = dict(row)
+        found[roots[shown.pop("profile_id")]].append(shown)
     return found
 
 

@@ -77,7 +77,7 @@ async def a_day(rig: Rig) -> str:
 async def test_the_timeline_by_what_stands_in_it(rig: Rig, api: httpx.AsyncClient) -> None:
     one = await a_day(rig)
     everything = await listed(api, f"{one}/events")
-    for asked, expected in [
+    cases: list[tuple[dict[str, Any], list[str]]] = [
         ({"type": "page"}, ["page"]),
         ({"type": ["identify", "screen"]}, ["identify", "identify", "screen"]),
         ({"event": "Order Completed"}, ["Order Completed"]),
@@ -92,7 +92,8 @@ async def test_the_timeline_by_what_stands_in_it(rig: Rig, api: httpx.AsyncClien
         ({"since": format_instant(T0 + 1), "until": format_instant(T0 + 3)}, ["Product Viewed", "identify"]),
         ({"event": "Nothing"}, []),
         ({"event": "a\0"}, []),
-    ]:
+    ]
+    for asked, expected in cases:
         found = await listed(api, f"{one}/events", **asked)
         assert sorted(names(found)) == expected, asked
         assert found == [row for row in everything if row in found], "in the order of the whole"

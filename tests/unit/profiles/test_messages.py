@@ -23,9 +23,17 @@ def row(event: str, **properties: Any) -> bytes:
 )
 def test_every_outcome_is_read_back_from_its_event(channel: Any, outcome: Any) -> None:
     told = MessageOutcome(
-        message_id="o1", id="m1", outcome=outcome, channel=channel, profile_id="p1", campaign_id="c", campaign_version=1,
-        entry_id="e", step="0", at=1,
-    )  # fmt: skip
+        message_id="o1",
+        id="m1",
+        outcome=outcome,
+        channel=channel,
+        profile_id="p1",
+        campaign_id="c",
+        campaign_version=1,
+        entry_id="e",
+        step="0",
+        at=1,
+    )
     assert OUTCOMES[event_name(told)] == outcome
 
 
