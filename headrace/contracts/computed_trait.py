@@ -1,17 +1,20 @@
-"""Value of `cdp.computed-traits.v1`: a superset of Segment's identify call for a computed trait."""
+"""Value of `cdp.computed-traits.v1`: a customer's computed trait has another value. A superset of Segment's
+"identify" call."""
 
 from typing import Any, Literal
 
 import msgspec
 
-from headrace.contracts.segment_change import ChangeProfile
-
 TraitReason = Literal["event", "time", "definition", "merge", "unmerge", "import", "erasure", "repair"]
 
 
-class TraitVersion(msgspec.Struct, frozen=True):
-    """Which trait, as its definition's `version` has it, and why it changed. `sequence` rises per profile and
-    trait within an epoch of the sender (header `headrace-epoch`)."""
+class TraitProfile(msgspec.Struct, frozen=True):
+    id: str
+
+
+class TraitChange(msgspec.Struct, kw_only=True, frozen=True):
+    """Which definition says so, and why now. `sequence` rises, not densely, per profile and trait within an epoch:
+    whoever keeps the highest (epoch, sequence) may pass an older record over."""
 
     id: str
     version: int
@@ -20,8 +23,11 @@ class TraitVersion(msgspec.Struct, frozen=True):
 
 
 class ComputedTrait(msgspec.Struct, kw_only=True, rename="camel"):
-    """A customer's computed trait has another value. `traits` has the one trait by its id; null means that there
-    is none any more. Who keeps values keeps, per profile and trait, that of the highest (epoch, sequence)."""
+    """A new value of one computed trait. Consumers dedupe on `messageId`.
+
+    `traits` holds [trait id]: its value; null says that there is none any more. `context.personas` names the
+    computation as Segment does.
+    """
 
     type: Literal["identify"] = "identify"
     message_id: str
@@ -30,5 +36,5 @@ class ComputedTrait(msgspec.Struct, kw_only=True, rename="camel"):
     timestamp: str
     traits: dict[str, Any]
     context: dict[str, Any]
-    profile: ChangeProfile
-    trait: TraitVersion
+    profile: TraitProfile
+    trait: TraitChange

@@ -76,13 +76,11 @@ async def some(connection: AsyncConnection, ids: Sequence[str], spelling: Spelli
     """The live ones of these profiles, by id."""
     if not ids:
         return {}
-    found = await documents(
-        connection, select(profile).where(_LIVE, profile.c.id == any_(ids_array(ids))), spelling
-    )
+    found = await documents(connection, select(profile).where(_LIVE, profile.c.id == any_(_array(ids))), spelling)
     return {one["id"]: one for one in found}
 
 
-def ids_array(ids: Sequence[str]) -> ColumnElement[Any]:
+def _array(ids: Sequence[str]) -> ColumnElement[Any]:
     """One parameter however many there are, so that it is one statement to prepare."""
     return bindparam(None, list(ids), ARRAY(Text), unique=True)
 
@@ -94,7 +92,7 @@ async def documents(connection: AsyncConnection, query: Select[Any], spelling: S
     merged: dict[str, list[str]] = {one: [] for one in ids}
     for loser, root in await connection.execute(
         select(alias.c.profile_id, alias.c.root)
-        .where(alias.c.root == any_(ids_array(ids)))
+        .where(alias.c.root == any_(_array(ids)))
         .order_by(alias.c.profile_id)
     ):
         merged[root].append(loser)
@@ -116,7 +114,7 @@ async def _identifiers(connection: AsyncConnection, merged: dict[str, list[str]]
     found: dict[str, list[Document]] = {root: [] for root in merged}
     query = (
         select(identifier)
-        .where(identifier.c.profile_id == any_(ids_array(list(roots))))
+        .where(identifier.c.profile_id == any_(_array(list(roots))))
         .order_by(identifier.c.type, identifier.c.value)
     )
     for row in (await connection.execute(query)).mappings():

@@ -12,13 +12,12 @@ import httpx
 import msgspec
 
 from headrace.contracts import topics
-from headrace.contracts.computed_trait import ComputedTrait, TraitVersion
+from headrace.contracts.computed_trait import ComputedTrait, TraitChange, TraitProfile
 from headrace.contracts.event import Event, event_key
 from headrace.contracts.headers import store_output
 from headrace.contracts.instant import format_instant
 from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import ProfileEvent, Tick, decode_profile_event
-from headrace.contracts.segment_change import ChangeProfile
 from headrace.log.connect import connect_log
 from headrace.log.port import Log, Member, NewRecord, Record
 from headrace.log.topics import ensure_topics
@@ -154,8 +153,8 @@ class Rig:
             timestamp=format_instant(T0),
             traits={trait: value},
             context={},
-            profile=ChangeProfile(profile_id),
-            trait=TraitVersion(id=trait, version=1, reason="event", sequence=sequence),
+            profile=TraitProfile(profile_id),
+            trait=TraitChange(id=trait, version=1, reason="event", sequence=sequence),
         )
         headers = store_output(source="segmenter", epoch=epoch, seq=1, position="")
         home = topics.partition_of(profile_id, len(self.partitions)) if q is None else q
