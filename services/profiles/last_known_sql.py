@@ -9,27 +9,35 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.profiles.history_sql import MOVED_ROWS
 from services.profiles.last_known import PARTS, last_known
+from services.profiles.timeline_reads import FAMILY
 
 NEAR = 100
 FAR = 2_000
 """How many of a profile's latest events are looked at: at each, and through for what is still open."""
 _MENTIONING = 20
 
-_MEMBERS = "SELECT CAST(:profile_id AS text) AS id UNION ALL SELECT profile_id FROM alias WHERE root = :profile_id"
-_NEAR = text(f"""
-    SELECT near.ts, near.payload FROM ({_MEMBERS}) AS member CROSS JOIN LATERAL (
-        SELECT ts, payload FROM timeline WHERE profile_id = member.id AND kind = 'event'
-        ORDER BY seq DESC LIMIT {NEAR}
-    ) AS near ORDER BY near.ts DESC LIMIT {NEAR}
-""")  # noqa: S608
-_FAR = text(f"""
-    SELECT ts, payload FROM (
-        SELECT far.ts, far.payload FROM ({_MEMBERS}) AS member CROSS JOIN LATERAL (
+
+def _latest(limit: int) -> str:
+    """Of each profile that went into the customer the latest events, without what was taken out, and what came to
+    it when another was taken apart."""
+    moved = MOVED_ROWS.format(columns="timeline.ts, timeline.payload", family=FAMILY)
+    return f"""
+        SELECT own.ts, own.payload FROM unnest({FAMILY}) AS member (id) CROSS JOIN LATERAL (
             SELECT ts, payload FROM timeline WHERE profile_id = member.id AND kind = 'event'
-            ORDER BY seq DESC LIMIT {FAR}
-        ) AS far ORDER BY far.ts DESC LIMIT {FAR}
-    ) AS latest WHERE strpos(payload, :mentioned) > 0 ORDER BY ts DESC LIMIT {_MENTIONING}
+                AND NOT EXISTS (SELECT FROM moved WHERE (moved.q, moved.seq) = (timeline.q, timeline.seq))
+            ORDER BY seq DESC LIMIT {limit}
+        ) AS own
+        UNION ALL ({moved} AND timeline.kind = 'event' ORDER BY timeline.ts DESC LIMIT {limit})
+        ORDER BY ts DESC LIMIT {limit}
+    """  # noqa: S608
+
+
+_NEAR = text(_latest(NEAR))
+_FAR = text(f"""
+    SELECT ts, payload FROM ({_latest(FAR)}) AS latest
+    WHERE strpos(payload, :mentioned) > 0 ORDER BY ts DESC LIMIT {_MENTIONING}
 """)  # noqa: S608
 
 

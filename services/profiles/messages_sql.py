@@ -6,10 +6,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.profiles.messages import messages
 from services.profiles.outcomes import SOURCE
 from services.profiles.reads import Document
-from services.profiles.timeline_reads import OF_CUSTOMER
+from services.profiles.timeline_reads import history_of
 
 _OUTCOMES = text(f"""
-    SELECT ts, payload FROM timeline WHERE {OF_CUSTOMER} AND source = :source AND kind = 'event'
+    SELECT ts, payload FROM ({history_of("kind", "ts", "source", "message_id", "payload")}) AS history
+    WHERE source = :source AND kind = 'event'
     ORDER BY ts, message_id
 """)  # noqa: S608
 

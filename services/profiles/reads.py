@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, func, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from headrace.contracts.profile_event import encode_row
+from services.profiles.history_sql import ROWS_OF
 from services.profiles.spelling import Spelling, spelled
-from services.profiles.tables import alias, identifier, profile, timeline
+from services.profiles.tables import alias, identifier, profile
 
 Document = dict[str, Any]
 Position = tuple[int, int, int]
@@ -48,16 +49,33 @@ class Profiles:
             return int(await connection.scalar(select(func.count()).select_from(profile).where(_LIVE)) or 0)
 
     async def history(self, profile_id: str, before: Position | None, limit: int) -> list[Document]:
-        """Timeline rows of the profile and of those merged into it, newest first."""
-        order = tuple_(timeline.c.time, timeline.c.q, timeline.c.seq)
+        """Timeline rows that are the profile's now, newest first: its own and those of profiles merged into it,
+        but for what was taken out."""
         async with self.engine.connect() as connection:
             merged = await connection.scalars(select(alias.c.profile_id).where(alias.c.root == profile_id))
-            query = select(timeline).where(timeline.c.profile_id.in_([profile_id, *merged]))
-            if before is not None:
-                query = query.where(order < before)
-            query = query.order_by(timeline.c.time.desc(), timeline.c.q.desc(), timeline.c.seq.desc())
-            rows = (await connection.execute(query.limit(limit))).mappings().all()
-        return [shown_row(dict(row)) for row in rows]
+            rows = await connection.execute(
+                _HISTORY,
+                {"family": [profile_id, *merged], "limit": limit, **_position_values(before)},
+            )
+            return [shown_row(dict(row)) for row in rows.mappings()]
+
+
+_HISTORY = text(
+    "SELECT * FROM ("  # noqa: S608
+    + ROWS_OF.format(
+        columns=", ".join(
+            f"timeline.{name}" for name in ("q", "seq", "epoch", "time", "low", "profile_id", "kind", "payload")
+        ),
+        family="CAST(:family AS text[])",
+    )
+    + ") AS history WHERE CAST(:time AS bigint) IS NULL "
+    "OR (time, q, seq) < (CAST(:time AS bigint), CAST(:q AS int), CAST(:seq AS bigint)) "
+    "ORDER BY time DESC, q DESC, seq DESC LIMIT :limit"
+)
+
+
+def _position_values(before: Position | None) -> dict[str, int | None]:
+    return dict(zip(("time", "q", "seq"), before or (None, None, None), strict=True))
 
 
 async def _root(connection: AsyncConnection, profile_id: str) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from headrace.contracts.instant import MAX_INSTANT, Millis
 from services.profiles.last_known import read_context
 from services.profiles.reads import Document
-from services.profiles.timeline_reads import OF_CUSTOMER, TYPED
+from services.profiles.timeline_reads import TYPED, history_of
 
 GAP: Millis = 30 * 60 * 1000
 
@@ -16,7 +16,8 @@ _SESSIONS = text(f"""
     WITH viewed AS (
         SELECT q, seq, ts, source, message_id, event IN ('Page Viewed', 'Screen Viewed')
             OR (event IS NULL AND payload ~ :page) AS page
-        FROM timeline WHERE {OF_CUSTOMER} AND kind = 'event'
+        FROM ({history_of("q", "seq", "kind", "event", "ts", "source", "message_id", "payload")}) AS history
+        WHERE kind = 'event'
     ),
     ordered AS (
         SELECT *, row_number() OVER w AS n, ts - lag(ts) OVER w AS pause FROM viewed

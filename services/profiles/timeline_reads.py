@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from headrace.contracts.event import EventType
 from headrace.contracts.instant import Millis
+from services.profiles.history_sql import ROWS_OF
 from services.profiles.outcomes import SOURCE as MESSENGER
 from services.profiles.reads import Document, Position, shown_row
 from services.profiles.tables import timeline
@@ -26,12 +27,20 @@ _TAGS = ("Tag Added", "Tag Removed")
 _IDENTITY = ("merge", "tombstone", "unmerge", "split", "erasure")
 
 
-# an array, since the planner reads the whole table for `= … OR IN (SELECT …)`
-OF_CUSTOMER = """
-    profile_id = ANY(ARRAY(SELECT CAST(:profile_id AS text) UNION ALL
-                           SELECT alias.profile_id FROM alias WHERE alias.root = :profile_id))
+FAMILY = """
+    ARRAY(SELECT CAST(:profile_id AS text)
+          UNION ALL SELECT alias.profile_id FROM alias WHERE alias.root = :profile_id)
 """
-"""SQL: which rows of `timeline` are in the customer's history, its own and those of everybody merged into it."""
+"""SQL: the profile and everybody merged into it."""
+
+
+def history_of(*columns: str) -> str:
+    """SQL of these columns of `timeline`, of the rows that are the customer's now."""
+    return ROWS_OF.format(columns=", ".join(f"timeline.{column}" for column in columns), family=FAMILY)
+
+
+_COLUMNS = ("q", "seq", "epoch", "time", "low", "kind", "event", "ts", "source", "payload")
+_ROWS = text(history_of(*_COLUMNS)).columns(*(timeline.c[name] for name in _COLUMNS)).subquery("history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +61,9 @@ async def filtered(
 ) -> list[Document]:
     """The rows behind `place` that pass, in order. Rows that come later stand before the first page of `newest`
     and behind the last of `oldest`: no page changes."""
-    position = tuple_(timeline.c.time, timeline.c.q, timeline.c.seq)
-    columns = (timeline.c.time, timeline.c.q, timeline.c.seq)
-    query: Select[tuple[object, ...]] = select(timeline).where(
-        text(OF_CUSTOMER).bindparams(profile_id=profile_id), *_conditions(wanted)
-    )
+    columns = (_ROWS.c.time, _ROWS.c.q, _ROWS.c.seq)
+    position = tuple_(*columns)
+    query: Select[tuple[object, ...]] = select(_ROWS).where(*_conditions(wanted))
     if order == "newest":
         query = query.order_by(*(column.desc() for column in columns))
         query = query if place is None else query.where(position < place)
@@ -64,19 +71,19 @@ async def filtered(
         query = query.order_by(*columns)
         query = query if place is None else query.where(position > place)
     async with engine.connect() as connection:
-        rows = (await connection.execute(query.limit(limit))).mappings().all()
+        rows = (await connection.execute(query.limit(limit), {"profile_id": profile_id})).mappings().all()
     return [shown_row(dict(row)) for row in rows]
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    at = func.coalesce(timeline.c.ts, timeline.c.time)
+    at = func.coalesce(_ROWS.c.ts, _ROWS.c.time)
     conditions: list[ColumnElement[bool]] = []
     if wanted.types:
         conditions.append(_typed(wanted.types))
     if wanted.events:
         conditions.append(_called(wanted.events))
     if wanted.sources:
-        conditions.append(timeline.c.source.in_(wanted.sources))
+        conditions.append(_ROWS.c.source.in_(wanted.sources))
     if wanted.kinds:
         conditions.append(or_(*(_of_kind(kind) for kind in wanted.kinds)))
     if wanted.since is not None:
@@ -87,24 +94,24 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
 
 
 def _typed(types: Sequence[EventType]) -> ColumnElement[bool]:
-    return timeline.c.payload.regexp_match(TYPED % "|".join(types))
+    return _ROWS.c.payload.regexp_match(TYPED % "|".join(types))
 
 
 def _called(names: Sequence[str]) -> ColumnElement[bool]:
     types = [_NAMED_BY_TYPE[name] for name in names if name in _NAMED_BY_TYPE]
-    by_type = and_(timeline.c.event.is_(None), _typed(types)) if types else false()
-    return or_(timeline.c.event.in_(names), by_type)
+    by_type = and_(_ROWS.c.event.is_(None), _typed(types)) if types else false()
+    return or_(_ROWS.c.event.in_(names), by_type)
 
 
 def _of_kind(kind: Kind) -> ColumnElement[bool]:
     match kind:
         case "event":
-            return timeline.c.kind == "event"
+            return _ROWS.c.kind == "event"
         case "message":
-            return timeline.c.source == MESSENGER
+            return _ROWS.c.source == MESSENGER
         case "consent":
-            return timeline.c.event.in_(_CONSENTS) | timeline.c.event.like("% Marked as Spam")
+            return _ROWS.c.event.in_(_CONSENTS) | _ROWS.c.event.like("% Marked as Spam")
         case "tag":
-            return timeline.c.event.in_(_TAGS)
+            return _ROWS.c.event.in_(_TAGS)
         case "identity":
-            return timeline.c.kind.in_(_IDENTITY)
+            return _ROWS.c.kind.in_(_IDENTITY)
