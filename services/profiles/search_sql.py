@@ -36,11 +36,12 @@ _NAMED = (
 
 def _by(function: str) -> str:
     key = f'{function}(traits) COLLATE "C"'
+    # one lower bound: with two of them Postgres begins to read at the lower one
     return f"""
         (SELECT {key} AS key, id COLLATE "C" AS id,
             profile_name(traits) AS name, profile_surname(traits) AS surname
-        FROM profile WHERE {_NAMED} AND {key} >= search_key(:query) AND {key} < search_key(:query) || chr(1114111)
-            AND ({key}, id COLLATE "C") > (:key, :id)
+        FROM profile WHERE {_NAMED} AND {key} < search_key(:query) || chr(1114111)
+            AND ({key}, id COLLATE "C") > (greatest(:key COLLATE "C", search_key(:query)), :id)
         ORDER BY 1, 2 LIMIT :limit)
     """  # noqa: S608
 
