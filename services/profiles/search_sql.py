@@ -40,7 +40,7 @@ def _by(function: str) -> str:
     return f"""
         (SELECT {key} AS key, id COLLATE "C" AS id,
             profile_name(traits) AS name, profile_surname(traits) AS surname
-        FROM profile WHERE {_NAMED} AND {key} < search_key(:query) || chr(1114111)
+        FROM profile WHERE {_NAMED} AND search_key(:query) <> '' AND {key} < search_key(:query) || chr(1114111)
             AND ({key}, id COLLATE "C") > (greatest(:key COLLATE "C", search_key(:query)), :id)
         ORDER BY 1, 2 LIMIT :limit)
     """  # noqa: S608

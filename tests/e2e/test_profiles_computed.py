@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
+import msgspec
 import pytest
 
 from headrace.contracts import topics
@@ -11,7 +13,9 @@ from headrace.contracts.profile_event import MergeRow
 from headrace.log.port import NewRecord
 from headrace.runtime.metrics import Metrics
 from services.profiles.batch import Fenced
+from services.profiles.computed import Change
 from services.profiles.computed_sql import commit_computed
+from services.profiles.store import SCHEMA
 from services.profiles.worker import side_topics
 from tests.e2e.profiles_rig import T0, Rig, event, eventually, profiles_rig
 
@@ -134,3 +138,30 @@ async def test_time_goes_on_while_computed_traits_wait(rig: Rig) -> None:
             return bool(await rig.pool.fetchval("SELECT min(low) > $1 FROM counter", before))
 
         await eventually(passed, 20)
+
+
+async def test_the_number_of_statements_does_not_depend_on_the_batch(rig: Rig) -> None:
+    async with rig.worker():
+        ids = await customers(rig, *(f"u{number}" for number in range(40)))
+    [topic] = side_topics(rig.settings)
+    pool = await asyncpg.create_pool(
+        rig.settings.database_url, min_size=1, max_size=1, server_settings={"search_path": SCHEMA}, reset=_no_reset
+    )
+    statements: list[str] = []
+    async with pool.acquire() as connection:
+        connection.add_query_logger(lambda query: statements.append(query.query))
+    counts = []
+    offset = 0
+    for size in (1, 40):
+        statements.clear()
+        changes = [Change(one, "n", (1, size), msgspec.Raw(b"1")) for one in ids[:size]]
+        await commit_computed(pool, topic, 0, range(offset, offset + size), changes)
+        offset += size
+        counts.append(len(statements))
+    await pool.close()
+    assert counts[0] == counts[1] > 3
+    assert await rig.pool.fetchval("SELECT count(*) FROM profile WHERE computed = '{\"n\": 1}'") == 40
+
+
+async def _no_reset(connection: asyncpg.Connection) -> None:
+    """Its statements would be counted."""

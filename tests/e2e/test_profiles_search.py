@@ -98,6 +98,7 @@ async def test_by_the_beginning_of_a_name_whatever_case_and_accents(rig: Rig, ap
         ("дмит", ["4"]),
         ("weiss", ["5"]),
         ("ovak", []),
+        ("\u0301", []),
         ("%", []),
     ]:
         for limit in (1, 50):

@@ -175,6 +175,34 @@ async def test_sessions_of_merged_profiles_are_one_customers(rig: Rig, api: http
     assert (session["events"], session["pages"], session["length_seconds"]) == (3, 0, 120.0)
 
 
+async def test_what_is_taken_out_is_another_customers_everywhere(rig: Rig, api: httpx.AsyncClient) -> None:
+    place = context(location={"city": "Brno"}, page={"url": "/bob"})
+    await rig.send(event(anonymous="tablet", name="Bob looks", at=T0, context=place))
+    await rig.send(event(user="ann", name="Ann buys", at=T0 + HOUR, context=context(page={"url": "/ann"})))
+    await rig.processed()
+    await rig.send(event("identify", user="ann", anonymous="tablet", at=T0 + 2 * HOUR))
+    one = await only(rig)
+    await rig.send_outcome(profile_id=one, outcome="accepted", at=T0 + 3 * HOUR)
+    await rig.processed()
+    assert (await api.get(f"/v1/profiles/{one}")).json()["last_known"]["location"]["value"] == {"city": "Brno"}
+    assert len(await listed(api, f"{one}/sessions")) == 4
+    wanted = {"identifier": {"type": "anonymous_id", "value": "tablet"}}
+    done = (await api.post(f"/v1/profiles/{one}/unmerge", json=wanted)).raise_for_status().json()
+    ann, bob = done["id"], done["into"]
+    for profile, tracks, page, messages in [
+        (ann, ["Ann buys", "SMS Sent"], "/ann", 1),
+        (bob, ["Bob looks"], "/bob", 0),
+    ]:
+        assert sorted(names(await listed(api, f"{profile}/events", type="track"))) == tracks
+        assert len(await listed(api, f"{profile}/messages")) == messages
+        known = (await api.get(f"/v1/profiles/{profile}")).json()["last_known"]
+        assert known["page"]["value"] == {"url": page}
+        assert ("location" in known) == (profile == bob)
+    assert [found["began_at"] for found in await listed(api, f"{bob}/sessions")] == [T0]
+    began = [found["began_at"] for found in await listed(api, f"{ann}/sessions")]
+    assert began == [T0 + 3 * HOUR, T0 + 2 * HOUR, T0 + HOUR]
+
+
 async def test_messages_with_what_became_of_them(rig: Rig, api: httpx.AsyncClient) -> None:
     await rig.send(event(user="u1"))
     one = await only(rig)
