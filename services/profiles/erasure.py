@@ -18,7 +18,7 @@ _EVERYBODY = "ANY(ARRAY(SELECT $1::text UNION ALL SELECT profile_id FROM alias W
 _FORGET_IDENTIFIERS = f"DELETE FROM identifier WHERE profile_id = {_EVERYBODY}"  # noqa: S608
 _FORGET_PROFILES = f"""
     UPDATE profile SET erased = true, user_id = NULL, traits = '{{}}', trait_times = '{{}}', consents = '{{}}',
-        computed = '{{}}', tags = '[]', tag_times = '{{}}', time_zone = NULL
+        computed = '{{}}', computed_at = '{{}}', tags = '[]', tag_times = '{{}}', time_zone = NULL
     WHERE id = {_EVERYBODY}
 """  # noqa: S608
 

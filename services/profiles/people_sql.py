@@ -24,7 +24,7 @@ _LOCK_PROFILES = """
     FROM profile WHERE id = ANY($1::text::text[]) ORDER BY id FOR UPDATE
 """
 _DOCUMENTS = """
-    SELECT id, traits, trait_times, consents, computed, tags, tag_times
+    SELECT id, traits, trait_times, consents, tags, tag_times
     FROM profile WHERE id = ANY($1::text::text[])
 """
 # Upserts of rows that mostly exist: they go by the index whatever the planner believes of the table's size.
@@ -48,16 +48,15 @@ _WRITE_IN_PLACE = """
 """
 _WRITE_WITH_DOCUMENTS = """
     INSERT INTO profile (id, first_seen, last_seen, user_id, time_zone, time_zone_at, merged_into,
-                         traits, trait_times, consents, computed, tags, tag_times)
+                         traits, trait_times, consents, tags, tag_times)
     SELECT * FROM unnest($1::text::text[], $2::text::bigint[], $3::text::bigint[], $4::text::text[],
                          $5::text::text[], $6::text::bigint[], $7::text::text[], $8::text::jsonb[],
-                         $9::text::jsonb[], $10::text::jsonb[], $11::text::jsonb[], $12::text::jsonb[],
-                         $13::text::jsonb[])
+                         $9::text::jsonb[], $10::text::jsonb[], $11::text::jsonb[], $12::text::jsonb[])
     ON CONFLICT (id) DO UPDATE SET
         first_seen = excluded.first_seen, last_seen = excluded.last_seen, user_id = excluded.user_id,
         time_zone = excluded.time_zone, time_zone_at = excluded.time_zone_at, merged_into = excluded.merged_into,
         traits = excluded.traits, trait_times = excluded.trait_times, consents = excluded.consents,
-        computed = excluded.computed, tags = excluded.tags, tag_times = excluded.tag_times
+        tags = excluded.tags, tag_times = excluded.tag_times
 """
 _COMPRESS = """
     UPDATE alias SET root = (
@@ -211,7 +210,6 @@ def _document_columns(documents: Sequence[Documents]) -> tuple[str, ...]:
         _json_array([one.traits for one in documents]),
         _json_array([one.trait_times for one in documents]),
         _json_array([one.consents for one in documents]),
-        _json_array([one.computed for one in documents]),
         _json_array([one.tags for one in documents]),
         _json_array([one.tag_times for one in documents]),
     )

@@ -247,7 +247,6 @@ async def _write(
     moved = {place: new_id for new_id, part in made for place in part.rows}
     staying = [event for event in customer.events if (event.q, event.seq) not in moved]
     before, old.documents = old.documents, documents_of(staying)
-    old.documents.computed = before.computed  # until the segmenter says otherwise
     date(old, staying)
     left = set(customer.owners).difference(*(part.identifiers for _, part in made))
     old.user_id = _user_id(left)

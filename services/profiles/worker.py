@@ -1,4 +1,4 @@
-"""What this process does for the partitions it owns: two inputs in, the timeline out, time between."""
+"""What this process does for the partitions it owns: three inputs in, the timeline out, time between."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,6 +10,7 @@ from headrace.runtime.clock import now_ms
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Relay
 from headrace.runtime.tasks import run_together
+from services.profiles.computed_input import ComputedInput
 from services.profiles.input import Input
 from services.profiles.intake import Reader, event_reader
 from services.profiles.outcomes import read_outcome
@@ -25,6 +26,11 @@ tells it (the ticker's)."""
 def input_topics(settings: Settings) -> list[str]:
     """The inputs whose progress is time. Full names."""
     return [settings.common.topic(topic.name) for topic in (topics.EVENTS, topics.MESSAGES)]
+
+
+def side_topics(settings: Settings) -> list[str]:
+    """The inputs that are no part of time. Full names."""
+    return [settings.common.topic(topics.COMPUTED_TRAITS.name)]
 
 
 class Worker:
@@ -75,7 +81,7 @@ class Worker:
         )
         self._active[q] = Active(inputs, relay)
         try:
-            await run_together(relay.run(), *(one.run() for one in inputs))
+            await run_together(relay.run(), *(one.run() for one in inputs), self._computed(q).run())
         finally:
             del self._active[q]
 
@@ -88,6 +94,18 @@ class Worker:
         for q in partitions:
             if q in self._active:
                 self._active[q].relay.wake()
+
+    def _computed(self, q: int) -> ComputedInput:
+        [topic] = side_topics(self._settings)
+        return ComputedInput(
+            self._log,
+            self._pool,
+            self._member,
+            self._metrics,
+            topic=topic,
+            q=q,
+            dead_letters=self._settings.common.topic(topics.DEAD_LETTERS.name),
+        )
 
     def _input(self, topic: str, q: int, read: Reader) -> Input:
         return Input(
