@@ -7,7 +7,7 @@ from typing import Any
 
 from headrace.cli.document import Document as Document
 from headrace.cli.document import Finding
-from headrace.cli.importing.mapping import parse_mapping
+from headrace.importing.mapping import parse_mapping
 from headrace.cli.references import asked_first
 from headrace.contracts.campaign import parse_campaign, parse_template
 from headrace.contracts.documents import load_documents

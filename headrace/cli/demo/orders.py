@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace.cli.importing.outcome import Outgoing
+from headrace.importing.outcome import Outgoing
 from headrace.cli.importing.run import open_source
 from headrace.contracts.instant import Millis, format_instant, parse_instant
 

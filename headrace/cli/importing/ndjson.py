@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from headrace.cli.importing.outcome import Outgoing, Rejection
+from headrace.importing.outcome import Outgoing, Rejection
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _EMPTY = {b"null", b'""'}

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from headrace.cli.importing.outcome import Rejection
+from headrace.importing.outcome import Rejection
 from headrace.contracts.errors import HeadraceError
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import httpx
 
-from headrace.cli.importing.builder import Builder
+from headrace.importing.builder import Builder
 from headrace.cli.importing.checkpoint import Checkpoint
-from headrace.cli.importing.grouping import grouped, survey
+from headrace.importing.grouping import grouped, survey
 from headrace.cli.importing.lanes import Batch, Lanes
-from headrace.cli.importing.mapping import load_mapping
+from headrace.importing.mapping import load_mapping
 from headrace.cli.importing.ndjson import read_message
-from headrace.cli.importing.outcome import Outgoing, Rejection
+from headrace.importing.outcome import Outgoing, Rejection
 from headrace.cli.importing.progress import Advance
 from headrace.cli.importing.report import Report
 from headrace.cli.importing.sender import Sender

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from headrace.cli.importing.lanes import Batch
-from headrace.cli.importing.outcome import Rejection
+from headrace.importing.outcome import Rejection
 from headrace.contracts.errors import HeadraceError
 
 FIRST_PAUSE = 0.2

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from headrace.cli.importing.grouping import NumberedRow
-from headrace.cli.importing.mapping import CsvFormat
+from headrace.importing.grouping import NumberedRow
+from headrace.importing.mapping import CsvFormat
 from headrace.contracts.errors import HeadraceError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from headrace.cli.importing.run import WrongFile
 from headrace.cli.importing.sender import ImportFailed
 from headrace.cli.importing.source import UnreadableFile
 from tests.unit.cli.importing.fake_ingest import FakeIngest, serving
-from tests.unit.cli.importing.shop import HEADER, mapping
+from tests.unit.importing.shop import HEADER, mapping
 from tests.unit.cli.json_server import Answer
 
 RECEIPTS = 3000

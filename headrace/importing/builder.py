@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headrace.cli.importing.columns import BadRow, Columns
-from headrace.cli.importing.grouping import NumberedRow, Row
-from headrace.cli.importing.mapping import Mapping
-from headrace.cli.importing.message import MessageBuilder
-from headrace.cli.importing.outcome import Outgoing, Rejection
+from headrace.importing.columns import BadRow, Columns
+from headrace.importing.grouping import NumberedRow, Row
+from headrace.importing.mapping import Mapping
+from headrace.importing.message import MessageBuilder
+from headrace.importing.outcome import Outgoing, Rejection
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from headrace.cli.importing.cells import BadCell, TextReader, instant_reader, template_columns, template_reader
-from headrace.cli.importing.columns import BadRow, Columns
-from headrace.cli.importing.grouping import NumberedRow
-from headrace.cli.importing.mapping import Mapping, Message
-from headrace.cli.importing.values import ReceiptReader, line_reader, receipt_reader
+from headrace.importing.cells import BadCell, TextReader, instant_reader, template_columns, template_reader
+from headrace.importing.columns import BadRow, Columns
+from headrace.importing.grouping import NumberedRow
+from headrace.importing.mapping import Mapping, Message
+from headrace.importing.values import ReceiptReader, line_reader, receipt_reader
 
 
 class MessageBuilder:

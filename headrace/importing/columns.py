@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from headrace.cli.importing.grouping import Row
-from headrace.cli.importing.mapping import Clean
+from headrace.importing.grouping import Row
+from headrace.importing.mapping import Clean
 from headrace.contracts.errors import InvalidDefinition, Problem
 
 

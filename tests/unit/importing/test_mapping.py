@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.cli.importing.mapping import load_mapping
+from headrace.importing.mapping import load_mapping
 from headrace.contracts.errors import InvalidDefinition
-from tests.unit.cli.importing.shop import mapping
+from tests.unit.importing.shop import mapping
 
 BASE = """
 kind: import

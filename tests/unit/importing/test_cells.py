@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.cli.importing.cells import boolean, instant_reader, number, template_reader
+from headrace.importing.cells import boolean, instant_reader, number, template_reader
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, Inexact, localcontext
 from typing import Any
 
-from headrace.cli.importing.cells import BadCell, boolean, instant_reader, integer, number, template_reader
-from headrace.cli.importing.columns import BadRow, Columns
-from headrace.cli.importing.grouping import NumberedRow, Row
-from headrace.cli.importing.mapping import Column, Constant, Count, Sum
+from headrace.importing.cells import BadCell, boolean, instant_reader, integer, number, template_reader
+from headrace.importing.columns import BadRow, Columns
+from headrace.importing.grouping import NumberedRow, Row
+from headrace.importing.mapping import Column, Constant, Count, Sum
 
 LineReader = Callable[[Row], Any]
 ReceiptReader = Callable[[Sequence[NumberedRow]], Any]

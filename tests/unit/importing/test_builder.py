@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.cli.importing.builder import Builder
-from headrace.cli.importing.outcome import Outgoing, Rejection
+from headrace.importing.builder import Builder
+from headrace.importing.outcome import Outgoing, Rejection
 from headrace.contracts.errors import InvalidDefinition
-from tests.unit.cli.importing.shop import HEADER, builder, mapping, rows
+from tests.unit.importing.shop import HEADER, builder, mapping, rows
 
 GOOD = "R1,A,2,9.90,24.12.2025 18:30,17850.0"
 
