@@ -7,13 +7,13 @@ from typing import Any
 
 from headrace.cli.document import Document as Document
 from headrace.cli.document import Finding
-from headrace.importing.mapping import parse_mapping
 from headrace.cli.references import asked_first
 from headrace.contracts.campaign import parse_campaign, parse_template
 from headrace.contracts.documents import load_documents
 from headrace.contracts.errors import InvalidDefinition, Problem
 from headrace.contracts.segment import parse_segment
 from headrace.contracts.survey import parse_survey
+from headrace.importing.mapping import parse_mapping
 
 
 @dataclass(frozen=True, slots=True)

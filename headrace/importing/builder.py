@@ -1,14 +1,20 @@
 """Builds messages from rows as a mapping says. Pure: the same rows give the same bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
+from headrace.contracts.ids import content_id
+from headrace.importing.cells import Numbers
 from headrace.importing.columns import BadRow, Columns
-from headrace.importing.grouping import NumberedRow, Row
+from headrace.importing.grouping import Survey, grouped, survey
 from headrace.importing.mapping import Mapping
 from headrace.importing.message import MessageBuilder
 from headrace.importing.outcome import Outgoing, Rejection
+from headrace.importing.rows import NumberedRow
+from headrace.importing.statements import Statements
+from headrace.importing.values import Readers
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -19,45 +25,89 @@ class Builder:
     def __init__(self, mapping: Mapping, header: Sequence[str]) -> None:
         self._mapping = mapping
         self._columns = Columns(header, mapping.clean)
+        self._readers = Readers(self._columns, Numbers(mapping.csv.decimal, mapping.csv.thousands))
         self._tests = [(self._columns.cell(v.when.column), v) for v in mapping.variants]
         self._compiled: dict[tuple[bool, ...], MessageBuilder] = {}
-        self._seen: set[int] = set()
+        self._used: set[int] = set()
+        self._times: dict[int, int] = {}
         count = len(self._tests)
         for chosen in range(-1, count):  # compile each variant once, so that every missing column is told now
             self._message_builder(tuple(i == chosen for i in range(count)))
-        group_by = mapping.group_by
-        self._receipt = self._columns.cell(group_by) if group_by else None
+        self._statements = Statements(mapping, self._readers)
+        names = mapping.receipt_columns
+        self._receipt_of = self._columns.receipt_reader(names) if names else None
         self._columns.check()
 
-    def receipt_of(self, row: Row) -> str | None:
-        """The receipt a row belongs to; None when it stands alone."""
-        if self._receipt is None or len(row) != self._columns.width:
-            return None
-        return self._receipt(row) or None
+    def survey(self, rows: Iterable[NumberedRow]) -> Survey:
+        """The first pass over all rows of a file."""
+        return survey(rows, self._receipt_of)
 
-    def build(self, rows: Sequence[NumberedRow]) -> Outgoing | Rejection:
-        """The message for the rows of one receipt, or why there is none."""
-        first = rows[0]
+    def outcomes(self, rows: Iterable[NumberedRow], found: Survey) -> Iterator[Outgoing | Rejection]:
+        """What becomes of the same rows, of which `found` was learnt."""
+        for receipt in grouped(rows, self._receipt_of, found):
+            yield from self.build(receipt)
+
+    def build(self, rows: Sequence[NumberedRow]) -> list[Outgoing | Rejection]:
+        """The messages for the rows of one receipt, the first of them for all the rows; or why there are none."""
+        width, line, length = self._columns.width, rows[0].line, len(rows)
+        clean = self._columns.cleaned
         for row in rows:
-            if len(row.cells) != self._columns.width:
-                reason = f"has {len(row.cells)} cells, the header has {self._columns.width}"
-                return Rejection(row.line, "", reason, rows=len(rows))
-        matched = tuple(variant.when.matches(cell(first.cells)) for cell, variant in self._tests)
+            if len(row.cells) != width:
+                reason = f"has {len(row.cells)} cells, the header has {width}"
+                return [Rejection(row.line, "", reason, rows=length)]
+        rows = [NumberedRow(row.line, clean(row.cells)) for row in rows]
+        first = rows[0].cells
+        matched = tuple([variant.when.matches(cell(first)) for cell, variant in self._tests])
         try:
-            message_id, lane, message = self._message_builder(matched).build(rows)
+            message_id, message = self._message_builder(matched).build(rows)
+            others = self._statements.of(rows, message)
         except BadRow as error:
-            return Rejection(error.line, error.column, str(error), rows=len(rows))
-        digest = hash(message_id)
-        if digest in self._seen:
+            return [Rejection(error.line, error.column, str(error), rows=length)]
+        if message_id is None:
+            message_id = self._id_of(_encode(message))
+        elif (digest := hash(message_id)) in self._used:
             reason = "another row of this file has the same message_id; name what tells them apart"
-            return Rejection(first.line, "", reason, message_id, len(rows))
-        self._seen.add(digest)
-        return Outgoing(first.line, len(rows), lane, message_id, _encode(message))
+            return [Rejection(line, "", reason, message_id, length)]
+        else:
+            self._used.add(digest)
+        lane = _lane(message) or message_id
+        message["messageId"] = message_id
+        sent: list[Outgoing | Rejection] = [Outgoing(line, length, lane, message_id, _encode(message))]
+        if others:
+            sent += [self._stated(line, lane, event) for event in others]
+        return sent
 
-    def _message_builder(self, matched: tuple[bool, ...]) -> "MessageBuilder":
-        if matched not in self._compiled:
+    def _stated(self, line: int, lane: str, event: dict[str, Any]) -> Outgoing:
+        event["messageId"] = identity = self._id_of(_encode(event))
+        return Outgoing(line, 0, lane, identity, _encode(event))
+
+    def _id_of(self, body: bytes) -> str:
+        """An id that follows from what the message says: rows may come in another order and among others. Of rows
+        that say the same each is a message of its own."""
+        digest = hash(body)
+        number = self._times.get(digest, 0)
+        self._times[digest] = number + 1
+        return content_id("i", body.decode(), number)
+
+    def _message_builder(self, matched: tuple[bool, ...]) -> MessageBuilder:
+        builder = self._compiled.get(matched)
+        if builder is None:
             message = self._mapping.message
             for applies, (_, variant) in zip(matched, self._tests, strict=True):
                 message = message.patched(variant.set) if applies else message
-            self._compiled[matched] = MessageBuilder(message, self._mapping, self._columns)
-        return self._compiled[matched]
+            builder = self._compiled[matched] = MessageBuilder(message, self._mapping, self._readers)
+        return builder
+
+
+def _lane(message: dict[str, Any]) -> str | None:
+    """What keeps one customer's messages together."""
+    name = message.get("userId") or message.get("anonymousId")
+    if name:
+        return str(name)
+    context = message.get("context", {})
+    if external := context.get("externalIds"):
+        return str(external[0]["id"])
+    for traits in (message.get("traits", {}), context.get("traits", {})):
+        if contact := traits.get("email") or traits.get("phone"):
+            return str(contact)
+    return None

@@ -1,18 +1,19 @@
-"""Reading one cell: numbers, truth values, instants and templates. Nothing is guessed."""
+"""Reading one cell: numbers, truth values, currencies, words of a list. Nothing is guessed."""
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from typing import Any
 
-from headrace.contracts.instant import EPOCH, MAX_INSTANT, MIN_INSTANT, format_instant
+CellReader = Callable[[str], Any]
+"""From a cell that is not empty to its value. Raises ValueError with the reason."""
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
+_INTEGER_DIGITS = 15  # JSON readers keep 53 bits
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_FIELD = re.compile(r"\{([^{}]+)\}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_SHOWN = 60
+_MOST_SHOWN = 10
 
 
 class BadCell(ValueError):
@@ -23,81 +24,74 @@ class BadCell(ValueError):
         super().__init__(reason)
 
 
-@lru_cache(maxsize=65_536)
-def number(text: str) -> Decimal:
-    """A plain decimal number with a point. Raises ValueError for `12,5`, `1e9`, `NaN` and the like."""
-    if _NUMBER.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is no number such as 12.50")
-    return Decimal(text)
+def shown(text: str) -> str:
+    """A cell as it is quoted in a reason: a huge one would hide what is said about it."""
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}… ({len(text)} characters)"
 
 
-def integer(text: str) -> int:
-    """A whole number of at most 15 digits (JSON readers keep 53 bits)."""
-    if _INTEGER.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is no whole number such as 12")
-    return int(text)
+class Numbers:
+    """How the numbers of a file are written. `1,234.50` has the decimal mark `.` and `,` between thousands."""
+
+    def __init__(self, decimal: str = ".", thousands: str = "") -> None:
+        whole = "[0-9]{1,18}"
+        self._blank = thousands == " "
+        mark = r"[ \u00a0\u2009\u202f]" if self._blank else re.escape(thousands)
+        if thousands:
+            whole = f"(?:[0-9]{{1,3}}(?:{mark}[0-9]{{3}}){{1,5}}|{whole})"
+        self._thousands = re.compile(mark) if thousands else None
+        self._decimal = decimal
+        self._number = re.compile(f"[+-]?{whole}(?:{re.escape(decimal)}[0-9]{{1,18}})?")
+        self._example = "12.50" if decimal == "." else "12,50"
+        # prices and quantities come again and again
+        self.number = lru_cache(maxsize=65_536)(self._read)
+        self.integer = lru_cache(maxsize=65_536)(self._whole)
+
+    def _read(self, text: str) -> Decimal:
+        """Raises ValueError for `1e9`, `NaN`, another decimal mark and the like."""
+        if self._number.fullmatch(text) is None:
+            raise ValueError(f"{shown(text)} is no number such as {self._example}{self._hint(text)}")
+        if self._thousands is not None:
+            text = self._thousands.sub("", text)
+        return Decimal(text if self._decimal == "." else text.replace(",", "."))
+
+    def _whole(self, text: str) -> int:
+        """A whole number of at most 15 digits."""
+        number = self._read(text) if self._number.fullmatch(text) else None
+        if number is None or number != number.to_integral_value() or abs(number) >= 10**_INTEGER_DIGITS:
+            raise ValueError(f"{shown(text)} is no whole number such as 12")
+        return int(number)
+
+    def _hint(self, text: str) -> str:
+        other = "," if self._decimal == "." else "."
+        marks = {mark for mark in ",. '" if mark in text}
+        if other in marks and Numbers(other, " ")._number.fullmatch(text):
+            return f"; if all of the file's numbers are written so, say csv.decimal: '{other}' in the mapping"
+        return "; csv.decimal and csv.thousands say how the file writes them" if len(marks) > 1 else ""
 
 
 def boolean(text: str) -> bool:
     try:
         return _TRUTH[text.lower()]
     except KeyError:
-        raise ValueError(f"{text!r} is neither true, yes, 1 nor false, no, 0") from None
+        raise ValueError(f"{shown(text)} is neither true, yes, 1 nor false, no, 0") from None
 
 
-def instant_reader(format: str, zone: str) -> Callable[[str], str]:
-    """A function from a cell to `2011-12-09T12:50:00.000Z`. An ambiguous wall clock time is the first one."""
-    place = ZoneInfo(zone)
-
-    @lru_cache(maxsize=4096)
-    def read(text: str) -> str:
-        millis = _epoch(text, format) if format in {"epoch_s", "epoch_ms"} else _wall_clock(text, format, place)
-        if not MIN_INSTANT <= millis <= MAX_INSTANT:
-            raise ValueError(f"{text!r} is outside the years 1 to 9999")
-        return format_instant(millis)
-
-    return read
+def currency(text: str) -> str:
+    """A currency's three letters, in capitals."""
+    code = text.upper()
+    if not _CURRENCY.fullmatch(code):
+        raise ValueError(f"{shown(text)} is no currency such as CZK")
+    return code
 
 
-def _epoch(text: str, format: str) -> int:
-    value = number(text)
-    return int(value * 1000) if format == "epoch_s" else int(value)
+def word_reader(values: Mapping[str, Any]) -> CellReader:
+    """Looks a cell up among the words of a mapping's `map`."""
 
-
-def _wall_clock(text: str, format: str, zone: tzinfo) -> int:
-    try:
-        moment = datetime.fromisoformat(text) if format == "iso" else datetime.strptime(text, format)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time of the format {format}") from None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-    return int((aware - EPOCH).total_seconds() * 1000)
-
-
-def template_columns(template: str) -> list[str]:
-    """The columns that a template names."""
-    return _FIELD.findall(template)
-
-
-def template_reader(template: str, cell_of: Callable[[str], Callable[[Sequence[str]], str]]) -> "TextReader":
-    """A function from a row to the filled template, None when one of its columns is empty."""
-    parts = _FIELD.split(template)
-    if len(parts) == 1:
-        return lambda row: template
-    if len(parts) == 3 and not parts[0] and not parts[2]:
-        alone = cell_of(parts[1])
-        return lambda row: alone(row) or None
-    literals, cells = parts[0::2], [cell_of(name) for name in parts[1::2]]
-
-    def read(row: Sequence[str]) -> str | None:
-        filled = literals[0]
-        for cell, literal in zip(cells, literals[1:], strict=True):
-            text = cell(row)
-            if not text:
-                return None
-            filled += text + literal
-        return filled
+    def read(text: str) -> Any:
+        try:
+            return values[text]
+        except KeyError:
+            words = ", ".join(list(values)[:_MOST_SHOWN])
+            raise ValueError(f"{shown(text)} is none of {words}") from None
 
     return read
-
-
-TextReader = Callable[[Sequence[str]], str | None]

@@ -1,103 +1,67 @@
 """The mapping file: how the rows of a CSV become Segment messages. `docs/importing.md` explains it."""
 
+import codecs
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from headrace.contracts.documents import load_document
 from headrace.contracts.errors import InvalidDefinition, Problem
+from headrace.contracts.model_problems import model_problems
+from headrace.importing.mapping_values import (
+    Clean,
+    Column,
+    ConsentRule,
+    Constant,
+    Count,
+    ExternalId,
+    Model,
+    Sum,
+    TagRule,
+    Timestamp,
+    Value,
+    When,
+)
 
 MessageType = Literal["track", "identify", "page", "screen", "group", "alias"]
+MAX_VARIANTS = 50
+_NOT_OF_FILES = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
+_GUIDE = "see docs/importing.md"
 
 
-class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def _known_encoding(name: str) -> str:
+    try:
+        found = codecs.lookup(name).name.replace("-", "_")
+        b"".decode(name)
+    except (LookupError, UnicodeError, ValueError):
+        found = "undefined"
+    if found in _NOT_OF_FILES:
+        raise ValueError(f"{name!r} is no encoding of texts; write e.g. utf-8, cp1250 or utf-16")
+    return name
 
 
 class CsvFormat(Model):
-    """How the file is written. A byte order mark is skipped."""
+    """How the file is written. A byte order mark is skipped. `columns` names the columns of a file that has no
+    header line. `decimal` and `thousands` are the marks in its numbers."""
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     quote: str = Field(default='"', min_length=1, max_length=1)
-    encoding: str = "utf-8-sig"
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8-sig"
+    columns: list[str] | None = Field(default=None, min_length=1)
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", " ", ".", ",", "'"] = ""
 
-
-class Clean(Model):
-    """What is cut from a column's cells before anything else looks at them; spaces around always are."""
-
-    strip_prefix: str = ""
-    strip_suffix: str = ""
-
-
-class Column(Model):
-    """A cell, read as a type. An empty cell leaves the field out, unless there is a `default`."""
-
-    column: str
-    type: Literal["text", "number", "integer", "boolean", "instant"] = Field(default="text", alias="as")
-    default: str | None = None
-    format: str = "iso"
-    zone: str = "UTC"
-
-    @field_validator("zone")
+    @field_validator("delimiter", "quote")
     @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        return checked_zone(zone)
+    def _printable(cls, mark: str) -> str:
+        if mark in "\r\n\0":
+            raise ValueError("must be a character that can stand in a line")
+        return mark
 
-
-class Constant(Model):
-    """The same value in every message."""
-
-    value: Any
-
-
-class Sum(Model):
-    """The sum over the receipt's lines of the product of these columns, exact."""
-
-    sum: list[str] = Field(min_length=1)
-
-
-class Count(Model):
-    """The number of lines of the receipt."""
-
-    count: Literal["lines"]
-
-
-def _shape(value: Any) -> str:
-    if isinstance(value, str):
-        return "template"
-    keys = value if isinstance(value, dict) else vars(value)
-    return next((name for name in ("column", "value", "sum", "count") if name in keys), "template")
-
-
-Value = Annotated[
-    Annotated[str, Tag("template")]
-    | Annotated[Column, Tag("column")]
-    | Annotated[Constant, Tag("value")]
-    | Annotated[Sum, Tag("sum")]
-    | Annotated[Count, Tag("count")],
-    Discriminator(_shape),
-]
-
-
-class Timestamp(Model):
-    """When it happened. `format` is `iso`, `epoch_s`, `epoch_ms` or a strptime pattern; `zone` is the wall
-    clock's, used where the cell names none."""
-
-    column: str
-    format: str = "iso"
-    zone: str = "UTC"
-
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        return checked_zone(zone)
-
-
-class ExternalId(Model):
-    type: str = Field(min_length=1)
-    id: str
+    def model_post_init(self, context: Any) -> None:
+        if self.decimal == self.thousands:
+            raise ValueError("decimal and thousands cannot be the same mark")
 
 
 class MessagePatch(Model):
@@ -109,6 +73,8 @@ class MessagePatch(Model):
     timestamp: Timestamp | None = None
     user_id: str | None = None
     anonymous_id: str | None = None
+    email: str | None = None
+    phone: str | None = None
     external_ids: list[ExternalId] | None = None
     properties: dict[str, Value] | None = None
     traits: dict[str, Value] | None = None
@@ -117,18 +83,27 @@ class MessagePatch(Model):
 
 class Message(Model):
     """One message. Texts are templates over columns (`invoice:{InvoiceNo}`); one with an empty column is left
-    out. `message_id` must name what makes the row unique: it is why an import may be repeated."""
+    out. `message_id` names what makes the row unique: it is why an import may be repeated. Without one it follows
+    from what the message says."""
 
     type: MessageType = "track"
     event: str | None = None
-    message_id: str = Field(min_length=1)
-    timestamp: Timestamp
+    message_id: str | None = Field(default=None, min_length=1)
+    timestamp: Timestamp | None = None
     user_id: str | None = None
     anonymous_id: str | None = None
-    external_ids: list[ExternalId] = []
-    properties: dict[str, Value] = {}
-    traits: dict[str, Value] = {}
-    context: dict[str, Value] = {}
+    email: str | None = None
+    phone: str | None = None
+    external_ids: list[ExternalId] = Field(default=[])
+    properties: dict[str, Value] = Field(default={})
+    traits: dict[str, Value] = Field(default={})
+    context: dict[str, Value] = Field(default={})
+
+    @model_validator(mode="after")
+    def _tells_when(self) -> "Message":
+        if self.timestamp is None and self.type not in {"identify", "group", "alias"}:
+            raise ValueError("timestamp is missing: name the column that says when it happened")
+        return self
 
     def patched(self, patch: MessagePatch) -> "Message":
         """This message with the patch's fields in place of its own."""
@@ -141,9 +116,10 @@ class Message(Model):
 
 
 class Items(Model):
-    """The lines of a receipt as a list of objects in `properties.<name>`."""
+    """The lines of a receipt as a list of objects in `properties.<name>`. `when`: only those lines are."""
 
     name: str = "products"
+    when: When | None = None
     fields: dict[str, Value] = Field(min_length=1)
 
     @field_validator("fields")
@@ -152,29 +128,6 @@ class Items(Model):
         if any(isinstance(value, Sum | Count) for value in fields.values()):
             raise ValueError("sum and count stand for a whole receipt: put them under message.properties")
         return fields
-
-
-class When(Model):
-    """A test on a cell of the (receipt's first) line. Exactly one operator."""
-
-    column: str
-    empty: bool | None = None
-    equals: str | None = None
-    starts_with: str | None = None
-    ends_with: str | None = None
-
-    def matches(self, cell: str) -> bool:
-        if self.empty is not None:
-            return (cell == "") is self.empty
-        if self.equals is not None:
-            return cell == self.equals
-        if self.starts_with is not None:
-            return cell.startswith(self.starts_with)
-        return cell.endswith(self.ends_with or "")
-
-    def model_post_init(self, context: Any) -> None:
-        if len(self.model_fields_set - {"column"}) != 1:
-            raise ValueError("give exactly one of empty, equals, starts_with, ends_with")
 
 
 class Variant(Model):
@@ -187,20 +140,33 @@ class Mapping(Model):
 
     kind: Literal["import"]
     csv: CsvFormat = CsvFormat()
-    clean: dict[str, Clean] = {}
-    group_by: str | None = None
+    clean: dict[str, Clean] = Field(default={})
+    group_by: str | list[str] | None = Field(default=None, min_length=1)
     message: Message
     items: Items | None = None
-    variants: list[Variant] = []
+    variants: list[Variant] = Field(default=[], max_length=MAX_VARIANTS)
+    consents: list[ConsentRule] = Field(default=[])
+    tags: list[TagRule] = Field(default=[])
+
+    @property
+    def receipt_columns(self) -> list[str]:
+        """What names a receipt; empty when every row stands alone."""
+        if self.group_by is None:
+            return []
+        return [self.group_by] if isinstance(self.group_by, str) else self.group_by
+
+    @model_validator(mode="after")
+    def _names_receipts(self) -> "Mapping":
+        if self.receipt_columns and self.message.message_id is None:
+            raise ValueError(
+                "message.message_id is missing: with group_by it says what makes a receipt unique, e.g. "
+                '"pos:{Store}:{Receipt}"'
+            )
+        return self
 
 
-def checked_zone(zone: str) -> str:
-    """The zone, if the time zone database knows it."""
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{zone!r} is no IANA time zone; write e.g. Europe/Prague") from error
-    return zone
+_MODELS = (Mapping, CsvFormat, Message, Items, Variant, Clean, Column, Constant, Sum, Count, Timestamp, ExternalId)
+_RULES = (When, ConsentRule, TagRule)
 
 
 def load_mapping(path: Path) -> Mapping:
@@ -217,6 +183,4 @@ def parse_mapping(document: object) -> Mapping:
     try:
         return Mapping.model_validate(document)
     except ValidationError as error:
-        raise InvalidDefinition(
-            [Problem(".".join(map(str, e["loc"])), e["msg"], "see docs/importing.md") for e in error.errors()]
-        ) from error
+        raise InvalidDefinition(model_problems(error, (*_MODELS, *_RULES), _GUIDE)) from error

@@ -1,117 +1,142 @@
 """One variant of the message, compiled to functions over rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from headrace.importing.cells import BadCell, TextReader, instant_reader, template_columns, template_reader
-from headrace.importing.columns import BadRow, Columns
-from headrace.importing.grouping import NumberedRow
+from headrace.importing.cells import BadCell
+from headrace.importing.columns import BadRow
 from headrace.importing.mapping import Mapping, Message
-from headrace.importing.values import ReceiptReader, line_reader, receipt_reader
+from headrace.importing.mapping_values import Timestamp
+from headrace.importing.rows import NumberedRow, Row
+from headrace.importing.templates import template_columns, template_reader
+from headrace.importing.times import instant_reader
+from headrace.importing.values import Readers
+
+InstantOf = Callable[[NumberedRow], str | None]
 
 
 class MessageBuilder:
     """One variant of a mapping's message."""
 
-    def __init__(self, message: Message, mapping: Mapping, columns: Columns) -> None:
-        self._message = message
-        self._id = template_reader(message.message_id, columns.cell)
-        self._event = template_reader(message.event, columns.cell) if message.event else None
-        stamp = message.timestamp
-        self._time = (columns.cell(stamp.column), instant_reader(stamp.format, stamp.zone))
-        self._user = _optional(message.user_id, columns)
-        self._anonymous = _optional(message.anonymous_id, columns)
-        self._external = [(x.type, template_reader(x.id, columns.cell)) for x in message.external_ids]
-        identity = [message.user_id or "", message.anonymous_id or "", *(x.id for x in message.external_ids)]
-        names = dict.fromkeys(name for text in identity for name in template_columns(text))
-        self._same = [(name, columns.cell(name)) for name in names]
-        self._objects = [
-            (name, [(tuple(key.split(".")), receipt_reader(v, columns)) for key, v in values.items()])
-            for name, values in (
-                ("properties", message.properties),
-                ("traits", message.traits),
-                ("context", message.context),
-            )
+    def __init__(self, message: Message, mapping: Mapping, readers: Readers) -> None:
+        cell = readers.columns.cell
+        self._type = message.type
+        self._id_columns = ", ".join(template_columns(message.message_id or ""))
+        self._id = template_reader(message.message_id, cell) if message.message_id else None
+        self._event = template_reader(message.event, cell) if message.event else None
+        self._time = instant_of(message.timestamp, readers)
+        self._ids = [
+            (field, template_reader(text, cell))
+            for field, text in (("userId", message.user_id), ("anonymousId", message.anonymous_id))
+            if text
         ]
-        self._items = mapping.items.name if mapping.items else None
-        fields = mapping.items.fields if mapping.items else {}
-        self._fields = [(key, line_reader(value, columns)) for key, value in fields.items()]
+        self._contacts = [
+            (trait, template_reader(text, cell))
+            for trait, text in (("email", message.email), ("phone", message.phone))
+            if text
+        ]
+        self._external = [(entry.type, template_reader(entry.id, cell)) for entry in message.external_ids]
+        names = dict.fromkeys(name for text in _identity(message) for name in template_columns(text))
+        self._identity = ", ".join(names)
+        self._same = [(name, cell(name)) for name in names]
+        self._objects = [
+            (name, readers.nested(values))
+            for name in ("properties", "traits", "context")
+            if (values := getattr(message, name))
+        ]
+        items = mapping.items
+        self._items = items.name if items else None
+        self._fields = [(name, readers.of_line(value)) for name, value in items.fields.items()] if items else []
+        self._is_item = (cell(items.when.column), items.when.matches) if items and items.when else None
 
-    def build(self, rows: Sequence[NumberedRow]) -> tuple[str, str, dict[str, Any]]:
-        """(messageId, lane, the message). Raises BadRow."""
+    def build(self, rows: Sequence[NumberedRow]) -> tuple[str | None, dict[str, Any]]:
+        """(messageId, if the mapping says one, and the message without it) of a receipt's cleaned rows. Raises
+        BadRow."""
         first = rows[0]
-        message_id = self._id(first.cells)
-        if not message_id:
-            raise BadRow(first.line, ", ".join(template_columns(self._message.message_id)), "is empty")
-        self._check_same_customer(rows)
-        message: dict[str, Any] = {"type": self._message.type, "messageId": message_id}
-        self._identify(first, message)
-        message["timestamp"] = self._timestamp(first)
+        message_id = None
+        if self._id is not None:
+            message_id = self._id(first.cells)
+            if not message_id:
+                raise BadRow(first.line, self._id_columns, "is empty")
+        if len(rows) > 1:
+            self._check_same_customer(rows)
+        message: dict[str, Any] = {"type": self._type}
+        if timestamp := self._time(first):
+            message["timestamp"] = timestamp
         if self._event is not None and (event := self._event(first.cells)):
             message["event"] = event
-        for name, readers in self._objects:
-            if values := _nested(readers, rows):
-                message.setdefault(name, {}).update(values)
+        for name, read in self._objects:
+            if values := read(rows):
+                message[name] = values
+        self._identify(first, message)
         if self._items is not None:
-            message.setdefault("properties", {})[self._items] = [self._item(row) for row in rows]
-        return message_id, message.get("userId") or message.get("anonymousId") or message_id, message
+            message.setdefault("properties", {})[self._items] = self._lines(rows)
+        return message_id, message
 
     def _check_same_customer(self, rows: Sequence[NumberedRow]) -> None:
         for name, cell in self._same:
             expected = cell(rows[0].cells)
             for row in rows:
                 if cell(row.cells) != expected:
-                    raise BadRow(row.line, name, f"differs from line {rows[0].line} of the same receipt")
+                    raise BadRow(row.line, name, "differs from the first line of the same receipt")
 
     def _identify(self, row: NumberedRow, message: dict[str, Any]) -> None:
-        if self._user and (user := self._user(row.cells)):
-            message["userId"] = user
-        if self._anonymous and (anonymous := self._anonymous(row.cells)):
-            message["anonymousId"] = anonymous
+        known = False
+        for field, read in self._ids:
+            if value := read(row.cells):
+                message[field] = value
+                known = True
         external = [
             {"id": value, "type": kind, "collection": "users", "encoding": "none"}
             for kind, read in self._external
             if (value := read(row.cells))
         ]
         if external:
-            message["context"] = {"externalIds": external}
-        elif "userId" not in message and "anonymousId" not in message:
-            raise BadRow(row.line, ", ".join(name for name, _ in self._same), "no identifier: all are empty")
+            message.setdefault("context", {})["externalIds"] = external
+        contacts = {trait: value for trait, read in self._contacts if (value := read(row.cells))}
+        if contacts:
+            holder = message if self._type == "identify" else message.setdefault("context", {})
+            holder["traits"] = {**contacts, **holder.get("traits", {})}
+        if not (known or external or contacts) and not _named_by_traits(message):
+            raise BadRow(row.line, self._identity, "no identifier: all are empty")
 
-    def _timestamp(self, row: NumberedRow) -> str:
-        cell, read = self._time
-        try:
-            return read(cell(row.cells))
-        except ValueError as error:
-            raise BadRow(row.line, self._message.timestamp.column, str(error)) from error
+    def _lines(self, rows: Sequence[NumberedRow]) -> list[dict[str, Any]]:
+        if self._is_item is None:
+            return [self._item(row) for row in rows]
+        cell, matches = self._is_item
+        return [self._item(row) for row in rows if matches(cell(row.cells))]
 
     def _item(self, row: NumberedRow) -> dict[str, Any]:
-        item = {}
+        cells: Row = row.cells
         try:
-            for key, read in self._fields:
-                value = read(row.cells)
-                if value is not None:
-                    item[key] = value
+            return {name: value for name, read in self._fields if (value := read(cells)) is not None}
         except BadCell as error:
             raise BadRow(row.line, error.column, str(error)) from error
-        return item
 
 
-def _optional(template: str | None, columns: Columns) -> TextReader | None:
-    return template_reader(template, columns.cell) if template else None
+def instant_of(timestamp: Timestamp | None, readers: Readers) -> InstantOf:
+    """Reads when something happened; None where the mapping does not say. It raises BadRow."""
+    if timestamp is None:
+        return lambda row: None
+    cells = [readers.columns.cell(name) for name in timestamp.columns]
+    read = instant_reader(timestamp.format, timestamp.zone)
+    names = ", ".join(timestamp.columns)
+
+    def instant(row: NumberedRow) -> str:
+        text = cells[0](row.cells) if len(cells) == 1 else " ".join([cell(row.cells) for cell in cells])
+        try:
+            return read(text)
+        except ValueError as error:
+            raise BadRow(row.line, names, str(error)) from error
+
+    return instant
 
 
-def _nested(
-    readers: Sequence[tuple[tuple[str, ...], ReceiptReader]], rows: Sequence[NumberedRow]
-) -> dict[str, Any]:
-    """The values under their dotted names; what is empty is left out."""
-    result: dict[str, Any] = {}
-    for path, read in readers:
-        value = read(rows)
-        if value is None:
-            continue
-        place = result
-        for name in path[:-1]:
-            place = place.setdefault(name, {})
-        place[path[-1]] = value
-    return result
+def _identity(message: Message) -> list[str]:
+    named = [message.user_id, message.anonymous_id, message.email, message.phone]
+    return [text for text in named if text] + [entry.id for entry in message.external_ids]
+
+
+def _named_by_traits(message: dict[str, Any]) -> bool:
+    traits = {**message.get("context", {}).get("traits", {}), **message.get("traits", {})}
+    return bool(traits.get("email") or traits.get("phone"))

@@ -3,8 +3,8 @@
 from typing import Any
 
 from headrace.importing.builder import Builder
-from headrace.importing.grouping import NumberedRow
 from headrace.importing.mapping import Mapping, parse_mapping
+from headrace.importing.rows import NumberedRow
 
 HEADER = ["Receipt", "Sku", "Qty", "Price", "When", "Customer"]
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from headrace.importing.cells import boolean, instant_reader, number, template_reader
+from headrace.importing.cells import Numbers, boolean
+from headrace.importing.templates import template_reader
+from headrace.importing.times import instant_reader
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def test_truth_is_spelt_out() -> None:
 
 
 def test_numbers_keep_every_digit() -> None:
-    assert str(number("-000012.340")) == "-12.340"
+    assert str(Numbers().number("-000012.340")) == "-12.340"
 
 
 def test_a_template_with_an_empty_column_is_left_out() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.importing.mapping import load_mapping
 from headrace.contracts.errors import InvalidDefinition
+from headrace.importing.mapping import load_mapping
 from tests.unit.importing.shop import mapping
 
 BASE = """
@@ -26,14 +26,21 @@ def load(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kind: import", "message: Field required"),
+        ("kind: import", "message: is missing"),
         (BASE.replace("{column: B}", "{column: B, zone: Mars/Base}"), "message.timestamp.zone: .*no IANA"),
-        (BASE + "  propertys: {}", "message.propertys: Extra inputs"),
+        (BASE + "  propertys: {}", "message.propertys: is no field here"),
         (BASE + "variants: [{when: {column: A}, set: {event: E}}]", "exactly one of empty"),
         (BASE + "items: {fields: {n: {count: lines}}}", "sum and count stand for a whole receipt"),
         (BASE + "  properties: {n: {column: A, as: money}}", "message.properties.n.column.as: Input should be"),
-        ("- a", "valid dictionary"),
+        ("- a", "must be an object"),
         ("{", "cannot|expected"),
+        (BASE + "csv: {encoding: cp1520}", "csv.encoding: 'cp1520' is no encoding"),
+        (BASE + "csv: {encoding: idna}", "csv.encoding: 'idna' is no encoding"),
+        (BASE + "csv: {decimal: ',', thousands: ','}", "cannot be the same mark"),
+        (BASE.replace('  message_id: "x:{A}"', "") + "group_by: A", "message_id is missing: with group_by"),
+        (BASE.replace("  timestamp: {column: B}", ""), "timestamp is missing"),
+        (BASE + "tags: [{}]", "give name, with when or without"),
+        (BASE + "consents: [{channel: sms, column: A, properties: {channel: {value: b}}}]", "stands beside"),
     ],
 )
 def test_a_wrong_mapping_names_the_place(tmp_path: Path, text: str, message: str) -> None:
@@ -55,3 +62,9 @@ def test_a_variant_merges_properties_and_replaces_the_rest() -> None:
     assert set(changed.properties) == {"total", "lines"}
     assert changed.properties["total"] != base.properties["total"]
     assert changed.user_id == base.user_id
+
+
+def test_a_misspelt_field_is_guessed(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDefinition) as found:
+        load(tmp_path, BASE + "  propertys: {}")
+    assert [problem.suggestion for problem in found.value.problems] == ["did you mean properties?"]

@@ -15,10 +15,10 @@ from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import ROWS_REJECTED, Options, run_import
 from headrace.cli.importing.run import WrongFile
 from headrace.cli.importing.sender import ImportFailed
-from headrace.cli.importing.source import UnreadableFile
+from headrace.importing.table import UnreadableFile
 from tests.unit.cli.importing.fake_ingest import FakeIngest, serving
-from tests.unit.importing.shop import HEADER, mapping
 from tests.unit.cli.json_server import Answer
+from tests.unit.importing.shop import HEADER, mapping
 
 RECEIPTS = 3000
 
@@ -33,13 +33,13 @@ def shop(tmp_path: Path) -> Options:
     file.write_text("\n".join(lines), encoding="utf-8")
     mapped = tmp_path / "mapping.yaml"
     mapped.write_text(json.dumps(mapping().model_dump(by_alias=True, exclude_none=True)), encoding="utf-8")
-    return Options(file, mapped, patience=0.0)
+    return Options([file], mapped, patience=0.0)
 
 
 def run(options: Options, fake: FakeIngest) -> tuple[int, str]:
     deployment = Deployment.of(
         {
-            "HEADRACE_DATA_DIR": str(options.file.parent / "data"),
+            "HEADRACE_DATA_DIR": str(options.files[0].parent / "data"),
             "HEADRACE_INGEST_URL": fake.url,
             "HEADRACE_WRITE_KEY": "key",
         }
@@ -128,20 +128,24 @@ def test_what_the_server_refuses_is_reported_by_line(shop: Options) -> None:
         code, output = run(shop, fake)
     assert code == ROWS_REJECTED
     assert "2999 messages accepted, 2 rows rejected" in output
-    with (shop.file.parent / "till.csv.rejected.csv").open(encoding="utf-8") as report:
-        assert list(csv.reader(report))[1:] == [["16", "", "the server: event_too_large", "receipt:R7"]]
+    with (shop.files[0].parent / "till.csv.rejected.csv").open(encoding="utf-8") as report:
+        assert list(csv.reader(report))[1:] == [
+            [str(shop.files[0]), "16", "", "the server: event_too_large", "receipt:R7"]
+        ]
 
 
 def test_rows_that_cannot_be_read_are_reported_and_the_rest_arrives(shop: Options) -> None:
-    with shop.file.open("a", encoding="utf-8") as file:
+    with shop.files[0].open("a", encoding="utf-8") as file:
         file.write("\nbad,A,1,9;5,24.12.2025 18:30,1\n")
-    report = shop.file.parent / "bad.csv"
+    report = shop.files[0].parent / "bad.csv"
     with serving(FakeIngest()) as fake:
         code, output = run(with_(shop, rejected=report), fake)
     assert code == ROWS_REJECTED
     assert len(fake.received) == RECEIPTS
     assert f"the first: line {2 * RECEIPTS + 2}, Price:" in output
-    assert report.read_text(encoding="utf-8").splitlines()[1].startswith(f"{2 * RECEIPTS + 2},Price,")
+    assert (
+        report.read_text(encoding="utf-8").splitlines()[1].startswith(f"{shop.files[0]},{2 * RECEIPTS + 2},Price,")
+    )
 
 
 def test_a_dry_run_sends_nothing_and_needs_no_server(shop: Options) -> None:
@@ -151,7 +155,7 @@ def test_a_dry_run_sends_nothing_and_needs_no_server(shop: Options) -> None:
 
 
 def test_gzip_is_recognised_by_content(shop: Options) -> None:
-    shop.file.write_bytes(gzip.compress(shop.file.read_bytes()))
+    shop.files[0].write_bytes(gzip.compress(shop.files[0].read_bytes()))
     assert run(with_(shop, dry_run=True), FakeIngest(url="http://127.0.0.1:9"))[0] == 0
 
 
@@ -167,7 +171,7 @@ def test_gzip_is_recognised_by_content(shop: Options) -> None:
 def test_an_unreadable_file_is_refused_before_anything_is_sent(
     shop: Options, content: bytes, message: str
 ) -> None:
-    shop.file.write_bytes(content)
+    shop.files[0].write_bytes(content)
     with serving(FakeIngest()) as fake, pytest.raises(UnreadableFile, match=message):
         run(shop, fake)
     assert fake.received == []
@@ -175,7 +179,7 @@ def test_an_unreadable_file_is_refused_before_anything_is_sent(
 
 def test_a_missing_file_is_named(shop: Options) -> None:
     with pytest.raises(UnreadableFile, match="No such file"):
-        run(with_(shop, file=shop.file.parent / "no.csv"), FakeIngest(url="http://127.0.0.1:9"))
+        run(with_(shop, files=[shop.files[0].parent / "no.csv"]), FakeIngest(url="http://127.0.0.1:9"))
 
 
 def test_ndjson_goes_as_it_is_and_lines_without_id_get_the_same_id_again(shop: Options) -> None:
@@ -186,7 +190,7 @@ def test_ndjson_goes_as_it_is_and_lines_without_id_get_the_same_id_again(shop: O
         b'{"type":"track","event":"E","userId":"u1"}',
         b"[1]",
     ]
-    shop.file.write_bytes(b"\n".join(lines))
+    shop.files[0].write_bytes(b"\n".join(lines))
     with serving(FakeIngest()) as fake:
         codes = [run(with_(shop, mapping=None), fake)[0] for _ in range(2)]
     assert codes == [ROWS_REJECTED, ROWS_REJECTED]
