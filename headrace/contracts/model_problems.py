@@ -28,8 +28,14 @@ def model_problems(error: ValidationError, models: Iterable[type[BaseModel]], gu
 
 def near(word: str, words: Iterable[str]) -> str:
     """`did you mean …?`, or nothing where no word is like it."""
+    found = nearest(word, words)
+    return f"did you mean {found}?" if found else ""
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The one that is most like it, or nothing."""
     found = get_close_matches(word, list(words), n=1)
-    return f"did you mean {found[0]}?" if found else ""
+    return found[0] if found else ""
 
 
 def _names(models: Iterable[type[BaseModel]]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 
 from headrace.contracts.errors import InvalidDefinition, Problem
-from headrace.contracts.model_problems import near
+from headrace.contracts.model_problems import nearest
 from headrace.importing.mapping_values import Clean
 from headrace.importing.rows import Row
 
@@ -90,9 +90,7 @@ class Columns:
                 if mark in self._header[0]:
                     return f"the header is one column with {written} in it: set csv.delimiter: {written}"
         folded = {known.casefold(): known for known in reversed(self._header)}
-        hint = near(name.casefold(), folded)
-        if hint:
-            found = hint.removeprefix("did you mean ").removesuffix("?")
-            return f"did you mean {folded[found]}?"
+        if meant := nearest(name.casefold(), folded):
+            return f"did you mean {folded[meant]}?"
         known = ", ".join(column[:_LONGEST_SHOWN] for column in self._header[:_MOST_SHOWN])
         return f"it has: {known}; name the columns of a file without a header line in csv.columns"
