@@ -85,6 +85,7 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         limits=settings.limits,
         budget=Budget(settings.buffer_bytes),
         trusted_hops=settings.trusted_hops,
+        mappings=settings.mappings,
     )
     return build_app(
         collector,

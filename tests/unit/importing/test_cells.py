@@ -1,10 +1,16 @@
 """One cell at a time: instants, truth values, templates."""
 
-import pytest
+import contextlib
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
-from headrace.importing.cells import Numbers, boolean
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.importing.cells import Numbers, boolean, currency, word_reader
 from headrace.importing.templates import template_reader
-from headrace.importing.times import instant_reader
+from headrace.importing.times import date_reader, instant_reader
 
 
 @pytest.mark.parametrize(
@@ -49,3 +55,87 @@ def test_a_template_with_an_empty_column_is_left_out() -> None:
     assert read("r:{a}-{b}!", ["x", "y"]) == "r:x-y!"
     assert read("r:{a}-{b}!", ["x", ""]) is None
     assert read("fixed", ["", ""]) == "fixed"
+
+
+@pytest.mark.parametrize(
+    ("decimal", "thousands", "cell", "expected"),
+    [
+        (",", "", "12,50", "12.50"),
+        (",", " ", "1 234 567,5", "1234567.5"),
+        (",", " ", "1\u00a0234,5", "1234.5"),
+        (",", ".", "-1.234,50", "-1234.50"),
+        (".", ",", "1,234.5", "1234.5"),
+        (".", ",", "1234.5", "1234.5"),
+    ],
+)
+def test_numbers_as_the_file_writes_them(decimal: str, thousands: str, cell: str, expected: str) -> None:
+    assert str(Numbers(decimal, thousands).number(cell)) == expected
+
+
+@pytest.mark.parametrize(
+    ("decimal", "thousands", "cell"),
+    [(".", "", "1,234"), (",", ".", "1.23"), (",", " ", "12 34,5"), (".", ",", "1,2345"), (",", "", "1.5")],
+)
+def test_no_number_is_guessed(decimal: str, thousands: str, cell: str) -> None:
+    with pytest.raises(ValueError, match="is no number"):
+        Numbers(decimal, thousands).number(cell)
+
+
+def test_another_decimal_mark_is_told_with_what_to_write() -> None:
+    with pytest.raises(ValueError, match=r"csv\.decimal: ','"):
+        Numbers().number("9,90")
+
+
+def test_whole_numbers_may_be_written_with_a_fraction_of_nothing() -> None:
+    numbers = Numbers(",", " ")
+    assert [numbers.integer(cell) for cell in ("1 000", "2,0", "-3")] == [1000, 2, -3]
+    for cell in ("2,5", "1234567890123456", "x"):
+        with pytest.raises(ValueError, match="is no whole number"):
+            numbers.integer(cell)
+
+
+def test_a_huge_cell_is_not_repeated_in_the_reason() -> None:
+    with pytest.raises(ValueError, match="100000 characters") as found:
+        Numbers().number("x" * 100_000)
+    assert len(str(found.value)) < 200
+
+
+@pytest.mark.parametrize("format", ["%d.%m.%Y %H:%M", "%Y-%m-%d %H:%M:%S", "%Y%m%d", "%d/%m/%Y"])
+@given(st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2100, 1, 1)))
+def test_formats_of_numbers_are_read_as_strptime_reads_them(format: str, moment: datetime) -> None:
+    text = moment.strftime(format)
+    zone = ZoneInfo("Europe/Prague")
+    expected = datetime.strptime(text, format).replace(tzinfo=zone).astimezone(UTC)
+    assert instant_reader(format, zone.key)(text) == expected.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def test_names_of_months_are_read_too() -> None:
+    assert instant_reader("%d %b %Y", "UTC")("24 Dec 2025") == "2025-12-24T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    "cell", ["0001-01-01 00:00", "9999-12-31 23:59", "24.12.2025", "2025-2-30 1:00", "２０２５-01-01 00:00"]
+)
+def test_instants_at_the_edge_are_refused_or_read_and_never_break(cell: str) -> None:
+    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
+        with contextlib.suppress(ValueError):
+            instant_reader("%Y-%m-%d %H:%M", zone)(cell)
+
+
+def test_dates_have_no_zone() -> None:
+    assert date_reader("%d.%m.%Y")("31.5.1990") == "1990-05-31"
+    with pytest.raises(ValueError, match="is no date of the format"):
+        date_reader("%d.%m.%Y")("31.6.1990")
+
+
+def test_currencies_are_three_capitals() -> None:
+    assert currency("czk") == "CZK"
+    with pytest.raises(ValueError, match="is no currency"):
+        currency("Kč")
+
+
+def test_words_are_looked_up() -> None:
+    read = word_reader({"F": "female", "1": True})
+    assert (read("F"), read("1")) == ("female", True)
+    with pytest.raises(ValueError, match="is none of F, 1"):
+        read("f")

@@ -15,6 +15,7 @@ from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import ROWS_REJECTED, Options, run_import
 from headrace.cli.importing.run import WrongFile
 from headrace.cli.importing.sender import ImportFailed
+from headrace.cli.importing.source import MAX_LINE_BYTES
 from headrace.importing.table import UnreadableFile
 from tests.unit.cli.importing.fake_ingest import FakeIngest, serving
 from tests.unit.cli.json_server import Answer
@@ -152,6 +153,8 @@ def test_a_dry_run_sends_nothing_and_needs_no_server(shop: Options) -> None:
     code, output = run(with_(shop, dry_run=True), FakeIngest(url="http://127.0.0.1:9"))
     assert code == 0
     assert f"{RECEIPTS} messages ready, nothing was sent" in output
+    first = [json.loads(line)["messageId"] for line in output.splitlines() if line.startswith("{")]
+    assert first == ["receipt:R0", "receipt:R1", "receipt:R2"]
 
 
 def test_gzip_is_recognised_by_content(shop: Options) -> None:
@@ -203,3 +206,70 @@ def test_ndjson_goes_as_it_is_and_lines_without_id_get_the_same_id_again(shop: O
 def test_a_csv_without_mapping_says_what_is_missing(shop: Options) -> None:
     with pytest.raises(WrongFile, match="--mapping"):
         run(with_(shop, mapping=None), FakeIngest(url="http://127.0.0.1:9"))
+
+
+def test_ndjson_in_another_order_of_lines_and_fields_is_the_same(shop: Options) -> None:
+    lines = [
+        {"type": "track", "event": "E", "userId": "u1", "properties": {"a": 1, "b": [True]}},
+        {"type": "track", "event": "E", "userId": "u1", "properties": {"a": 2}},
+        {"type": "track", "event": "E", "userId": "u1", "properties": {"a": 2}},
+    ]
+    turned = [dict(reversed(line.items())) for line in reversed(lines)]
+    ids = []
+    for given in (lines, turned):
+        shop.files[0].write_text("\ufeff" + "\n".join(map(json.dumps, given)), encoding="utf-8")
+        with serving(FakeIngest()) as fake:
+            assert run(with_(shop, mapping=None), fake)[0] == 0
+        ids.append(sorted(message["messageId"] for message in fake.received))
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 3
+
+
+def test_a_line_that_never_ends_is_rejected_without_being_held(shop: Options) -> None:
+    huge = b'{"type":"track","x":"' + b"x" * (3 * MAX_LINE_BYTES) + b'"}'
+    shop.files[0].write_bytes(b'{"type":"track","event":"E","userId":"u1"}\n' + huge + b"\n[1]\n")
+    with serving(FakeIngest()) as fake:
+        code, output = run(with_(shop, mapping=None), fake)
+    assert code == ROWS_REJECTED
+    assert "3 rows: 1 messages accepted, 2 rows rejected" in output
+    assert f"line 2: has more than {MAX_LINE_BYTES} bytes" in output
+
+
+def test_several_files_are_read_as_one_and_a_receipt_may_cross_their_border(shop: Options) -> None:
+    lines = shop.files[0].read_text(encoding="utf-8").splitlines()
+    parts = [shop.files[0].with_name(f"part-{number}.csv") for number in (1, 2)]
+    order = [5, 4, 3, 2, 1, 0]  # the second was exported with its columns turned round
+    parts[0].write_text("\n".join(lines[:1002]), encoding="utf-8")
+    turned = [
+        ",".join(line.split(",")[place] for place in order) for line in [lines[0], *lines[1002:], "x,A,1,1,,1"]
+    ]
+    parts[1].write_bytes(gzip.compress("\n".join(turned).encode()))
+    with serving(FakeIngest()) as whole, serving(FakeIngest()) as split:
+        run(shop, whole)
+        code, output = run(with_(shop, files=parts), split)
+    assert code == ROWS_REJECTED
+    assert f"the first: {parts[1]}, line {2 * RECEIPTS - 1001 + 2}, When:" in output
+    by_id = [{message["messageId"]: message for message in fake.received} for fake in (whole, split)]
+    assert by_id[0] == by_id[1]
+
+
+def test_files_of_other_columns_are_refused(shop: Options) -> None:
+    other = shop.files[0].with_name("other.csv")
+    other.write_text("A,B\n1,2\n", encoding="utf-8")
+    with pytest.raises(UnreadableFile, match=r"other\.csv has other columns"):
+        run(with_(shop, files=[*shop.files, other]), FakeIngest(url="http://127.0.0.1:9"))
+
+
+def test_the_report_is_no_formula(shop: Options) -> None:
+    assert shop.mapping is not None
+    shop.mapping.write_text(shop.mapping.read_text().replace("receipt:{Receipt}", "{Receipt}"))
+
+    def refuse(number: int, batch: list[dict[str, Any]]) -> Answer | None:
+        places = [i for i, message in enumerate(batch) if message["messageId"].startswith("=")]
+        return 200, {}, {"rejected": [{"index": i, "code": "invalid_id"} for i in places]}
+
+    shop.files[0].write_text("\n".join([",".join(HEADER), "=R0,A,1,1,24.12.2025 18:30,1"]), encoding="utf-8")
+    with serving(FakeIngest(refuse)) as fake:
+        assert run(shop, fake)[0] == ROWS_REJECTED
+    report = shop.files[0].with_name("till.csv.rejected.csv").read_text(encoding="utf-8")
+    assert report.splitlines()[1].endswith(",the server: invalid_id,'=R0")
