@@ -64,30 +64,31 @@ class Builder:
         except BadRow as error:
             return [Rejection(error.line, error.column, str(error), rows=length)]
         if message_id is None:
-            message_id = self._id_of(_encode(message))
+            message_id, body = self._named(_encode(message))
         elif (digest := hash(message_id)) in self._used:
             reason = "another row of this file has the same message_id; name what tells them apart"
             return [Rejection(line, "", reason, message_id, length)]
         else:
             self._used.add(digest)
+            message["messageId"] = message_id
+            body = _encode(message)
         lane = _lane(message) or message_id
-        message["messageId"] = message_id
-        sent: list[Outgoing | Rejection] = [Outgoing(line, length, lane, message_id, _encode(message))]
+        sent: list[Outgoing | Rejection] = [Outgoing(line, length, lane, message_id, body)]
         if others:
             sent += [self._stated(line, lane, event) for event in others]
         return sent
 
     def _stated(self, line: int, lane: str, event: dict[str, Any]) -> Outgoing:
-        event["messageId"] = identity = self._id_of(_encode(event))
-        return Outgoing(line, 0, lane, identity, _encode(event))
+        return Outgoing(line, 0, lane, *self._named(_encode(event)))
 
-    def _id_of(self, body: bytes) -> str:
-        """An id that follows from what the message says: rows may come in another order and among others. Of rows
-        that say the same each is a message of its own."""
+    def _named(self, body: bytes) -> tuple[str, bytes]:
+        """An id that follows from what a message says, and the message with it: rows may come in another order and
+        among others. Of rows that say the same each is a message of its own."""
         digest = hash(body)
         number = self._times.get(digest, 0)
         self._times[digest] = number + 1
-        return content_id("i", body.decode(), number)
+        identity = content_id("i", body.decode(), number)
+        return identity, b'%b,"messageId":"%b"}' % (body[:-1], identity.encode())
 
     def _message_builder(self, matched: tuple[bool, ...]) -> MessageBuilder:
         builder = self._compiled.get(matched)
