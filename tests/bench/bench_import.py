@@ -4,7 +4,8 @@
 
 Receipts of one to seven lines, each with a total over its lines and the lines as products; contacts with a consent
 and tags; and single lines whose ids follow from what they say. The file is read twice, as an import reads it: once
-to know that it can be read to its end and which receipts are scattered, once to make the messages. The limit is the standard library's CSV reader over the same file, twice, and the same messages encoded.
+to know that it can be read to its end and which receipts are scattered, once to make the messages. The limit is
+the standard library's CSV reader over the same file, twice, and the same messages encoded.
 """
 
 import csv
