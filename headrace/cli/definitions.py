@@ -65,7 +65,10 @@ def apply(
         raise Invalid(findings)
     for document in documents:
         if document.kind not in KINDS:
-            say(console, f"{document.file}:{document.number} {document.kind}: right, but read from its file, not applied")
+            say(
+                console,
+                f"{document.file}:{document.number} {document.kind}: right, but read from its file, not applied",
+            )
     for document in in_order(documents):
         if before is not None and KINDS[document.kind].service == "segmenter":
             before(document)

@@ -22,11 +22,14 @@ from headrace.importing.mapping_values import (
     Timestamp,
     Value,
     When,
+    unclashing,
 )
 
 MessageType = Literal["track", "identify", "page", "screen", "group", "alias"]
 MAX_VARIANTS = 50
-_NOT_OF_FILES = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
+_NOT_OF_FILES = frozenset(
+    {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem", "utf_7"}
+)
 _GUIDE = "see docs/importing.md"
 
 
@@ -62,6 +65,8 @@ class CsvFormat(Model):
     def model_post_init(self, context: Any) -> None:
         if self.decimal == self.thousands:
             raise ValueError("decimal and thousands cannot be the same mark")
+        if self.delimiter == self.quote:
+            raise ValueError("delimiter and quote cannot be the same mark")
 
 
 class MessagePatch(Model):
@@ -100,9 +105,13 @@ class Message(Model):
     context: dict[str, Value] = Field(default={})
 
     @model_validator(mode="after")
-    def _tells_when(self) -> "Message":
+    def _can_be_built(self) -> "Message":
         if self.timestamp is None and self.type not in {"identify", "group", "alias"}:
             raise ValueError("timestamp is missing: name the column that says when it happened")
+        for values in (self.properties, self.traits, self.context):
+            unclashing(values)
+        if "traits" in self.context:
+            raise ValueError("context.traits is no single value; write traits.email, traits.city and so on")
         return self
 
     def patched(self, patch: MessagePatch) -> "Message":
@@ -181,6 +190,9 @@ def load_mapping(path: Path) -> Mapping:
 def parse_mapping(document: object) -> Mapping:
     """Check a mapping document; raises InvalidDefinition naming each wrong place."""
     try:
-        return Mapping.model_validate(document)
+        mapping = Mapping.model_validate(document)
+        for variant in mapping.variants:
+            mapping.message.patched(variant.set)
     except ValidationError as error:
         raise InvalidDefinition(model_problems(error, (*_MODELS, *_RULES), _GUIDE)) from error
+    return mapping

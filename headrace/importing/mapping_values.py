@@ -1,8 +1,11 @@
 """What a mapping says about single values: where in a row each stands and how it is read."""
 
+import re
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 
@@ -19,6 +22,35 @@ def checked_zone(zone: str) -> str:
     return zone
 
 
+def _known_format(format: str) -> str:
+    try:
+        datetime.strptime("", format)
+    except (ValueError, IndexError, re.error) as error:
+        if "does not match" not in str(error):
+            raise ValueError(f"{format!r} is no strptime pattern: {error}") from error
+    return format
+
+
+def _sendable(value: Any) -> Any:
+    try:
+        msgspec.json.encode(value)
+    except (OverflowError, UnicodeEncodeError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError("cannot be sent as JSON; put it in quotes") from error
+    return value
+
+
+def unclashing(values: dict[str, Any]) -> dict[str, Any]:
+    """Names with dots, none of which stands in another's way. Raises ValueError."""
+    for name in values:
+        parts = name.split(".")
+        for end in range(1, len(parts)):
+            if (above := ".".join(parts[:end])) in values:
+                raise ValueError(f"{above} is a value and has {name} in it as well; give one of them another name")
+    return values
+
+
+Format = Annotated[str, AfterValidator(_known_format)]
+Sendable = Annotated[Any, AfterValidator(_sendable)]
 Zone = Annotated[str, AfterValidator(checked_zone)]
 CellType = Literal["text", "number", "integer", "boolean", "instant", "date", "currency"]
 
@@ -37,15 +69,15 @@ class Column(Model):
     column: str
     type: CellType = Field(default="text", alias="as")
     default: str | None = None
-    format: str = "iso"
+    format: Format = "iso"
     zone: Zone = "UTC"
-    map: dict[str, Any] | None = Field(default=None, min_length=1)
+    map: dict[str, Sendable] | None = Field(default=None, min_length=1)
 
 
 class Constant(Model):
     """The same value in every message."""
 
-    value: Any
+    value: Sendable
 
 
 class Sum(Model):
@@ -61,10 +93,10 @@ class Count(Model):
 
 
 def _shape(value: Any) -> str:
-    if isinstance(value, str):
-        return "template"
-    keys = value if isinstance(value, dict) else vars(value)
-    return next((name for name in ("column", "value", "sum", "count") if name in keys), "template")
+    if isinstance(value, Model):
+        value = value.model_fields_set
+    names = value if isinstance(value, dict | set) else ()
+    return next((name for name in ("column", "value", "sum", "count") if name in names), "template")
 
 
 Value = Annotated[
@@ -82,8 +114,8 @@ class Timestamp(Model):
     `iso`, `epoch_s`, `epoch_ms` or a strptime pattern; `zone` is the wall clock's, used where the cell names
     none."""
 
-    column: str | list[str]
-    format: str = "iso"
+    column: str | Annotated[list[str], Field(min_length=1)]
+    format: Format = "iso"
     zone: Zone = "UTC"
 
     @property
@@ -137,7 +169,7 @@ class ConsentRule(Model):
     def _own_words(cls, properties: dict[str, Any]) -> dict[str, Any]:
         if "channel" in properties:
             raise ValueError("channel stands beside properties, not in it")
-        return properties
+        return unclashing(properties)
 
 
 class TagRule(Model):

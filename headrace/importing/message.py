@@ -96,7 +96,7 @@ class MessageBuilder:
         contacts = {trait: value for trait, read in self._contacts if (value := read(row.cells))}
         if contacts:
             holder = message if self._type == "identify" else message.setdefault("context", {})
-            holder["traits"] = {**contacts, **holder.get("traits", {})}
+            holder["traits"] = {**holder.get("traits", {}), **contacts}
         if not (known or external or contacts) and not _named_by_traits(message):
             raise BadRow(row.line, self._identity, "no identifier: all are empty")
 

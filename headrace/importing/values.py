@@ -99,16 +99,18 @@ def _total(
     result = Decimal(0)
     with localcontext(_EXACT):
         for line, cells in rows:
-            product = None
+            product = Decimal(1)
             for name, cell in factors:
                 try:
-                    factor = number(cell(cells))
-                    product = factor if product is None else product * factor
+                    product *= number(cell(cells))
                 except ValueError as error:
                     raise BadRow(line, name, str(error)) from error
                 except Inexact as error:
                     raise BadRow(line, name, "has too many digits to multiply exactly") from error
-            result += product or 0
+            try:
+                result += product
+            except Inexact as error:
+                raise BadRow(line, factors[0][0], "has too many digits to add exactly") from error
     return result
 
 

@@ -71,7 +71,7 @@ def test_what_was_imported_is_one_customer_and_a_second_upload_changes_nothing(a
     def jana() -> dict[str, Any] | None:
         found = api.profile("loyalty_card", "off-9001")
         complete = found and found["traits"].get("firstName") and found["tags"] and len(found["consents"]) == 2
-        return found if complete and len(orders(found)) == 2 else None
+        return found if found and complete and len(orders(found)) == 2 else None
 
     def orders(profile: dict[str, Any]) -> list[str]:
         names = {"Order Completed", "Order Refunded"}

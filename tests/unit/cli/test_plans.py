@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from headrace.cli.definitions import lint
+from headrace.cli.definitions import apply, lint
+from headrace.cli.deployment import Deployment
 from headrace.cli.shipped import example
 
 
@@ -27,3 +28,9 @@ def test_a_wrong_plan_is_told_with_its_place(tmp_path: Path, field: str, told: s
     assert code == 1
     assert f"{file}:1 events.E.properties.a.type: 'flot' is no type; did you mean number?" in output
     assert told in output
+
+
+def test_applying_a_plan_says_that_it_is_read_from_its_file() -> None:
+    output = io.StringIO()
+    apply([example("plans/shop.yaml")], Deployment.of({}), Console(file=output, width=200), wait=None)
+    assert output.getvalue().count("plan: right, but read from its file, not applied") == 2

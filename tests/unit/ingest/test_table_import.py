@@ -1,5 +1,6 @@
 """`POST /v1/import` takes a CSV with its mapping: by name, or in a form beside the file."""
 
+import asyncio
 import gzip
 import json
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headrace.cli.importing.run import open_source
 from headrace.cli.shipped import example
@@ -211,3 +214,20 @@ async def test_a_wrong_mapping_ends_the_start(tmp_path: Path) -> None:
     (tmp_path / "till.yaml").write_text("kind: import\nmesage: {}", encoding="utf-8")
     with pytest.raises(Exception, match=r"HEADRACE_MAPPINGS.*(?s:.*)till\.yaml mesage: is no field here"):
         await start_ingest(HEADRACE_MAPPINGS=str(tmp_path))
+
+
+PIECES = (b'"', b",", b"\r\n", b"R1", b"\0", b"\xff", b"2025", b"\x1f\x8b", b"--")
+
+
+@given(st.binary(max_size=60) | st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join))
+def test_whatever_is_sent_has_an_answer(body: bytes) -> None:
+    async def send() -> None:
+        ingest = await start_ingest()
+        for file in (body, b"Receipt,When,Customer,Sku,Price\n" + body):
+            answer = await upload(ingest, mapping=MAPPING, file=file)
+            assert answer.status_code in {200, 400}, (file, answer.text)
+        boundary = "multipart/form-data; boundary=R1"
+        assert (await ingest.post("/v1/import", body, content_type=boundary)).status_code < 500
+        assert ingest.app.held_bytes == 0
+
+    asyncio.run(send())
