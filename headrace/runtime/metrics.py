@@ -29,6 +29,11 @@ class Metrics:
         self.placeholder_ids = self._counter(
             "placeholder_ids", "Ids dropped because they are placeholders such as null or 0.", ["source"]
         )
+        self.plan_violations = self._counter(
+            "plan_violations",
+            "Durable events, or dead letters, that are not as their source's plan says; one for each thing wrong.",
+            ["source", "event", "reason"],
+        )
         self.ingest_bytes = self._gauge("ingest_buffered_bytes", "Request bytes held in memory now.")
 
         self.records = self._counter("records_processed", "Input records applied.", ["topic", "partition"])

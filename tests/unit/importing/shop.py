@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from headrace.cli.importing.builder import Builder
-from headrace.cli.importing.grouping import NumberedRow
-from headrace.cli.importing.mapping import Mapping, parse_mapping
+from headrace.importing.builder import Builder
+from headrace.importing.mapping import Mapping, parse_mapping
+from headrace.importing.rows import NumberedRow
 
 HEADER = ["Receipt", "Sku", "Qty", "Price", "When", "Customer"]
 

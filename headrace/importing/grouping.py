@@ -4,26 +4,18 @@ A first pass over the file learns where each receipt ends, so the second pass ho
 lines are apart, and memory stays small whatever the size of the file.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from headrace.contracts.errors import HeadraceError
+from headrace.importing.rows import NumberedRow, Row
 
-Row = Sequence[str]
 ReceiptOf = Callable[[Row], str | None]
 MAX_HELD_ROWS = 500_000
 
 
 class TooScattered(HeadraceError):
     """The lines of receipts are too far apart to be held in memory. Sort the file by the receipt column."""
-
-
-@dataclass(frozen=True, slots=True)
-class NumberedRow:
-    """A row with the line of the file on which it ends."""
-
-    line: int
-    cells: Row
 
 
 @dataclass(slots=True)

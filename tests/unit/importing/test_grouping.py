@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.cli.importing.grouping import NumberedRow, Row, TooScattered, grouped, survey
+from headrace.importing.grouping import TooScattered, grouped, survey
+from headrace.importing.rows import NumberedRow, Row
 
 
 def receipt_of(row: Row) -> str | None:

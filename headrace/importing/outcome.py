@@ -1,10 +1,9 @@
 """What reading a file yields: messages ready to send, and rows that cannot be."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A message ready to send. `lane` keeps one customer's messages in order; `rows` is how many rows of the
     file it stands for, `line` the first of them."""
 
@@ -15,8 +14,7 @@ class Outgoing:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(msgspec.Struct, frozen=True, gc=False):
     """A row, or the receipt that begins there, that was not imported, and why."""
 
     line: int
