@@ -63,6 +63,12 @@ def apply(
     findings += reference_findings(documents)[0]
     if findings:
         raise Invalid(findings)
+    for document in documents:
+        if document.kind not in KINDS:
+            say(
+                console,
+                f"{document.file}:{document.number} {document.kind}: right, but read from its file, not applied",
+            )
     for document in in_order(documents):
         if before is not None and KINDS[document.kind].service == "segmenter":
             before(document)

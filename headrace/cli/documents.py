@@ -7,13 +7,14 @@ from typing import Any
 
 from headrace.cli.document import Document as Document
 from headrace.cli.document import Finding
-from headrace.cli.importing.mapping import parse_mapping
 from headrace.cli.references import asked_first
 from headrace.contracts.campaign import parse_campaign, parse_template
 from headrace.contracts.documents import load_documents
 from headrace.contracts.errors import InvalidDefinition, Problem
+from headrace.contracts.plan import parse_plan
 from headrace.contracts.segment import parse_segment
 from headrace.contracts.survey import parse_survey
+from headrace.importing.mapping import parse_mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ KINDS: Mapping[str, Kind] = {
     "campaign": Kind("campaign", "messenger", "/v1/campaigns", parse_campaign),
 }
 _IMPORT = "import"
-_PARSERS = {**{name: kind.parse for name, kind in KINDS.items()}, _IMPORT: parse_mapping}
+_PARSERS = {**{name: kind.parse for name, kind in KINDS.items()}, _IMPORT: parse_mapping, "plan": parse_plan}
 
 
 def read_documents(files: Iterable[Path]) -> tuple[list[Document], list[Finding]]:
@@ -73,7 +74,7 @@ def _check(file: Path, number: int, content: Any, others: Iterable[Document]) ->
         document = Document(file, number, kind, content, parse(content))
     except InvalidDefinition as error:
         return error.problems
-    if kind != _IMPORT and any(_same(document, other) for other in others):
+    if kind in KINDS and any(_same(document, other) for other in others):
         return [Problem("id", f"{kind} {document.id} is defined twice", "remove one, or give it another id")]
     return document
 
@@ -88,7 +89,7 @@ def _same(one: Document, other: Document) -> bool:
 def in_order(documents: Iterable[Document]) -> list[Document]:
     """Those that a service keeps, what is named before what names it; the files' order otherwise.
 
-    An import mapping is no definition of a service and is left out.
+    An import mapping or a plan is no definition of a service and is left out.
     """
     kept = [document for document in documents if document.kind in KINDS]
     order = [kind.path for kind in KINDS.values()]

@@ -111,7 +111,10 @@ def export_members(
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="CSV or NDJSON, plain or gzip.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="CSV with --mapping, or NDJSON; plain or gzip."),
+    ],
     mapping: Annotated[Path | None, typer.Option(help="How a CSV's columns become messages (YAML).")] = None,
     rejected: Annotated[Path | None, typer.Option(help="Where to list rejected rows.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, send nothing.")] = False,
@@ -122,7 +125,7 @@ def import_file(
 
     Exit code 0: all accepted. 3: finished, but rows were rejected. 1: ended early; run it again.
     """
-    options = Options(file, mapping, rejected, dry_run, restart, patience)
+    options = Options(files, mapping, rejected, dry_run, restart, patience)
     raise typer.Exit(run_import(options, Deployment.of(os.environ), open_console()))
 
 

@@ -6,7 +6,20 @@ EMAIL = "email"
 PHONE = "phone"
 
 _PLACEHOLDERS = frozenset(
-    {"", "null", "undefined", "none", "nan", "-1", "anonymous", "[object object]", "(null)", "nil"}
+    {
+        "",
+        "null",
+        "undefined",
+        "none",
+        "nan",
+        "-1",
+        "anonymous",
+        "[object object]",
+        "(null)",
+        "nil",
+        "void",
+        "unknown",
+    }
 )
 
 

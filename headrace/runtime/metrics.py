@@ -29,6 +29,11 @@ class Metrics:
         self.placeholder_ids = self._counter(
             "placeholder_ids", "Ids dropped because they are placeholders such as null or 0.", ["source"]
         )
+        self.plan_violations = self._counter(
+            "plan_violations",
+            "Durable events, or dead letters, that are not as their source's plan says; one for each thing wrong.",
+            ["source", "event", "reason"],
+        )
         self.ingest_bytes = self._gauge("ingest_buffered_bytes", "Request bytes held in memory now.")
 
         self.records = self._counter("records_processed", "Input records applied.", ["topic", "partition"])
@@ -61,6 +66,9 @@ class Metrics:
             "events_suppressed", "Events left out, since they name only people of whom nothing is collected."
         )
         self.merges = self._counter("profile_merges", "Profiles merged into another.")
+        self.quarantined = self._counter(
+            "quarantined_identifiers", "Identifiers put into quarantine: strangers share them."
+        )
         self.ticks = self._counter("ticks_published", "Tick records published.")
         self.transitions = self._counter(
             "segment_transitions", "Membership transitions.", ["segment", "action", "reason"]

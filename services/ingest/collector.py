@@ -16,10 +16,12 @@ from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from services.ingest.appender import Appender
 from services.ingest.message_id import new_message_id
+from services.ingest.plan import Plan, Plans, Verdict
 from services.ingest.records import EventRecords, dead_letter, encode_event
 from services.ingest.rejection import Rejected
 from services.ingest.usual import Usual, UsualReader
 from services.ingest.validation import Arrival, validate
+from services.ingest.violations import Violations
 
 log = structlog.get_logger()
 
@@ -41,7 +43,7 @@ class Outcome:
 
 
 class Collector:
-    """Takes events into the log. Safe for concurrent requests of one event loop."""
+    """Takes events into the log. Safe for concurrent requests of one event loop. `plans`: what each may be."""
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Collector:
         ack_timeout: float,
         metrics: Metrics,
         random: Callable[[int], bytes] = os.urandom,
+        plans: Plans | None = None,
     ) -> None:
         self._events = Appender(log, events_topic)
         self._dead_letters = Appender(log, dead_letters_topic)
@@ -61,6 +64,8 @@ class Collector:
         self._metrics = metrics
         self._random = random
         self._accepted = lru_cache(metrics.accepted.labels)
+        self.plans: Plans = plans or {}
+        self.violations = Violations()
 
     def message_ids(self, received_at: int) -> Callable[[], str]:
         """A source of messageIds for events that came without one."""
@@ -75,8 +80,9 @@ class Collector:
         and 400 for a malformed event that came alone (`single`).
         """
         outcome = Outcome()
+        plan = self.plans.get(arrival.source.name)
         for start in range(0, len(items), CHUNK_EVENTS):
-            chunk = _Chunk(self._partitions, arrival, traceparent)
+            chunk = _Chunk(self._partitions, arrival, traceparent, plan)
             for index, item in enumerate(items[start : start + CHUNK_EVENTS], start):
                 raw = bytes(item)
                 try:
@@ -89,6 +95,8 @@ class Collector:
             await self._append(chunk)
             outcome.accepted += sum(chunk.types.values())
             self._count(chunk, arrival.source.name)
+            if plan is not None:
+                self._note(chunk, plan, arrival)
         _before_answer()
         return outcome
 
@@ -138,6 +146,15 @@ class Collector:
         if chunk.placeholders:
             metrics.placeholder_ids.labels(source).inc(chunk.placeholders)
 
+    def _note(self, chunk: "_Chunk", plan: Plan, arrival: Arrival) -> None:
+        source = arrival.source.name
+        for verdict, message_id in chunk.verdicts:
+            for violation in verdict.violations:
+                self._metrics.plan_violations.labels(source, plan.label(violation.event), violation.reason).inc()
+                self.violations.add(
+                    source, violation, blocked=verdict.blocked, message_id=message_id, at=arrival.received_at
+                )
+
 
 def _give_up(futures: "Sequence[asyncio.Future[None]]") -> None:
     for future in futures:
@@ -169,12 +186,14 @@ def _unavailable(retry_after: int) -> ApiError:
 class _Chunk:
     """The records of some events, by partition, and what to count once they are durable."""
 
-    def __init__(self, partitions: int, arrival: Arrival, traceparent: str) -> None:
+    def __init__(self, partitions: int, arrival: Arrival, traceparent: str, plan: Plan | None) -> None:
         self.events: Groups = {}
         self.dead_letters: Groups = {}
         self.types: dict[str, int] = {}
         self.reasons: dict[str, int] = {}
         self.placeholders = 0
+        self.verdicts: list[tuple[Verdict, str]] = []
+        self._plan = plan
         self._partitions = partitions
         self._arrival = arrival
         self._traceparent = traceparent
@@ -185,19 +204,29 @@ class _Chunk:
         """Raises Rejected."""
         usual = self._read(raw)
         if usual is not None:
-            kind, key = usual.type, usual.key
-            record = self._record(key, usual.message_id, usual.value)
+            kind, key, message_id, value = usual.type, usual.key, usual.message_id, usual.value
+            placeholders = 0
         else:
             accepted = validate(raw, self._arrival)
-            kind, key = accepted.event.type, accepted.key
-            record = self._record(key, accepted.event.message_id, encode_event(accepted.event))
-            self.placeholders += accepted.placeholders
+            kind, key, message_id = accepted.event.type, accepted.key, accepted.event.message_id
+            value, placeholders = encode_event(accepted.event), accepted.placeholders
+        if self._plan is not None:
+            self._hold_to(self._plan, value, message_id)
+        record = self._record(key, message_id, value)
+        self.placeholders += placeholders
         partition = _partition_of(key, self._partitions)
         group = self.events.get(partition)
         if group is None:
             group = self.events[partition] = []
         group.append(record)
         self.types[kind] = self.types.get(kind, 0) + 1
+
+    def _hold_to(self, plan: Plan, value: bytes, message_id: str) -> None:
+        verdict = plan.verdict(value)
+        if verdict is not None:
+            self.verdicts.append((verdict, message_id))
+            if verdict.blocked:
+                raise verdict.refusal(message_id)
 
     def refuse(self, raw: bytes, rejected: Rejected) -> None:
         record = dead_letter(raw, rejected, self._arrival, self._traceparent)

@@ -1,7 +1,9 @@
 """What the tracking routes go by."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from headrace.importing.mapping import Mapping as ImportMapping
 from services.ingest.auth import KeyRing
 from services.ingest.budget import Budget
 from services.ingest.limits import Limits
@@ -9,9 +11,11 @@ from services.ingest.limits import Limits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackingConfig:
-    """`trusted_hops`: how many proxies of ours stand in front, whose X-Forwarded-For is believed."""
+    """`trusted_hops`: how many proxies of ours stand in front, whose X-Forwarded-For is believed. `mappings`: how
+    rows of an import become events, by name."""
 
     keys: KeyRing
     limits: Limits
     budget: Budget
     trusted_hops: int = 0
+    mappings: Mapping[str, ImportMapping] = field(default_factory=dict)

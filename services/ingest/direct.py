@@ -96,6 +96,9 @@ class _Sender:
         usual = UsualReader(self._arrival(source, client)).read(body)
         if usual is None:
             return None
+        plan = self._collector.plans.get(source.name)
+        if plan is not None and plan.verdict(usual.value) is not None:
+            return None
 
         def end(future: "asyncio.Future[None]") -> None:
             budget.used -= size

@@ -22,6 +22,8 @@ from services.ingest.collector import Collector
 from services.ingest.config import TrackingConfig
 from services.ingest.dead_letter_routes import dead_letter_router
 from services.ingest.dead_letters import DeadLetters
+from services.ingest.plan import Plan
+from services.ingest.plan_routes import plan_router
 from services.ingest.replay import Replayer
 from services.ingest.settings import IngestSettings, load_settings
 from services.ingest.tracking import TrackingApi
@@ -49,6 +51,7 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
     common = settings.common
     metrics = Metrics("ingest")
     events_topic = common.topic(EVENTS.name)
+    plans = {definition.source: Plan(definition) for definition in settings.plans}
     collector = Collector(
         log,
         events_topic=events_topic,
@@ -56,6 +59,7 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         partitions=common.partitions,
         ack_timeout=settings.ack_timeout,
         metrics=metrics,
+        plans=plans,
     )
 
     async def check_log() -> None:
@@ -74,12 +78,14 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         partitions=common.partitions,
         limits=settings.limits,
         metrics=metrics,
+        plans=plans,
     )
     config = TrackingConfig(
         keys=KeyRing(settings.sources),
         limits=settings.limits,
         budget=Budget(settings.buffer_bytes),
         trusted_hops=settings.trusted_hops,
+        mappings=settings.mappings,
     )
     return build_app(
         collector,
@@ -89,5 +95,8 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         check_log=check_log,
         lifespan=lifespan,
         public_url=settings.public_url,
-        admin=[dead_letter_router(letters, replayer, common.admin_token)],
+        admin=[
+            dead_letter_router(letters, replayer, common.admin_token),
+            plan_router(plans, collector.violations, common.admin_token),
+        ],
     )

@@ -24,6 +24,17 @@ _BATCH = {
     "required": ["batch"],
     "properties": {"batch": {"type": "array", "minItems": 1, "items": _EVENT}, "sentAt": {"type": "string"}},
 }
+_FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "format": "binary"}, "mapping": {"type": "string"}},
+}
+_MAPPING = {
+    "name": "mapping",
+    "in": "query",
+    "description": "By which mapping the rows of a CSV become events.",
+    "schema": {"type": "string"},
+}
 _RESPONSES = {
     "200": {"description": "Durable. `rejected` lists the events that went to the dead letters, if any."},
     "400": {"description": "The body is not readable."},
@@ -57,5 +68,8 @@ def _operation(route: Route) -> dict[str, Any]:
         content: dict[str, Any] = {"application/json": {"schema": _EVENT if route.shape == "single" else _BATCH}}
         if route.shape == "import":
             content["application/x-ndjson"] = {"schema": {"type": "string"}}
+            content["text/csv"] = {"schema": {"type": "string"}}
+            content["multipart/form-data"] = {"schema": _FORM}
+            operation["parameters"] = [_MAPPING]
         operation["requestBody"] = {"required": True, "content": content}
     return operation

@@ -1,4 +1,4 @@
-"""Puts dead letters through again: HTTP's through validation, a topic's into that topic.
+"""Puts dead letters through again: HTTP's through validation and its source's plan, a topic's into that topic.
 
 Nothing leaves the dead letters, and a replay may be repeated: an event keeps its messageId, or gets one from
 the letter's content, and a record its headers, so that receivers drop what they have.
@@ -18,6 +18,7 @@ from services.ingest.auth import Source
 from services.ingest.dead_letters import StoredLetter
 from services.ingest.envelope import Envelope
 from services.ingest.limits import Limits
+from services.ingest.plan import Plans
 from services.ingest.records import HTTP, event_record
 from services.ingest.rejection import Rejected
 from services.ingest.validation import Arrival, validate
@@ -57,6 +58,7 @@ class Replayer:
         partitions: int,
         limits: Limits,
         metrics: Metrics,
+        plans: Plans | None = None,
     ) -> None:
         self._log = log
         self._events_topic = events_topic
@@ -64,6 +66,7 @@ class Replayer:
         self._partitions = partitions
         self._limits = limits
         self._metrics = metrics
+        self._plans = plans or {}
 
     async def replay(self, letters: Sequence[StoredLetter]) -> list[Replayed]:
         """Replay in order. Raises LogError: then repeat, nothing doubles."""
@@ -98,6 +101,10 @@ class Replayer:
     def _event(self, stored: StoredLetter) -> _Destination:
         accepted = validate(stored.letter.raw, _arrival(stored.letter, self._limits))
         record = event_record(accepted, stored.traceparent)
+        plan = self._plans.get(accepted.event.source)
+        verdict = None if plan is None else plan.verdict(record.value or b"")
+        if verdict is not None and verdict.blocked:
+            raise verdict.refusal(accepted.event.message_id)
         return _Destination("accepted", self._events_topic, partition_of(accepted.key, self._partitions), record)
 
 

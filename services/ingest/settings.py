@@ -1,14 +1,17 @@
 """Settings of the ingest service."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
 from headrace.contracts.errors import SettingsError
+from headrace.contracts.plan import PlanDefinition
+from headrace.importing.mapping import Mapping as ImportMapping
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
 from services.ingest.auth import Source
+from services.ingest.definition_files import load_mappings, load_plans
 from services.ingest.limits import MIB, Limits
 
 DEFAULT_SOURCE = "default"
@@ -25,7 +28,8 @@ class _SourceEntry(msgspec.Struct, forbid_unknown_fields=True):
 class IngestSettings:
     """`ack_timeout` is in seconds. `buffer_bytes` bounds the request bytes held in memory. `trusted_hops`: how
     many proxies of ours stand in front and write X-Forwarded-For. `public_url`: the address that web pages use,
-    where it is not the one in their Host header."""
+    where it is not the one in their Host header. `plans`: at most one for a source. `mappings`: how rows become
+    events, by name."""
 
     common: CommonSettings
     port: int
@@ -35,15 +39,18 @@ class IngestSettings:
     buffer_bytes: int
     trusted_hops: int
     public_url: str | None
+    plans: Sequence[PlanDefinition] = ()
+    mappings: Mapping[str, ImportMapping] = field(default_factory=dict)
 
 
 def load_settings(env: Environment) -> IngestSettings:
     """Raises SettingsError naming the variable and a valid example."""
     defaults = Limits()
+    sources = _sources(env)
     return IngestSettings(
         common=common_settings(env),
         port=env.integer("HEADRACE_INGEST_PORT", 8080, low=1, high=65_535),
-        sources=_sources(env),
+        sources=sources,
         limits=Limits(
             body_bytes=env.integer("HEADRACE_INGEST_MAX_BODY_BYTES", defaults.body_bytes, low=1),
             import_bytes=env.integer("HEADRACE_INGEST_MAX_IMPORT_BYTES", defaults.import_bytes, low=1),
@@ -57,6 +64,8 @@ def load_settings(env: Environment) -> IngestSettings:
         buffer_bytes=env.integer("HEADRACE_INGEST_BUFFER_BYTES", 128 * MIB, low=MIB),
         trusted_hops=env.integer("HEADRACE_INGEST_TRUSTED_HOPS", 0, high=10),
         public_url=_public_url(env),
+        plans=load_plans(env, [source.name for source in sources.values()]),
+        mappings=load_mappings(env),
     )
 
 

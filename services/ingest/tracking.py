@@ -24,6 +24,8 @@ from services.ingest.envelope import Envelope, read_batch, read_import, read_sin
 from services.ingest.pixel import GIF, event_body
 from services.ingest.request import ClientGone, client_ip, query_fields, read_body
 from services.ingest.routes import ROUTES, Route, is_public
+from services.ingest.table_import import UNREADABLE_ROW, import_table
+from services.ingest.uploads import Upload, read_upload, unpacked
 from services.ingest.validation import Arrival
 
 log = structlog.get_logger()
@@ -109,12 +111,20 @@ class TrackingApi:
             query_key=next((value for name, value in query if name == "writeKey"), None),
         )
         received_at = self._clock()
+        limits = self._config.limits
+        size = limits.import_bytes if route.shape == "import" else limits.body_bytes
         if route.shape == "pixel":
             body = event_body(query)
         else:
-            limits = self._config.limits
-            size = limits.import_bytes if route.shape == "import" else limits.body_bytes
             body = await read_body(receive, headers, size, lease)
+        if route.shape == "import":
+            body = unpacked(body, size, lease)
+            kind = headers.get(b"content-type")
+            upload = read_upload(body, kind, query, self._config.mappings, size, lease)
+            if upload is not None:
+                source = source or self._config.keys.from_body(None)
+                arrival = self._arrival(route, source, Envelope(()), scope, headers, received_at)
+                return await self._take_table(upload, arrival, headers)
         envelope = self._read(route, body)
         source = source or self._config.keys.from_body(envelope.write_key)
         arrival = self._arrival(route, source, envelope, scope, headers, received_at)
@@ -124,6 +134,13 @@ class TrackingApi:
         if route.shape == "pixel":
             return Answer(200, GIF, _GIF_HEADERS)
         return Answer(200, _result(outcome), SUCCESS_HEADERS)
+
+    async def _take_table(self, upload: Upload, arrival: Arrival, headers: dict[bytes, bytes]) -> Answer:
+        traceparent = continue_trace(headers.get(b"traceparent", b"").decode("latin-1"))
+        report = await import_table(upload, lambda items: self._collector.collect(items, arrival, traceparent))
+        if report.unreadable:
+            self._metrics.rejected.labels(arrival.source.name, UNREADABLE_ROW).inc(report.unreadable)
+        return Answer(200, report.answer(), SUCCESS_HEADERS)
 
     def _read(self, route: Route, body: bytes) -> Envelope:
         if route.shape == "batch":

@@ -1,12 +1,11 @@
-"""HTTP of the profile service (DESIGN §5): read, erase, export, and the internal control route."""
+"""HTTP of the profile service (DESIGN §5): all routes; export, erase, merge and the internal control here."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import asyncpg
 import msgspec
-from fastapi import APIRouter, Depends, FastAPI, Query, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel
 
 from headrace.contracts.errors import ApiError
@@ -16,14 +15,16 @@ from headrace.runtime.clock import now_ms
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import finish
+from services.profiles.answers import unknown_profile
 from services.profiles.consent_routes import ADMIN, Actor, consent_routes
 from services.profiles.erasure import erase
 from services.profiles.export import Elsewhere
 from services.profiles.export_routes import export_routes
 from services.profiles.merging import Merge, merge
-from services.profiles.normalise import identifier
 from services.profiles.preference_routes import preference_routes
-from services.profiles.reads import Document, Position, Profiles, positions
+from services.profiles.profile_routes import profile_routes
+from services.profiles.quarantine_routes import quarantine_routes
+from services.profiles.reads import Profiles
 from services.profiles.sequence import RowTooLarge
 from services.profiles.settings import Settings
 from services.profiles.store import put_control
@@ -31,10 +32,9 @@ from services.profiles.suppression import Suppressor
 from services.profiles.suppression_routes import suppression_routes
 from services.profiles.survey_api import add_surveys
 from services.profiles.tag_routes import tag_routes
+from services.profiles.timeline_routes import timeline_routes
 from services.profiles.trait_routes import trait_routes
 from services.profiles.unmerge_routes import unmerge_routes
-
-MAX_PAGE = 200
 
 
 class MergeRequest(BaseModel):
@@ -43,7 +43,6 @@ class MergeRequest(BaseModel):
     into: str
 
 
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Wake = Callable[[Iterable[int]], None]
 
 
@@ -62,60 +61,29 @@ def build_api(
     """The app. `wake` is told which output partitions got new rows; `elsewhere` is asked for an export."""
     app = create_app("Headrace profiles", metrics=metrics, checks=checks)
     guard = Depends(admin_guard(settings.common.admin_token))
-    app.include_router(_reads(profiles, settings.phone_region), dependencies=[guard])
-    app.include_router(_writes(pool, settings.common.partitions, wake, suppressor), dependencies=[guard])
+    app.include_router(profile_routes(profiles, settings.phone_region), dependencies=[guard])
+    app.include_router(timeline_routes(profiles), dependencies=[guard])
+    app.include_router(export_routes(pool, profiles, elsewhere), dependencies=[guard])
+    app.include_router(_writes(pool, settings, wake, suppressor), dependencies=[guard])
     app.include_router(suppression_routes(pool, suppressor, settings.phone_region), dependencies=[guard])
+    app.include_router(quarantine_routes(pool, settings.phone_region), dependencies=[guard])
     app.include_router(tag_routes(pool, profiles, settings.common.partitions, wake), dependencies=[guard])
     app.include_router(consent_routes(pool, profiles, settings.common.partitions, wake), dependencies=[guard])
+    app.include_router(
+        preference_routes(pool, settings.common.partitions, wake, settings.identity), dependencies=[guard]
+    )
     app.include_router(
         unmerge_routes(pool, profiles, settings.common.partitions, wake, settings.phone_region, settings.identity),
         dependencies=[guard],
     )
     app.include_router(trait_routes(pool), dependencies=[guard])
-    app.include_router(export_routes(pool, profiles, elsewhere), dependencies=[guard])
-    app.include_router(
-        preference_routes(pool, settings.common.partitions, wake, settings.identity), dependencies=[guard]
-    )
     add_surveys(app, guard, settings, pool=pool, wake=wake, clock=clock)
     return app
 
 
-def _reads(profiles: Profiles, region: str | None) -> APIRouter:
-    router = APIRouter(prefix="/v1/profiles")
-
-    @router.get("")
-    async def search(query: str | None = None, cursor: str = "", limit: Limit = 50) -> Response:
-        """Profiles by id; `query` is an identifier or its beginning."""
-        items = await profiles.page(query, cursor, limit)
-        return _page(items, items[-1]["id"] if len(items) == limit else None)
-
-    @router.get("/count")
-    async def count() -> dict[str, int]:
-        return {"count": await profiles.count()}
-
-    @router.get("/lookup")
-    async def lookup(type: str, value: str) -> Response:
-        """The profile that has this identifier, in any spelling of it."""
-        canonical = identifier(type, value, region)
-        owner = await profiles.owner(type, canonical) if canonical is not None else None
-        return _json(await _existing(profiles.get, owner))
-
-    @router.get("/{profile_id}")
-    async def get(profile_id: str) -> Response:
-        return _json(await _existing(profiles.get, profile_id))
-
-    @router.get("/{profile_id}/events")
-    async def events(profile_id: str, cursor: str | None = None, limit: Limit = 50) -> Response:
-        """The customer's history, newest first, merged profiles' included."""
-        found = await _existing(profiles.get, profile_id)
-        items = await profiles.history(found["id"], _position(cursor), limit)
-        return _page(items, _cursor(positions(items)) if len(items) == limit else None)
-
-    return router
-
-
-def _writes(pool: asyncpg.Pool, partitions: int, wake: Wake, suppressor: Suppressor) -> APIRouter:
+def _writes(pool: asyncpg.Pool, settings: Settings, wake: Wake, suppressor: Suppressor) -> APIRouter:
     router = APIRouter(prefix="/v1")
+    partitions = settings.common.partitions
 
     @router.delete("/profiles/{profile_id}")
     async def delete(profile_id: str, suppress: bool = True, actor: Actor = ADMIN) -> dict[str, bool]:
@@ -123,18 +91,22 @@ def _writes(pool: asyncpg.Pool, partitions: int, wake: Wake, suppressor: Suppres
         then on; with `suppress=false` it makes somebody new."""
         hashes = suppressor if suppress else None
         if not await finish(erase(pool, profile_id, partitions, suppressor=hashes, actor=actor)):
-            raise _unknown()
+            raise unknown_profile()
         wake(range(partitions))
         return {"success": True}
 
     @router.post("/profiles/{profile_id}/merge")
     async def merge_into(profile_id: str, wanted: MergeRequest) -> dict[str, bool]:
         """Merge this profile into another. What is one already is left as it is."""
-        outcome = await finish(merge(pool, profile_id, wanted.into, partitions))
+        outcome = await finish(merge(pool, profile_id, wanted.into, partitions, settings.identity))
         if outcome is Merge.UNKNOWN:
-            raise _unknown()
+            raise unknown_profile()
         if outcome is Merge.TWO_CUSTOMERS:
-            raise ApiError(409, "two_customers", "Both have a user id: two known customers are never merged.")
+            raise ApiError(
+                409,
+                "two_customers",
+                "They have different user ids, or others of a hard type: two customers are never merged.",
+            )
         wake(range(partitions))
         return {"success": True}
 
@@ -153,36 +125,3 @@ def _writes(pool: asyncpg.Pool, partitions: int, wake: Wake, suppressor: Suppres
         return {"success": True, "positions": written}
 
     return router
-
-
-async def _existing(get: Callable[[str], Awaitable[Document | None]], profile_id: str | None) -> Document:
-    found = await get(profile_id) if profile_id is not None else None
-    if found is None:
-        raise _unknown()
-    return found
-
-
-def _unknown() -> ApiError:
-    return ApiError(404, "unknown_profile", "There is no such profile; look it up by an identifier.")
-
-
-def _json(document: object) -> Response:
-    return Response(msgspec.json.encode(document), media_type="application/json")
-
-
-def _page(items: list[Document], following: str | None) -> Response:
-    return _json({"items": items, "next": following})
-
-
-def _cursor(position: Position) -> str:
-    return ".".join(map(str, position))
-
-
-def _position(cursor: str | None) -> Position | None:
-    if cursor is None:
-        return None
-    try:
-        time, q, seq = map(int, cursor.split("."))
-    except ValueError as error:
-        raise ApiError(400, "invalid_cursor", "Send `cursor` as `next` of the page before.") from error
-    return time, q, seq

@@ -26,7 +26,8 @@ from services.profiles.sequence import assign, partitions_of
 from services.profiles.store import Connection, lock_counters, write_rows
 from services.profiles.suppression import Suppressor
 from services.profiles.suppression_sql import leave_out
-from services.profiles.suspicion import quarantine, suspicions
+from services.profiles.suspicion import suspicions
+from services.profiles.suspicion_sql import quarantine
 
 MAX_AHEAD_MS = 10_000
 """A log clock further ahead of Postgres' than this would fire timers early: stop instead."""

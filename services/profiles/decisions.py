@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from headrace.contracts.ids import content_id
 from headrace.contracts.instant import Millis
 from services.profiles.arrays import nullable_text_array, number_array, text_array
 from services.profiles.fold import Located
@@ -83,7 +84,7 @@ def _once(profile_id: str, other: str | None, refusal: Refusal) -> str:
     """Two profiles are kept apart by one identifier again and again. What a full profile does not take is nobody's
     and different each time: that is said once for its type."""
     dropped = refusal.dropped if other is not None else refusal.dropped[:1]
-    return "\x1f".join((profile_id, other or "", refusal.rule, *dropped))
+    return content_id("d", profile_id, other or "", refusal.rule, *dropped)
 
 
 async def decided_about(connection: Connection, profile_ids: Sequence[str]) -> list[dict[str, Any]]:

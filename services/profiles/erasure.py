@@ -29,7 +29,7 @@ _FORGET_IDENTIFIERS = """
 """
 _FORGET_PROFILES = """
     UPDATE profile SET erased = true, user_id = NULL, traits = '{}', trait_times = '{}', consents = '{}',
-        computed = '{}', tags = '[]', tag_times = '{}', time_zone = NULL
+        computed = '{}', computed_at = '{}', tags = '[]', tag_times = '{}', time_zone = NULL
     WHERE id = ANY($1::text[])
 """
 _EVIDENCE = "(SELECT * FROM unnest($1::text[], $2::text[]))"

@@ -15,18 +15,20 @@ from services.profiles.stated import Stated
 from services.profiles.store import Connection
 
 FAMILY = "SELECT $1::text AS id UNION ALL SELECT profile_id FROM alias WHERE root = $1::text"
-ROWS_OF = """
+OWN_ROWS = """
     SELECT {columns} FROM timeline
     WHERE timeline.profile_id = ANY({family}) AND timeline.profile_id <> ''
         AND NOT EXISTS (SELECT FROM moved WHERE (moved.q, moved.seq) = (timeline.q, timeline.seq))
-    UNION ALL
+"""
+MOVED_ROWS = """
     SELECT {columns} FROM unmerge JOIN moved ON moved.unmerge_id = unmerge.id
         JOIN timeline ON (timeline.q, timeline.seq) = (moved.q, moved.seq)
     WHERE unmerge.into_id = ANY({family}) AND NOT EXISTS (
         SELECT FROM moved AS again JOIN unmerge AS later ON later.id = again.unmerge_id
         WHERE (again.q, again.seq) = (moved.q, moved.seq) AND later.n > unmerge.n)
 """
-"""The rows of the profiles in the array `{family}`."""
+ROWS_OF = f"{OWN_ROWS} UNION ALL {MOVED_ROWS}"
+"""The rows of the profiles in the array `{family}`: written under them and never moved, or moved to them last."""
 _EVENTS = (
     ROWS_OF.format(
         columns=(

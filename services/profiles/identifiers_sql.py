@@ -5,23 +5,23 @@ to write them at once, so that whoever wants the same waits for us. They are wri
 most likely get, so that they are seldom written twice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.ids import profile_id
 from headrace.contracts.instant import Millis
 from services.profiles.arrays import number_array, text_array
-from services.profiles.identity import Identifier
+from services.profiles.identity import Identifier, own_profile
 from services.profiles.intake import Incoming
 from services.profiles.store import Connection, rows_written
 
 # OFFSET 0 keeps the order of the joins: a plan made while the table was small would go through it for each of us.
 _FIND = """
-    SELECT wanted.n, owner.place, owner.profile_id, coalesce(alias.root, owner.profile_id) AS root, owner.silent
+    SELECT wanted.n, owner.place, owner.profile_id, coalesce(alias.root, owner.profile_id), owner.quarantined_at
     FROM unnest($1::text::text[], $2::text::text[]) WITH ORDINALITY AS wanted (type, value, n)
     CROSS JOIN LATERAL (
-        SELECT profile_id, ctid::text AS place, quarantined_at IS NOT NULL AS silent FROM identifier
+        SELECT profile_id, ctid::text AS place, quarantined_at FROM identifier
         WHERE (type, value) = (wanted.type, wanted.value) OFFSET 0
     ) AS owner
     LEFT JOIN alias ON alias.profile_id = owner.profile_id
@@ -66,13 +66,11 @@ class Overtaken(HeadraceError):
 
 
 class _Stored(NamedTuple):
-    """An identifier's row: where it lies, whose it is, and which profile that one stands for. `silent`: it is in
-    quarantine."""
+    """An identifier's row: where it lies, whose it is, and which profile that one stands for."""
 
     place: str
     owner: str
     root: str
-    silent: bool
 
 
 class _Sighting(NamedTuple):
@@ -92,6 +90,7 @@ class Names:
         self._incoming = incoming
         self._seen = _sightings(incoming)
         self._stored: dict[Identifier, _Stored] = {}
+        self._silent: dict[Identifier, Millis] = {}
         self._claimed: dict[Identifier, str] = {}
 
     def owners(self) -> dict[Identifier, str | None]:
@@ -99,26 +98,39 @@ class Names:
         return {one: self._stored[one].owner if one in self._stored else None for one in self._seen}
 
     def roots(self) -> dict[str, str]:
-        """Which profile each of the owners stands for."""
-        return {stored.owner: stored.root for stored in self._stored.values()}
+        """Which profile each of the owners stands for. Who has one that is not followed does not matter."""
+        return {stored.owner: stored.root for stored in self._followed().values()}
 
-    def demanded(self) -> set[str]:
-        """The profiles that must be there. That of an identifier in quarantine is made when it is needed."""
-        return {stored.root for stored in self._stored.values() if not stored.silent}
+    def claimed(self) -> Collection[Identifier]:
+        """Those that nobody had: whose they become is not decided yet."""
+        return self._claimed.keys()
 
-    def quarantined(self) -> list[Identifier]:
-        return [one for one, stored in self._stored.items() if stored.silent]
+    def quarantined(self) -> Collection[Identifier]:
+        return self._silent.keys()
+
+    def quarantined_alone(self) -> dict[str, Millis]:
+        """The own profiles of what is quarantined that events of this batch name alone, and when one did."""
+        return {
+            stored.root: at
+            for one, at in self._alone().items()
+            if (stored := self._stored[one]).root == own_profile(one, self._silent[one])
+        }
 
     def changing(self) -> tuple[set[str], set[Identifier]]:
         """The profiles that may gain an identifier or merge, and the identifiers that may connect two profiles."""
+        # by owner: of two that one profile has, found at different times, only the later knows that it has merged
+        roots = self.roots()
         profiles, links = set[str](), set[Identifier]()
         for one in self._incoming:
-            found = [self._stored[name].root for name in one.identifiers if name in self._stored]
-            if len(found) == len(one.identifiers) and len(set(found)) == 1:
+            named = one.identifiers
+            if self._silent:
+                named = tuple([name for name in named if name not in self._silent])
+            found = {roots[self._stored[name].owner] for name in named if name in self._stored}
+            if len(found) == 1 and all(name in self._stored for name in named):
                 continue  # as nearly all
-            profiles.update(found)
-            if len(set(found)) > 1:
-                links.update(name for name in one.identifiers if name in self._stored)
+            profiles |= found
+            if len(found) > 1:
+                links.update(name for name in named if name in self._stored)
         return profiles, links
 
     async def claim(self, connection: Connection) -> None:
@@ -139,8 +151,8 @@ class Names:
     async def write(self, connection: Connection, owners: Mapping[Identifier, str | None]) -> None:
         """Write when they were seen, and the owners of those that we have claimed. Raises Overtaken when one that
         had an owner has another by now."""
-        if self._stored:
-            moved = await self._write_in_place(connection)
+        if known := self._followed():
+            moved = await self._write_in_place(connection, known)
             if moved and rows_written(await connection.execute(_SEE, *self._columns(moved))) != len(moved):
                 raise Overtaken("an identifier moved to another profile")
         other = {one: owner for one, guess in self._claimed.items() if (owner := owners[one]) and owner != guess}
@@ -150,15 +162,34 @@ class Names:
             types, values = zip(*left, strict=True)
             await connection.execute(_LEAVE, text_array(types), text_array(values))
 
-    async def _write_in_place(self, connection: Connection) -> dict[Identifier, str]:
+    async def _write_in_place(
+        self, connection: Connection, stored: Mapping[Identifier, _Stored]
+    ) -> dict[Identifier, str]:
         """Write the known ones; return those that lie elsewhere by now, with their owners."""
-        known = {one: stored.owner for one, stored in self._stored.items()}
-        places = text_array([stored.place for stored in self._stored.values()])
+        known = {one: found.owner for one, found in stored.items()}
+        places = text_array([found.place for found in stored.values()])
         *columns, _, trusted = self._columns(known)
         written = {row[0] for row in await connection.fetch(_SEE_IN_PLACE, *columns, trusted, places)}
         if len(written) == len(known):
             return {}
         return {one: owner for n, (one, owner) in enumerate(known.items(), 1) if n not in written}
+
+    def _followed(self) -> Mapping[Identifier, _Stored]:
+        """Those that say who somebody is, and those of events that name nothing else."""
+        if not self._silent:
+            return self._stored
+        alone = self._alone()
+        return {one: stored for one, stored in self._stored.items() if one not in self._silent or one in alone}
+
+    def _alone(self) -> dict[Identifier, Millis]:
+        """The strongest identifier of each event whose identifiers are all quarantined, and when it was."""
+        if not self._silent:
+            return {}
+        return {
+            one.identifiers[0]: one.ts
+            for one in self._incoming
+            if one.identifiers and all(found in self._silent for found in one.identifiers)
+        }
 
     async def _find(self, connection: Connection, wanted: Iterable[Identifier]) -> int:
         names = list(wanted)
@@ -166,8 +197,13 @@ class Names:
             return 0
         types, values = zip(*names, strict=True)
         rows = await connection.fetch(_FIND, text_array(types), text_array(values))
-        for n, *stored in rows:
-            self._stored[names[n - 1]] = _Stored(*stored)
+        for n, *stored, quarantined_at in rows:
+            one = names[n - 1]
+            self._stored[one] = _Stored(*stored)
+            if quarantined_at is not None:
+                self._silent[one] = quarantined_at
+            elif self._silent:
+                self._silent.pop(one, None)
         return len(rows)
 
     def _likely_owners(self) -> dict[Identifier, str]:

@@ -10,6 +10,7 @@ from itertools import product
 from typing import Literal, NamedTuple
 
 from headrace.contracts.identifiers import USER_ID
+from headrace.contracts.ids import content_id
 from headrace.contracts.instant import Millis
 from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.profile import Profile
@@ -19,6 +20,12 @@ Identifier = tuple[str, str]
 Rule = Literal["hard", "limit", "public_key", "apart", "quarantine"]
 Sides = Mapping[Identifier, frozenset[tuple[str, int]]]
 """On which side of which unmerge an identifier stood: (unmerge id, side)."""
+
+
+def own_profile(found: Identifier, quarantined_at: Millis) -> str:
+    """Id of the profile of an identifier in quarantine: of the events that name nobody else. Each quarantine has
+    another: an earlier one's may have been merged or erased."""
+    return content_id("q", *found, quarantined_at)
 
 
 class Refusal(NamedTuple):
@@ -100,18 +107,43 @@ class People:
             speaking = [one for one in identifiers if one not in self._quarantined]
             if not speaking:
                 return self._alone(identifiers[0], ts)
-        match = _Match(self, speaking, ts, trusted)
-        for found in speaking:
-            match.follow(found)
+        if (settled := self._settled(speaking)) is not None:
+            resolution = Resolution(settled, ())
+        else:
+            match = _Match(self, speaking, ts, trusted)
+            for found in speaking:
+                match.follow(found)
+            resolution = self._connect(match, new_id, ts)
+        if trusted and resolution.profile.names is not None:
+            self._vouch(identifiers)
+        return resolution
+
+    def _settled(self, identifiers: Sequence[Identifier]) -> Profile | None:
+        """The profile that has them all, as nearly always."""
+        owner = self.owners[identifiers[0]]
+        if owner is None or any(self.owners[one] != owner for one in identifiers):
+            return None
+        return self.profile(owner)
+
+    def _connect(self, match: "_Match", new_id: Callable[[], str], ts: Millis) -> Resolution:
         matched = match.profiles or [self._create(new_id(), ts)]
         winner, *losers = sorted(matched, key=_seniority) if len(matched) > 1 else matched
         brought = self._brought(winner, match) if match.fresh or losers else ()
-        for found in match.fresh:
-            self._give(found, winner, ts, trusted)
+        for kind, value in match.fresh:
+            self.owners[kind, value] = winner.id
+            if kind == USER_ID:
+                winner.user_id = value
+            winner.gain(kind, value, ts)
         for loser in losers:
             winner.absorb(loser)
             self.merged.append((loser.id, winner.id))
         return Resolution(winner, losers, match.refusals, brought)
+
+    def _vouch(self, identifiers: Iterable[Identifier]) -> None:
+        """A key that is not public names them: whoever has one of them is known."""
+        for found in identifiers:
+            if (profile := self.owner(found)) is not None and not self.rules.of(found[0]).weak:
+                profile.known = True
 
     def _alone(self, found: Identifier, ts: Millis) -> Resolution:
         """Of an event that names only what is quarantined: it has a profile of its own."""
@@ -122,14 +154,6 @@ class People:
             profile = self._create(owner, ts)
         return Resolution(profile, ())
 
-    def _give(self, found: Identifier, winner: Profile, ts: Millis, trusted: bool) -> None:
-        self.owners[found] = winner.id
-        if found[0] == USER_ID:
-            winner.user_id = found[1]
-        winner.gain(found[0], found[1], ts)
-        if trusted and not self.rules.of(found[0]).weak:
-            winner.known = True
-
     def _brought(self, winner: Profile, match: "_Match") -> list[tuple[Identifier, Identifier]]:
         """What the event's known identifiers led to a profile that had one of the type already."""
         new = [*match.fresh, *(one for one in match.kept if self.owner(one) not in (None, winner))]
@@ -139,20 +163,13 @@ class People:
             for one in new
             if winner.names is not None and winner.names.get(one[0])
             for link in old
-            if suspicious(link, one, self.rules)
+            if not self.rules.of(link[0]).hard
         ]
 
     def _create(self, new_id: str, ts: Millis) -> Profile:
         profile = Profile(id=new_id, first_seen=ts, last_seen=ts, names={})
         self._profiles[new_id] = profile
         return profile
-
-
-def suspicious(link: Identifier, other: Identifier, rules: IdentityRules) -> bool:
-    """Whether `link` may be shared by strangers if it leads to many like `other`. That a customer has many
-    browsers says nothing against a stronger identifier, and nothing speaks against a hard one."""
-    rule = rules.of(link[0])
-    return not rule.hard and (rule.weak or not rules.of(other[0]).weak)
 
 
 class _Match:

@@ -10,6 +10,7 @@ import yaml
 from phonenumbers import SUPPORTED_REGIONS
 
 from headrace.contracts.errors import SettingsError
+from headrace.contracts.identifiers import USER_ID
 from headrace.contracts.instant import Millis
 from headrace.contracts.segment_values import duration_ms
 from services.profiles.identity_rules import (
@@ -76,6 +77,8 @@ def _rule(place: str, kind: str, value: object) -> TypeRule:
         within=_period(f"{place}.within", given["within"]) if "within" in given else default.within,
         weak=_flag(f"{place}.weak", given.get("weak", default.weak)),
     )
+    if kind == USER_ID and not rule.hard:
+        raise ValueError(f"{place}.hard: two user ids are always two customers; leave it out")
     if not rule.hard:
         return rule
     if given.get("limit", 1) != 1 or given.get("within", EVER) != EVER:

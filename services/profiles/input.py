@@ -72,6 +72,7 @@ class Input:
         on_commit: CommittedHook,
         rules: IdentityRules = DEFAULT_RULES,
         suppressor: Suppressor | None = None,
+        on_quarantine: Callable[[], None] | None = None,
     ) -> None:
         self.topic = topic
         self.q = q
@@ -89,6 +90,7 @@ class Input:
         self._on_commit = on_commit
         self._rules = rules
         self._suppressor = suppressor
+        self._on_quarantine = on_quarantine
         self._processed = metrics.records.labels(topic, q)
 
     async def run(self) -> None:
@@ -177,7 +179,10 @@ class Input:
         self._metrics.merges.inc(committed.merges)
         self._metrics.suppressed.inc(committed.suppressed)
         if committed.quarantined:
+            self._metrics.quarantined.inc(committed.quarantined)
             log.warning("identifiers_quarantined", topic=self.topic, partition=self.q, count=committed.quarantined)
+            if self._on_quarantine is not None:
+                self._on_quarantine()
 
     async def _set_aside(self, record: Record, reason: str, detail: str) -> None:
         letter = dead_letter(record, reason, detail, service=SERVICE, at=record.time)

@@ -17,14 +17,17 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.republish import republish_router
 from services.profiles.api import build_api
+from services.profiles.computed_sql import initialise_side
 from services.profiles.elsewhere import OtherServices
+from services.profiles.quarantine import Quarantine
 from services.profiles.readers import Segmenter
 from services.profiles.reads import Profiles
 from services.profiles.redaction import Redaction
 from services.profiles.settings import Settings, read_settings
 from services.profiles.store import MIGRATIONS, SCHEMA, SERVICE, connect, initialise
 from services.profiles.suppression_sql import open_suppressor
-from services.profiles.worker import Worker, input_topics
+from services.profiles.unmerging import take_apart
+from services.profiles.worker import Worker, input_topics, side_topics
 
 log = structlog.get_logger()
 
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 async def run(settings: Settings) -> int:
     """Serve until stopped."""
     common = settings.common
-    topics = input_topics(settings)
+    topics, beside = input_topics(settings), side_topics(settings)
     metrics = Metrics(SERVICE)
     event_log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
     pool = await connect(settings.database_url, max_size=POOL_SIZE)
@@ -51,9 +54,17 @@ async def run(settings: Settings) -> int:
     try:
         await ensure_topics(event_log, prefix=common.topic_prefix, partitions=common.partitions)
         await initialise(pool, topics, common.partitions)
-        member = await event_log.join(common.group(PROFILES_GROUP), topics, common.partitions)
+        await initialise_side(pool, beside, common.partitions)
+        member = await event_log.join(common.group(PROFILES_GROUP), [*topics, *beside], common.partitions)
+
+        async def split(kind: str, value: str) -> int:
+            made = await take_apart(pool, kind, value, common.partitions, settings.identity)
+            worker.wake(range(common.partitions))
+            return made
+
         suppressor = await open_suppressor(pool, settings.suppression_key)
-        worker = Worker(settings, event_log, pool, member, metrics, suppressor)
+        quarantine = Quarantine(pool, split)
+        worker = Worker(settings, event_log, pool, member, metrics, suppressor, on_quarantine=quarantine.wake)
 
         async def database() -> None:
             await pool.fetchval("SELECT 1")
@@ -88,7 +99,7 @@ async def run(settings: Settings) -> int:
             app,
             host=common.host,
             port=settings.port,
-            background=[runner.run(), worker.ticker.run(), redaction.run()],
+            background=[runner.run(), worker.ticker.run(), quarantine.run(), redaction.run()],
         )
     finally:
         await segmenter.aclose()

@@ -9,9 +9,12 @@ import asyncpg
 from headrace.contracts.ids import content_id
 from headrace.runtime.failpoints import failpoint
 from services.profiles.decisions import Decision, write_decisions
+from services.profiles.evidence_sql import load_names
 from services.profiles.fold import InputClock, MergeDraft
 from services.profiles.identifiers_sql import Overtaken
+from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.people_sql import load_documents, lock_profiles, write_people
+from services.profiles.profile import Profile
 from services.profiles.sequence import assign, partitions_of
 from services.profiles.store import Connection, lock_counters, write_rows
 
@@ -38,26 +41,29 @@ class Merge(Enum):
     TWO_CUSTOMERS = "two_customers"
 
 
-async def merge(pool: asyncpg.Pool, loser: str, winner: str, partitions: int) -> Merge:
-    """Merge profile `loser` into `winner`; merged ids stand for what they went into. Two known customers are
-    never merged."""
+async def merge(
+    pool: asyncpg.Pool, loser: str, winner: str, partitions: int, rules: IdentityRules = DEFAULT_RULES
+) -> Merge:
+    """Merge profile `loser` into `winner`; merged ids stand for what they went into. Two with different
+    identifiers of a hard type are never merged."""
     while True:
         with suppress(asyncpg.DeadlockDetectedError, Overtaken):
             async with pool.acquire() as connection, connection.transaction():
-                done = await _merge(connection, (loser, winner), partitions)
+                done = await _merge(connection, (loser, winner), partitions, rules)
                 failpoint("before_commit")
             failpoint("after_commit")
             return done
 
 
-async def _merge(connection: Connection, ids: Sequence[str], partitions: int) -> Merge:
+async def _merge(connection: Connection, ids: Sequence[str], partitions: int, rules: IdentityRules) -> Merge:
     people = await lock_profiles(connection, ids)
     loser, winner = (people.profile(one) for one in ids)
     if loser is None or winner is None:
         return Merge.UNKNOWN
     if loser is winner:
         return Merge.DONE
-    if loser.user_id is not None and winner.user_id is not None:
+    await load_names(connection, (loser, winner), rules)
+    if _are_two_customers(loser, winner, rules):
         return Merge.TWO_CUSTOMERS
     winner.absorb(loser)
     of_winner, of_loser = await load_documents(connection, (winner, loser))
@@ -84,3 +90,8 @@ async def _merge(connection: Connection, ids: Sequence[str], partitions: int) ->
     counters = await lock_counters(connection, partitions_of([draft], partitions))
     await write_rows(connection, assign([draft], counters, others_low=0, partitions=partitions), counters)
     return Merge.DONE
+
+
+def _are_two_customers(one: Profile, other: Profile, rules: IdentityRules) -> bool:
+    both = (one.names or {}).keys() & (other.names or {}).keys()
+    return any(rules.of(kind).hard for kind in both)

@@ -15,7 +15,11 @@ from headrace.contracts.identifiers import EMAIL, PHONE, is_placeholder
 MAX_BYTES = 256
 MAX_TYPE_LENGTH = 64
 _MAX_EXACT_INTEGER = 2**53 - 1
-_UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_ZERO_WIDTH = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+"""Letters and marks that show nothing (Unicode's Default_Ignorable_Code_Point, and the blank of Braille)."""
 _CACHE = 16_384
 _PLAIN_EMAIL = re.compile(
     r"[a-zA-Z0-9_+-]+(?:\.[a-zA-Z0-9_+-]+)*@(?:[a-zA-Z0-9]+(?:-[a-zA-Z0-9]+)*\.)+([a-zA-Z]{2,})"
@@ -94,4 +98,8 @@ def _text(value: object) -> str | None:
 
 def _is_visible(text: str) -> bool:
     """No control, formatting (zero width, right-to-left) or surrogate characters: they make look-alikes."""
-    return text.isprintable() or not any(unicodedata.category(c) in _UNSEEN for c in text)
+    if text.isascii():
+        return text.isprintable()
+    if not text.isprintable() and any(unicodedata.category(c) in _UNSEEN for c in text):
+        return False
+    return _ZERO_WIDTH.search(text) is None

@@ -1,10 +1,12 @@
 """What became of a message, as an event on the customer's timeline (DESIGN §7, tracking-api.md §2)."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from headrace.contracts.headers import carried_trace
 from headrace.contracts.instant import Millis
-from headrace.contracts.message import MessageOutcome
+from headrace.contracts.message import MessageOutcome, Outcome
 from headrace.contracts.profile_event import EventRow
 from headrace.log.port import Record
 from services.profiles.intake import Incoming, Unreadable, fingerprint
@@ -12,7 +14,8 @@ from services.profiles.intake import Incoming, Unreadable, fingerprint
 SOURCE = "headrace.messenger"
 
 _CHANNELS = {"sms": "SMS", "email": "Email", "viber": "Viber", "whatsapp": "WhatsApp", "webhook": "Webhook"}
-_VERBS = {
+_UNSUBSCRIBED = "Unsubscribed"
+_VERBS: Mapping[Outcome, str] = {
     "accepted": "Sent",
     "delivered": "Delivered",
     "failed": "Failed",
@@ -23,6 +26,11 @@ _VERBS = {
     "clicked": "Link Clicked",
     "complained": "Marked as Spam",
 }
+OUTCOMES: Mapping[str, Outcome] = {
+    **{f"{channel} {verb}": outcome for channel in _CHANNELS.values() for outcome, verb in _VERBS.items()},
+    _UNSUBSCRIBED: "unsubscribed",
+}
+"""By the names of the events that tell them."""
 _OPT_OUTS = frozenset({"unsubscribed", "complained"})
 _decoder = msgspec.json.Decoder(MessageOutcome)
 
@@ -49,7 +57,7 @@ def read_outcome(record: Record) -> Incoming:
 def event_name(outcome: MessageOutcome) -> str:
     """`Email Opened`, `SMS Delivered`, …; `Unsubscribed` stands alone, as in Segment's e-mail spec."""
     if outcome.outcome == "unsubscribed":
-        return "Unsubscribed"
+        return _UNSUBSCRIBED
     return f"{_CHANNELS[outcome.channel]} {_VERBS[outcome.outcome]}"
 
 

@@ -7,8 +7,9 @@ import asyncpg
 import msgspec
 
 from services.profiles.arrays import nullable_text_array, number_array, text_array
+from services.profiles.evidence_sql import load_names, load_sides, make_own_profiles
 from services.profiles.identifiers_sql import Names, Overtaken
-from services.profiles.identity import Identifier, People, Sides
+from services.profiles.identity import People
 from services.profiles.identity_rules import IdentityRules
 from services.profiles.intake import Incoming
 from services.profiles.profile import Documents, Profile
@@ -17,26 +18,13 @@ from services.profiles.traits import whole_stamp
 
 MAX_LOOKS = 10
 
-_NAMES = """
-    SELECT wanted.root, identifier.type, identifier.value, identifier.first_seen, identifier.trusted
-    FROM unnest($1::text::text[]) AS wanted (root)
-    CROSS JOIN LATERAL (
-        SELECT wanted.root AS id UNION ALL SELECT alias.profile_id FROM alias WHERE alias.root = wanted.root
-    ) AS member
-    JOIN identifier ON identifier.profile_id = member.id
-"""
-_APART = """
-    SELECT apart.type, apart.value, apart.unmerge_id, apart.side
-    FROM unnest($1::text::text[], $2::text::text[]) AS wanted (type, value)
-    JOIN apart ON (apart.type, apart.value) = (wanted.type, wanted.value)
-"""
 _ROOTS = "SELECT profile_id, root FROM alias WHERE profile_id = ANY($1::text::text[])"
 _LOCK_PROFILES = """
     SELECT id, first_seen, last_seen, user_id, time_zone, time_zone_at, merged_into, erased, ctid::text AS place
     FROM profile WHERE id = ANY($1::text::text[]) ORDER BY id FOR UPDATE
 """
 _DOCUMENTS = """
-    SELECT id, traits, trait_times, consents, computed, tags, tag_times
+    SELECT id, traits, trait_times, consents, tags, tag_times
     FROM profile WHERE id = ANY($1::text::text[])
 """
 # Upserts of rows that mostly exist: they go by the index whatever the planner believes of the table's size.
@@ -60,16 +48,15 @@ _WRITE_IN_PLACE = """
 """
 _WRITE_WITH_DOCUMENTS = """
     INSERT INTO profile (id, first_seen, last_seen, user_id, time_zone, time_zone_at, merged_into,
-                         traits, trait_times, consents, computed, tags, tag_times)
+                         traits, trait_times, consents, tags, tag_times)
     SELECT * FROM unnest($1::text::text[], $2::text::bigint[], $3::text::bigint[], $4::text::text[],
                          $5::text::text[], $6::text::bigint[], $7::text::text[], $8::text::jsonb[],
-                         $9::text::jsonb[], $10::text::jsonb[], $11::text::jsonb[], $12::text::jsonb[],
-                         $13::text::jsonb[])
+                         $9::text::jsonb[], $10::text::jsonb[], $11::text::jsonb[], $12::text::jsonb[])
     ON CONFLICT (id) DO UPDATE SET
         first_seen = excluded.first_seen, last_seen = excluded.last_seen, user_id = excluded.user_id,
         time_zone = excluded.time_zone, time_zone_at = excluded.time_zone_at, merged_into = excluded.merged_into,
         traits = excluded.traits, trait_times = excluded.trait_times, consents = excluded.consents,
-        computed = excluded.computed, tags = excluded.tags, tag_times = excluded.tag_times
+        tags = excluded.tags, tag_times = excluded.tag_times
 """
 _COMPRESS = """
     UPDATE alias SET root = (
@@ -90,19 +77,21 @@ async def lock_people(
     await names.claim(connection)
     addressed = {one.addressed_to for one in incoming if one.addressed_to is not None}
     for _ in range(MAX_LOOKS):
+        await make_own_profiles(connection, names.quarantined_alone())
         owners = names.roots()
         roots = await _roots(connection, addressed - owners.keys()) | owners
         profiles = await _lock(connection, roots.values())
-        if profiles is not None and names.demanded() <= profiles.keys():
+        if profiles is not None and profiles.keys() >= set(owners.values()):
             changing, links = names.changing()
-            await load_names(connection, [profiles[root] for root in changing if root in profiles], rules)
+            changed = [profiles[root] for root in changing]
+            await load_names(connection, changed, rules, without=names.claimed())
             return People(
                 names.owners(),
                 profiles.values(),
                 roots,
                 rules=rules,
                 quarantined=names.quarantined(),
-                apart=await _apart(connection, links),
+                apart=await load_sides(connection, links),
             )
         # merged or erased while we waited for it: its identifiers lead elsewhere now
         await names.find(connection)
@@ -119,30 +108,6 @@ async def lock_profiles(connection: Connection, wanted: Iterable[str]) -> People
         if profiles is not None:
             return People({}, profiles.values(), roots)
     raise Overtaken("the profiles were merged faster than they could be locked")
-
-
-async def load_names(connection: Connection, profiles: Collection[Profile], rules: IdentityRules) -> None:
-    """Give the profiles, which are locked, their identifiers."""
-    if not profiles:
-        return
-    found = {profile.id: profile for profile in profiles}
-    for profile in profiles:
-        profile.names = {}
-    for root, kind, value, first_seen, trusted in await connection.fetch(_NAMES, text_array(list(found))):
-        found[root].gain(kind, value, first_seen)
-        if trusted and not rules.of(kind).weak:
-            found[root].known = True
-
-
-async def _apart(connection: Connection, links: Collection[Identifier]) -> Sides:
-    """On which sides of unmerges these identifiers stood."""
-    if not links:
-        return {}
-    types, values = zip(*links, strict=True)
-    sides: dict[Identifier, set[tuple[str, int]]] = {}
-    for kind, value, unmerge, side in await connection.fetch(_APART, text_array(types), text_array(values)):
-        sides.setdefault((kind, value), set()).add((unmerge, side))
-    return {one: frozenset(found) for one, found in sides.items()}
 
 
 async def load_documents(connection: Connection, profiles: Collection[Profile]) -> list[Documents]:
@@ -245,7 +210,6 @@ def _document_columns(documents: Sequence[Documents]) -> tuple[str, ...]:
         _json_array([one.traits for one in documents]),
         _json_array([one.trait_times for one in documents]),
         _json_array([one.consents for one in documents]),
-        _json_array([one.computed for one in documents]),
         _json_array([one.tags for one in documents]),
         _json_array([one.tag_times for one in documents]),
     )

@@ -13,18 +13,17 @@ from services.profiles.traits import Stamp, merge_traits
 @dataclass(slots=True, eq=False)
 class Documents:
     """What few events change, and is loaded only for those. `trait_times` holds the stamp of every trait ever
-    written, `tag_times` the time of every tag's last change."""
+    written, `tag_times` the time of every tag's last change. Computed traits are none of them: `computed_sql.py`
+    alone writes those."""
 
     traits: dict[str, Any] = field(default_factory=dict)
     trait_times: dict[str, Stamp] = field(default_factory=dict)
     consents: dict[str, Consent] = field(default_factory=dict)
-    computed: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     tag_times: dict[str, Millis] = field(default_factory=dict)
 
     def absorb(self, loser: "Documents") -> tuple[dict[str, Any], dict[str, ConsentStatus], dict[str, bool]]:
         """Take over a merged profile's; return the traits, consents and tags that changed here."""
-        self.computed = {**loser.computed, **self.computed}
         return (
             merge_traits(self.traits, self.trait_times, loser.traits, loser.trait_times),
             merge_consent(self.consents, loser.consents),

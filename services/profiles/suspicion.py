@@ -1,37 +1,13 @@
-"""Identifiers that strangers share: what speaks for it is counted, and too much of it is quarantine (ADR 12)."""
+"""Identifiers that strangers share: what speaks for it, and how much is too much (ADR 12). Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from headrace.contracts.instant import Millis
-from services.profiles.arrays import number_array, text_array
-from services.profiles.decisions import Decision
 from services.profiles.fold import Located
-from services.profiles.identity import Identifier, suspicious
-from services.profiles.identity_rules import IdentityRules
-from services.profiles.intake import fingerprint
-from services.profiles.store import Connection
-
-_NOTE = """
-    INSERT INTO suspicion (type, value, partner, at, refused)
-    SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::bigint[], $4::text::bigint[],
-                         $5::text::boolean[]) AS new (type, value, partner)
-    ORDER BY type, value, partner
-    ON CONFLICT (type, value, partner) DO UPDATE SET refused = suspicion.refused OR excluded.refused
-"""
-_QUARANTINE = """
-    UPDATE identifier SET quarantined_at = suspect.at, taken_apart = false
-    FROM (
-        SELECT suspicion.type, suspicion.value, wanted.at
-        FROM unnest($1::text::text[], $2::text::text[], $3::text::bigint[]) AS wanted (type, value, at)
-        JOIN suspicion ON (suspicion.type, suspicion.value) = (wanted.type, wanted.value)
-        GROUP BY suspicion.type, suspicion.value, wanted.at
-        HAVING count(*) FILTER (WHERE suspicion.refused) > $4
-            OR count(*) FILTER (WHERE suspicion.at BETWEEN wanted.at - $5 AND wanted.at) > $4
-    ) AS suspect
-    WHERE (identifier.type, identifier.value) = (suspect.type, suspect.value) AND quarantined_at IS NULL
-    RETURNING identifier.type, identifier.value, identifier.profile_id, identifier.quarantined_at
-"""
+from services.profiles.identity import Identifier, Refusal
+from services.profiles.identity_rules import IdentityRules, Quarantine
 
 
 class Suspicion(NamedTuple):
@@ -39,6 +15,15 @@ class Suspicion(NamedTuple):
 
     link: Identifier
     other: Identifier
+    at: Millis
+    refused: bool
+
+
+class Note(NamedTuple):
+    """What is kept of a suspicion against an identifier: the type of the other one, when, and whether it was
+    refused. There is one note for each other identifier."""
+
+    kind: str
     at: Millis
     refused: bool
 
@@ -52,49 +37,39 @@ def suspicions(located: Iterable[Located], rules: IdentityRules) -> Iterator[Sus
         for link, other in one.brought:
             yield Suspicion(link, other, at, refused=False)
         for refusal in one.refusals:
-            if refusal.rule not in ("hard", "limit"):
-                continue
-            if suspicious(refusal.dropped, refusal.kept[0], rules):
-                yield Suspicion(refusal.dropped, refusal.kept[0], at, refused=True)
-            for kept in refusal.kept:
-                if suspicious(kept, refusal.dropped, rules):
-                    yield Suspicion(kept, refusal.dropped, at, refused=True)
+            for link, other in _accused(refusal, rules):
+                yield Suspicion(link, other, at, refused=True)
 
 
-async def quarantine(
-    connection: Connection, noted: Iterable[Suspicion], rules: IdentityRules
-) -> Sequence[Decision]:
-    """Write what was noted; put into quarantine whatever has too much against it."""
-    found: dict[tuple[Identifier, int], Suspicion] = {}
-    for one in noted:
-        key = one.link, fingerprint(*(part.encode("utf-8", "surrogatepass") for part in one.other))
-        known = found.get(key)
-        if known is None or one.refused > known.refused:
-            found[key] = one
-    if not found:
-        return ()
-    types, values = zip(*(link for link, _ in found), strict=True)
-    await connection.execute(
-        _NOTE,
-        text_array(types),
-        text_array(values),
-        number_array(partner for _, partner in found),
-        number_array(one.at for one in found.values()),
-        number_array(one.refused for one in found.values()),
-    )
-    latest: dict[Identifier, Millis] = {}
-    for one in found.values():
-        latest[one.link] = max(one.at, latest.get(one.link, one.at))
-    types, values = zip(*latest, strict=True)
-    rows = await connection.fetch(
-        _QUARANTINE,
-        text_array(types),
-        text_array(values),
-        number_array(latest.values()),
-        rules.quarantine.links,
-        rules.quarantine.within,
-    )
-    return [
-        Decision(at, "quarantined", owner, None, "shared", evidence={"identifiers": [[kind, value]]})
-        for kind, value, owner, at in rows
-    ]
+def is_shared(notes: Iterable[Note], limits: Quarantine) -> bool:
+    """Whether an identifier with these notes is to be quarantined: it was kept from more than `links` others, or
+    led to more than `links` of one type in some period of `within`. The order of the notes does not matter."""
+    found = list(notes)
+    if sum(one.refused for one in found) > limits.links:
+        return True
+    times: dict[str, list[Millis]] = defaultdict(list)
+    for one in found:
+        times[one.kind].append(one.at)
+    return any(_burst(sorted(each), limits) for each in times.values())
+
+
+def _burst(times: list[Millis], limits: Quarantine) -> bool:
+    return any(last - first < limits.within for first, last in zip(times, times[limits.links :], strict=False))
+
+
+def _accused(refusal: Refusal, rules: IdentityRules) -> Iterator[tuple[Identifier, Identifier]]:
+    """Who may be the one that strangers share: what was dropped, or what it would have come to."""
+    if refusal.rule not in ("hard", "limit"):
+        return
+    if not rules.of(refusal.dropped[0]).hard:
+        yield refusal.dropped, refusal.kept[0]
+    for kept in refusal.kept:
+        if _may_be_shared(kept, refusal.dropped, rules):
+            yield kept, refusal.dropped
+
+
+def _may_be_shared(kept: Identifier, dropped: Identifier, rules: IdentityRules) -> bool:
+    """That a customer has more browsers than are counted says nothing against a stronger identifier, and nothing
+    speaks against a hard one."""
+    rule = rules.of(kept[0])
+    return not rule.hard and (rule.weak or not rules.of(dropped[0]).weak)

@@ -11,6 +11,7 @@ profile = Table(
     Column("id", Text, primary_key=True),
     Column("user_id", Text),
     Column("traits", JSONB),
+    Column("trait_times", JSONB),
     Column("consents", JSONB),
     Column("computed", JSONB),
     Column("tags", JSONB),
@@ -28,6 +29,8 @@ identifier = Table(
     Column("first_seen", BigInteger),
     Column("last_seen", BigInteger),
     Column("source", Text),
+    Column("trusted", Boolean),
+    Column("quarantined_at", BigInteger),
 )
 alias = Table(
     "alias",
@@ -45,5 +48,8 @@ timeline = Table(
     Column("low", BigInteger),
     Column("profile_id", Text),
     Column("kind", Text),
+    Column("event", Text),
+    Column("ts", BigInteger),
+    Column("source", Text),
     Column("payload", Text),
 )

@@ -20,7 +20,7 @@ from services.profiles.decisions import Decision, write_decisions
 from services.profiles.fold import UnmergeDraft
 from services.profiles.history_sql import PastEvent, family, past_events
 from services.profiles.identifiers_sql import Overtaken
-from services.profiles.identity import Identifier
+from services.profiles.identity import Identifier, own_profile
 from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.merging import NOW, SOURCE
 from services.profiles.people_sql import load_documents, lock_profiles, write_profiles
@@ -57,9 +57,9 @@ _MERGE_ROW = """
         AND payload LIKE '%"loser":"' || $4 || '"%'
 """
 _QUARANTINED = """
-    SELECT coalesce(alias.root, identifier.profile_id) FROM identifier
+    SELECT coalesce(alias.root, identifier.profile_id), quarantined_at FROM identifier
     LEFT JOIN alias ON alias.profile_id = identifier.profile_id
-    WHERE type = $1 AND value = $2 AND NOT taken_apart
+    WHERE type = $1 AND value = $2 AND quarantined_at IS NOT NULL AND NOT taken_apart
 """
 _TAKEN_APART = "UPDATE identifier SET taken_apart = true WHERE type = $1 AND value = $2"
 
@@ -184,15 +184,16 @@ async def _unmerge(
 
 
 async def _take_apart(connection: Connection, out: Identifier, partitions: int, rules: IdentityRules) -> int:
-    owner = await connection.fetchval(_QUARANTINED, *out)
-    if owner is None:
+    found = await connection.fetchrow(_QUARANTINED, *out)
+    if found is None:
         return 0  # done before
+    owner, at = found
     customer = await _lock(connection, owner)
     if out not in customer.owners:
         raise Overtaken("the identifier has moved")
     *parts, own = apart_without(out, customer.owners, customer.evidence(), _seniority(customer.seen, rules))
-    request = content_id("q", *out)
-    made = [(content_id("q", *out, *min(part.identifiers)), part) for part in parts]
+    request = own_profile(out, at)
+    made = [(content_id("q", *out, at, *min(part.identifiers)), part) for part in parts]
     if own.identifiers < customer.owners.keys():
         if own.rows:
             made.append((request, own))
@@ -246,7 +247,6 @@ async def _write(
     moved = {place: new_id for new_id, part in made for place in part.rows}
     staying = [event for event in customer.events if (event.q, event.seq) not in moved]
     before, old.documents = old.documents, documents_of(staying)
-    old.documents.computed = before.computed  # until the segmenter says otherwise
     date(old, staying)
     left = set(customer.owners).difference(*(part.identifiers for _, part in made))
     old.user_id = _user_id(left)

@@ -1,6 +1,6 @@
-"""What this process does for the partitions it owns: two inputs in, the timeline out, time between."""
+"""What this process does for the partitions it owns: three inputs in, the timeline out, time between."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import asyncpg
 
@@ -10,6 +10,7 @@ from headrace.runtime.clock import now_ms
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Relay
 from headrace.runtime.tasks import run_together
+from services.profiles.computed_input import ComputedInput
 from services.profiles.input import Input
 from services.profiles.intake import Reader, event_reader
 from services.profiles.outcomes import read_outcome
@@ -28,8 +29,14 @@ def input_topics(settings: Settings) -> list[str]:
     return [settings.common.topic(topic.name) for topic in (topics.EVENTS, topics.MESSAGES)]
 
 
+def side_topics(settings: Settings) -> list[str]:
+    """The inputs that are no part of time. Full names."""
+    return [settings.common.topic(topics.COMPUTED_TRAITS.name)]
+
+
 class Worker:
-    """Runs partitions on behalf of `runtime.partitions.PartitionRunner`."""
+    """Runs partitions on behalf of `runtime.partitions.PartitionRunner`. `on_quarantine` is called when a commit
+    has put something into quarantine."""
 
     def __init__(
         self,
@@ -39,6 +46,8 @@ class Worker:
         member: Member,
         metrics: Metrics,
         suppressor: Suppressor,
+        *,
+        on_quarantine: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._log = log
@@ -46,6 +55,7 @@ class Worker:
         self._member = member
         self._metrics = metrics
         self._suppressor = suppressor
+        self._on_quarantine = on_quarantine
         self._active: dict[int, Active] = {}
         self.ticker = Ticker(
             log,
@@ -74,7 +84,7 @@ class Worker:
         )
         self._active[q] = Active(inputs, relay)
         try:
-            await run_together(relay.run(), *(one.run() for one in inputs))
+            await run_together(relay.run(), *(one.run() for one in inputs), self._computed(q).run())
         finally:
             del self._active[q]
 
@@ -87,6 +97,18 @@ class Worker:
         for q in partitions:
             if q in self._active:
                 self._active[q].relay.wake()
+
+    def _computed(self, q: int) -> ComputedInput:
+        [topic] = side_topics(self._settings)
+        return ComputedInput(
+            self._log,
+            self._pool,
+            self._member,
+            self._metrics,
+            topic=topic,
+            q=q,
+            dead_letters=self._settings.common.topic(topics.DEAD_LETTERS.name),
+        )
 
     def _input(self, topic: str, q: int, read: Reader) -> Input:
         return Input(
@@ -102,4 +124,5 @@ class Worker:
             on_commit=self.wake,
             rules=self._settings.identity,
             suppressor=self._suppressor,
+            on_quarantine=self._on_quarantine,
         )

@@ -14,7 +14,18 @@ from pathlib import Path
 
 from tests.bench.logs import add_log
 
-BENCHES = ("log", "ingest", "profiles", "segmenter", "backfill", "rfm", "stack", "idle")
+BENCHES = (
+    "log",
+    "ingest",
+    "import",
+    "profiles",
+    "search",
+    "segmenter",
+    "backfill",
+    "rfm",
+    "stack",
+    "idle",
+)
 _TAKE_A_LOG = frozenset({"log", "ingest", "stack", "idle"})
 
 

@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 import json
 import os
+import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -90,6 +92,22 @@ def event(number: int) -> dict[str, object]:
     }
 
 
+def plan_file(stack: contextlib.ExitStack) -> Path:
+    """A plan of the server's source with a check for each property that an event has."""
+    properties = {
+        "order_id": {"type": "string", "pattern": "^o-"},
+        "total": {"type": "number", "minimum": 0},
+        "currency": {"enum": ["CZK", "EUR"]},
+        "products[].quantity": "integer",
+    }
+    required = ["order_id", "total", "currency", "products"]
+    plan = {"kind": "plan", "source": "default", "on_violation": "block"}
+    file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "plan.yaml"
+    events = {"Order Completed": {"required": required, "properties": properties}}
+    file.write_text(json.dumps({**plan, "events": events}), encoding="utf-8")
+    return file
+
+
 def singles() -> list[bytes]:
     return [json.dumps(event(number)).encode() for number in range(1_000)]
 
@@ -105,13 +123,14 @@ async def _open(url: str) -> Log:
     return log
 
 
-def _assemble(log: Log) -> ASGIApp:
-    return assemble(log, load_settings(Environment({**ENVIRONMENT, "HEADRACE_TOPIC_PREFIX": _PREFIX})))
+def _assemble(log: Log, **environment: str) -> ASGIApp:
+    settings = load_settings(Environment({**ENVIRONMENT, "HEADRACE_TOPIC_PREFIX": _PREFIX, **environment}))
+    return assemble(log, settings)
 
 
-def _ingest(url: str) -> Callable[[], Awaitable[ASGIApp]]:
+def _ingest(url: str, **environment: str) -> Callable[[], Awaitable[ASGIApp]]:
     async def make() -> ASGIApp:
-        return _assemble(await _open(url))
+        return _assemble(await _open(url), **environment)
 
     return make
 
@@ -181,6 +200,9 @@ def figures(url: str, seconds: float) -> Iterator[Figure]:
             "bare": stack.enter_context(serving(_bare, "httptools")),
             "guarded": stack.enter_context(serving(_bare, GuardedHttpProtocol)),
             "memory": stack.enter_context(serving(_ingest(MEMORY), DirectHttpProtocol)),
+            "planned": stack.enter_context(
+                serving(_ingest(MEMORY, HEADRACE_PLANS=str(plan_file(stack))), DirectHttpProtocol)
+            ),
         }
         if url != MEMORY:
             servers["log"] = stack.enter_context(serving(_ingest(url), DirectHttpProtocol))
@@ -209,6 +231,7 @@ def _against_echo(name: str, unit: str, taken: dict[str, Taken], events: int) ->
     for key, label in (
         ("guarded", f"{name}: echo behind our guards"),
         ("memory", f"{name}, log in memory"),
+        ("planned", f"{name}, log in memory, held to a plan"),
         ("log", name),
     ):
         if key in taken:

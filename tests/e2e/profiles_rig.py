@@ -12,7 +12,9 @@ import httpx
 import msgspec
 
 from headrace.contracts import topics
+from headrace.contracts.computed_trait import ComputedTrait, TraitChange, TraitProfile
 from headrace.contracts.event import Event, event_key
+from headrace.contracts.headers import store_output
 from headrace.contracts.instant import format_instant
 from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import ProfileEvent, Tick, decode_profile_event
@@ -25,12 +27,13 @@ from headrace.runtime.migrations import migrate
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.settings import CommonSettings
 from services.profiles.api import build_api
+from services.profiles.computed_sql import initialise_side
 from services.profiles.elsewhere import OtherServices
 from services.profiles.reads import Profiles
 from services.profiles.settings import Settings
 from services.profiles.store import MIGRATIONS, SCHEMA, connect, initialise
 from services.profiles.suppression import Suppressor
-from services.profiles.worker import Worker, input_topics
+from services.profiles.worker import Worker, input_topics, side_topics
 
 PARTITIONS = 2
 HOUR, DAY = 3_600_000, 86_400_000
@@ -87,13 +90,20 @@ class Rig:
 
     @asynccontextmanager
     async def worker(
-        self, *, owns: Iterable[int] | None = None, log: Log | None = None, metrics: Metrics | None = None
+        self,
+        *,
+        owns: Iterable[int] | None = None,
+        log: Log | None = None,
+        metrics: Metrics | None = None,
+        on_quarantine: Callable[[], None] | None = None,
     ) -> AsyncIterator[Worker]:
         """A worker with a pool of its own, as another process would have; it owns all partitions or `owns`."""
         metrics = metrics or Metrics("profiles")
         pool = await connect(self.settings.database_url)
         member: Member = Owner(self.partitions if owns is None else owns)
-        worker = Worker(self.settings, log or self.log, pool, member, metrics, SUPPRESSOR)
+        worker = Worker(
+            self.settings, log or self.log, pool, member, metrics, SUPPRESSOR, on_quarantine=on_quarantine
+        )
         running = [
             asyncio.create_task(PartitionRunner(member, worker.work, metrics).run()),
             asyncio.create_task(worker.ticker.run()),
@@ -147,6 +157,25 @@ class Rig:
         q = topics.partition_of(outcome.profile_id, len(self.partitions))
         await self.log.append(self.topic(topics.MESSAGES), q, [NewRecord(b"", msgspec.json.encode(outcome))])
 
+    async def send_computed(
+        self, profile_id: str, trait: str, value: Any, *, sequence: int, epoch: int = 1, q: int | None = None
+    ) -> None:
+        """Append a computed trait as the segmenter publishes it."""
+        record = ComputedTrait(
+            message_id=f"computed-{next(_numbers)}",
+            user_id=None,
+            anonymous_id=None,
+            timestamp=format_instant(T0),
+            traits={trait: value},
+            context={},
+            profile=TraitProfile(profile_id),
+            trait=TraitChange(id=trait, version=1, reason="event", sequence=sequence),
+        )
+        headers = store_output(source="segmenter", epoch=epoch, seq=1, position="")
+        home = topics.partition_of(profile_id, len(self.partitions)) if q is None else q
+        sent = NewRecord(profile_id.encode(), msgspec.json.encode(record), headers)
+        await self.log.append(self.topic(topics.COMPUTED_TRAITS), home, [sent])
+
     async def processed(self) -> None:
         """Wait until every input is applied and every row is published."""
         await eventually(self._caught_up)
@@ -182,10 +211,13 @@ class Rig:
         }
 
     async def _caught_up(self) -> bool:
-        for name in input_topics(self.settings):
+        query = (
+            "SELECT next_offset FROM (SELECT topic, q, next_offset FROM input UNION ALL TABLE side_input) AS i "
+            "WHERE topic = $1 AND q = $2"
+        )
+        for name in input_topics(self.settings) + side_topics(self.settings):
             for q in self.partitions:
                 end = (await self.log.bounds(name, q)).end
-                query = "SELECT next_offset FROM input WHERE topic = $1 AND q = $2"
                 if await self.pool.fetchval(query, name, q) != end:
                     return False
         return not await self.pool.fetchval("SELECT count(*) FROM counter WHERE published_seq < next_seq - 1")
@@ -217,6 +249,7 @@ async def profiles_rig(
     try:
         await ensure_topics(log, prefix=topic_prefix, partitions=partitions)
         await initialise(pool, input_topics(settings), partitions)
+        await initialise_side(pool, side_topics(settings), partitions)
         yield Rig(settings, log, pool)
     finally:
         await pool.close()

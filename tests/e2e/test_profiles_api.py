@@ -18,6 +18,8 @@ ROUTES = [
     ("GET", "/v1/profiles/lookup?type=email&value=a"),
     ("GET", "/v1/profiles/p1"),
     ("GET", "/v1/profiles/p1/events"),
+    ("GET", "/v1/profiles/p1/sessions"),
+    ("GET", "/v1/profiles/p1/messages"),
     ("GET", "/v1/profiles/p1/export"),
     ("DELETE", "/v1/profiles/p1"),
     ("POST", "/v1/profiles/p1/merge"),
@@ -55,7 +57,7 @@ async def test_a_profile_by_id_by_merged_id_and_by_identifier(rig: Rig, api: htt
     profile = (await api.get(f"/v1/profiles/{stored['id']}")).json()
     assert set(profile) == {
         "id", "user_id", "traits", "consents", "computed", "tags", "first_seen", "last_seen",
-        "identifiers", "merged_from",
+        "identifiers", "merged_from", "last_known",
     }  # fmt: skip
     assert profile["traits"] == {"email": "Jana@example.com"}
     assert (profile["first_seen"], profile["last_seen"]) == (T0, T0 + 2)
@@ -69,7 +71,7 @@ async def test_a_profile_by_id_by_merged_id_and_by_identifier(rig: Rig, api: htt
 
 
 async def test_who_is_unknown_is_404(api: httpx.AsyncClient) -> None:
-    paths = ["nobody", "nobody/events", "nobody/export"]
+    paths = ["nobody", *(f"nobody/{part}" for part in ("events", "sessions", "messages", "export"))]
     paths += [f"lookup?type={kind}&value={value}" for kind, value in UNKNOWN]
     for path in paths:
         answer = await api.get(f"/v1/profiles/{path}")

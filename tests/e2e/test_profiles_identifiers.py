@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import asyncpg
 import pytest
 
 from headrace.contracts import topics
@@ -82,6 +83,36 @@ async def test_an_event_that_meets_an_erasure_half_way_is_a_new_persons(rig: Rig
     [after] = await rig.profiles()
     assert after["id"] != before["id"]
     assert await rig.pool.fetchval("SELECT profile_id FROM timeline WHERE event = 'Late'") == after["id"]
+
+
+async def test_the_number_of_statements_does_not_depend_on_how_much_there_is_to_decide(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Merges, refusals, suspicion and quarantine, of few and of many."""
+    sent: list[str] = []
+    for name in ("fetch", "fetchrow", "fetchval", "execute", "copy_records_to_table"):
+        _count_calls(monkeypatch, name, sent)
+    numbers = []
+    for first, people in ((0, 60), (100, 600)):
+        await sent_and_committed(rig, *(event(anonymous=f"a{first + n}") for n in range(people)))
+        known = [event(user=f"u{first + n}", anonymous=f"a{first + n}") for n in range(people)]
+        strangers = [event(user=f"u{first + n}", anonymous=f"a{first}") for n in range(people)]
+        sent.clear()
+        await sent_and_committed(rig, *known, *strangers)
+        numbers.append(len(sent))
+    assert numbers[0] == numbers[1]
+    quarantined = "SELECT count(*) FROM identifier WHERE quarantined_at IS NOT NULL"
+    assert await rig.pool.fetchval(quarantined) == 2
+
+
+def _count_calls(monkeypatch: pytest.MonkeyPatch, name: str, sent: list[str]) -> None:
+    real = getattr(asyncpg.Connection, name)
+
+    async def counted(self: asyncpg.Connection, *arguments: object, **options: object) -> object:
+        sent.append(str(arguments[0]))
+        return await real(self, *arguments, **options)
+
+    monkeypatch.setattr(asyncpg.Connection, name, counted)
 
 
 async def batch(rig: Rig, q: int = 0) -> Batch:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace.cli.importing.outcome import Outgoing
 from headrace.cli.importing.run import open_source
 from headrace.contracts.instant import Millis, format_instant, parse_instant
+from headrace.importing.outcome import Outgoing
 
 # A website's event may have 1,000 keys; wholesale orders of this shop have up to 1,114 lines.
 MOST_PRODUCTS = 100
@@ -30,7 +30,7 @@ class Replay:
 
 def read_replay(sample: Path, mapping: Path, now: Millis) -> Replay:
     """Read the sample and move it in time so that its last order happens `now`."""
-    outcomes = open_source(sample, mapping).outcomes
+    outcomes = open_source([sample], mapping).outcomes
     orders = [json.loads(outcome.body) for outcome in outcomes if isinstance(outcome, Outgoing)]
     orders.sort(key=lambda order: order["timestamp"])
     shift = now - parse_instant(orders[-1]["timestamp"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from zlib import crc32
 
-from headrace.cli.importing.outcome import Outgoing
+from headrace.importing.outcome import Outgoing
 
 MAX_BATCH_BYTES = 400_000
 MAX_BATCH_MESSAGES = 400

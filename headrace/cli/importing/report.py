@@ -1,12 +1,15 @@
 """The report of rows that were not imported: a CSV beside the summary, made only when there is something in it."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from headrace.cli.importing.outcome import Rejection
 from headrace.contracts.errors import HeadraceError
+from headrace.importing.outcome import Rejection
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class ReportUnwritable(HeadraceError):
@@ -14,10 +17,12 @@ class ReportUnwritable(HeadraceError):
 
 
 class Report:
-    """Counts rejections and writes each with its line, column, reason and messageId."""
+    """Counts rejections and writes each with its file, line, column, reason and messageId. `place` gives file and
+    line of a line that is counted through all files."""
 
-    def __init__(self, path: Path, *, resumed: bool) -> None:
+    def __init__(self, path: Path, place: Callable[[int], tuple[str, int]], *, resumed: bool) -> None:
         self.path = path
+        self.place = place
         self.rows = 0
         self.first: Rejection | None = None
         self._resumed = resumed
@@ -25,11 +30,13 @@ class Report:
         self._writer: Any = None
 
     def add(self, rejection: Rejection) -> None:
-        self.rows += rejection.rows
+        self.rows += max(1, rejection.rows)
         self.first = self.first or rejection
         if self._file is None:
             self._open()
-        self._writer.writerow([rejection.line, rejection.column, rejection.reason, rejection.message_id])
+        file, line = self.place(rejection.line)
+        cells = (file, str(line), rejection.column, rejection.reason, rejection.message_id)
+        self._writer.writerow([_as_text(cell) for cell in cells])
 
     def _open(self) -> None:
         try:
@@ -41,7 +48,7 @@ class Report:
         self._file = file
         self._writer = csv.writer(file)
         if file.tell() == 0:
-            self._writer.writerow(["line", "column", "reason", "message_id"])
+            self._writer.writerow(["file", "line", "column", "reason", "message_id"])
 
     def __enter__(self) -> "Report":
         return self
@@ -51,3 +58,8 @@ class Report:
     ) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def _as_text(cell: str) -> str:
+    """A spreadsheet must not take what a file says for a formula."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell

@@ -1,26 +1,26 @@
 """One import: reads the file in order, sends its messages, reports the rest, remembers how far it got."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from headrace.cli.importing.builder import Builder
 from headrace.cli.importing.checkpoint import Checkpoint
-from headrace.cli.importing.grouping import grouped, survey
 from headrace.cli.importing.lanes import Batch, Lanes
-from headrace.cli.importing.mapping import load_mapping
-from headrace.cli.importing.ndjson import read_message
-from headrace.cli.importing.outcome import Outgoing, Rejection
+from headrace.cli.importing.ndjson import LineReader
 from headrace.cli.importing.progress import Advance
 from headrace.cli.importing.report import Report
 from headrace.cli.importing.sender import Sender
-from headrace.cli.importing.source import CsvFile, ndjson_lines
+from headrace.cli.importing.source import CsvFiles, Lines, NdjsonFiles
 from headrace.contracts.errors import HeadraceError
+from headrace.importing.builder import Builder
+from headrace.importing.mapping import load_mapping
+from headrace.importing.outcome import Outgoing, Rejection
 
 LANES = 4
+FIRST_SHOWN = 3
 _CHECKPOINT_EVERY = 1.0
 _REQUEST_TIMEOUT = 30.0
 
@@ -31,27 +31,35 @@ class WrongFile(HeadraceError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file ready to be read: how many rows it has and what they become."""
+    """Files ready to be read: how many rows they have, what these become, and where a line of them stands."""
 
     rows: int
     outcomes: Iterator[Outgoing | Rejection]
+    lines: Lines
 
 
-def open_source(file: Path, mapping_file: Path | None) -> Source:
-    """Read the whole file once, to know that it can be read to its end and how long it is."""
+def open_source(files: Sequence[Path], mapping_file: Path | None) -> Source:
+    """Read the files once, to know that they can be read to their end and how long they are."""
     if mapping_file is None:
-        _refuse_csv(file)
-        rows = sum(1 for _ in ndjson_lines(file))
-        return Source(rows, (read_message(line, content) for line, content in ndjson_lines(file)))
+        return _open_ndjson(files)
     mapping = load_mapping(mapping_file)
-    table = CsvFile(file, mapping.csv)
+    table = CsvFiles(files, mapping.csv)
     builder = Builder(mapping, table.header)
-    found = survey(table.rows(), builder.receipt_of)
-    return Source(found.rows, (builder.build(rows) for rows in grouped(table.rows(), builder.receipt_of, found)))
+    found = builder.survey(table.rows())
+    return Source(found.rows, builder.outcomes(table.rows(), found), table.lines)
+
+
+def _open_ndjson(files: Sequence[Path]) -> Source:
+    lines = NdjsonFiles(files)
+    for file in files:
+        _refuse_csv(file)
+    rows = sum(1 for _ in lines.rows())
+    reader = LineReader()
+    return Source(rows, (reader.read(line, content) for line, content in lines.rows()), lines.lines)
 
 
 def _refuse_csv(file: Path) -> None:
-    first = next(ndjson_lines(file), None)
+    first = next(NdjsonFiles([file]).rows(), None)
     if first is not None and not first[1].startswith(b"{"):
         raise WrongFile(
             f"{file} is no NDJSON; for a CSV name its mapping: headrace import {file} --mapping M.yaml"
@@ -59,13 +67,15 @@ def _refuse_csv(file: Path) -> None:
 
 
 class Run:
-    """The state of one import. `accepted` and `sent_bytes` count this run's acknowledged messages."""
+    """The state of one import. `accepted` counts this run's acknowledged messages, `first` are the first
+    that were read."""
 
     def __init__(self, source: Source, start: int, report: Report, advance: Advance) -> None:
         self.start = start
         self.read = 0
         self.accepted = 0
         self.largest = 0
+        self.first: list[Outgoing] = []
         self._source = source
         self._report = report
         self._advance = advance
@@ -82,6 +92,8 @@ class Run:
             else:
                 self.read += 1
                 self.largest = max(self.largest, len(outcome.body))
+                if len(self.first) < FIRST_SHOWN:
+                    self.first.append(outcome)
                 yield place, outcome
 
     async def send(self, address: str, write_key: str, patience: float, checkpoint: Checkpoint) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from headrace.cli.importing.lanes import Batch
-from headrace.cli.importing.outcome import Rejection
 from headrace.contracts.errors import HeadraceError
+from headrace.importing.outcome import Rejection
 
 FIRST_PAUSE = 0.2
 LAST_PAUSE = 10.0

@@ -1,74 +1,113 @@
-"""Reading the file: plain or gzip, CSV or NDJSON, from the beginning as often as asked."""
+"""Reading files: plain or gzip, from the beginning as often as asked; several files as if they were one."""
 
-import csv
 import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, cast
 
-from headrace.cli.importing.grouping import NumberedRow
-from headrace.cli.importing.mapping import CsvFormat
-from headrace.contracts.errors import HeadraceError
+from headrace.importing.mapping import CsvFormat
+from headrace.importing.rows import NumberedRow
+from headrace.importing.table import CsvTable, UnreadableFile
 
-if TYPE_CHECKING:
-    import _csv  # the reader has no public name before Python 3.13
-
+MAX_LINE_BYTES = 1 << 20
 _GZIP = b"\x1f\x8b"
+_MARK = b"\xef\xbb\xbf"
 
 
-class UnreadableFile(HeadraceError):
-    """The file cannot be read to its end; nothing after that point would be imported."""
+@dataclass(slots=True)
+class Lines:
+    """The lines of several files, counted through. `ends`: the last of each file, known after a first pass."""
+
+    files: Sequence[Path]
+    ends: list[int] = field(default_factory=list)
+
+    def place(self, line: int) -> tuple[str, int]:
+        """The file's name and the line in it."""
+        number = min(bisect_left(self.ends, line), len(self.files) - 1) if self.ends else 0
+        return str(self.files[number]), line - (self.ends[number - 1] if number else 0)
 
 
-class CsvFile:
-    """A CSV with a header line."""
+class CsvFiles:
+    """CSV files with the same columns, in whatever order."""
 
-    def __init__(self, path: Path, format: CsvFormat) -> None:
-        self._path = path
-        self._format = format
-        self.header = self._read_header()
+    def __init__(self, files: Sequence[Path], format: CsvFormat) -> None:
+        self._tables = [CsvTable(partial(opened, file), format, str(file)) for file in files]
+        self.lines = Lines(files)
+        self.header = [name.strip() for name in self._tables[0].header]
+        self._orders = [
+            _order(self.header, table.header, file) for table, file in zip(self._tables, files, strict=True)
+        ]
 
     def rows(self) -> Iterator[NumberedRow]:
-        """Every row after the header; empty lines are skipped. Raises UnreadableFile with the line."""
-        with self._open() as reader:
-            next(reader, None)
-            for cells in reader:
-                if cells:
-                    yield NumberedRow(reader.line_num, cells)
+        """Every row of every file, its line counted through."""
+        return self._tables[0].rows() if len(self._tables) == 1 else self._through()
 
-    def _read_header(self) -> list[str]:
-        with self._open() as reader:
-            header: list[str] | None = next(reader, None)
-        if not header:
-            raise UnreadableFile(f"{self._path} has no header line naming its columns")
-        return header
-
-    @contextmanager
-    def _open(self) -> Iterator["_csv.Reader"]:
-        with opened(self._path) as raw:
-            text = io.TextIOWrapper(raw, encoding=self._format.encoding, newline="")
-            reader = csv.reader(text, delimiter=self._format.delimiter, quotechar=self._format.quote, strict=True)
-            try:
-                yield reader
-            except csv.Error as error:
-                raise UnreadableFile(f"{self._path}, line {reader.line_num}: {error}") from error
-            except UnicodeDecodeError as error:
-                raise UnreadableFile(
-                    f"{self._path}, after line {reader.line_num}: is not {self._format.encoding}; "
-                    "set csv.encoding in the mapping, e.g. cp1250"
-                ) from error
+    def _through(self) -> Iterator[NumberedRow]:
+        ends: list[int] = []
+        before = 0
+        for table, order in zip(self._tables, self._orders, strict=True):
+            last = 0
+            for row in table.rows():
+                last = row.line
+                cells = row.cells
+                if order is not None and len(cells) == len(order):
+                    cells = [cells[place] for place in order]
+                yield NumberedRow(before + last, cells)
+            before += last
+            ends.append(before)
+        self.lines.ends = ends
 
 
-def ndjson_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(line number, content) of every line that is not blank."""
-    with opened(path) as raw:
-        for number, line in enumerate(raw, 1):
-            if content := line.strip():
-                yield number, content
+def _order(header: list[str], other: list[str], file: Path) -> list[int] | None:
+    """Where in the other file each column of `header` stands; None for the same order."""
+    names = [name.strip() for name in other]
+    if names == header:
+        return None
+    if sorted(names) != sorted(header) or len(set(names)) < len(names):
+        raise UnreadableFile(f"{file} has other columns than the first file; import it by itself")
+    return [names.index(name) for name in header]
+
+
+class NdjsonFiles:
+    """Files of one JSON document a line."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+        self.lines = Lines(files)
+
+    def rows(self) -> Iterator[tuple[int, bytes]]:
+        """(line, counted through, and content) of every line that is not blank. Of a line of more than
+        MAX_LINE_BYTES only the beginning is given."""
+        ends: list[int] = []
+        before = 0
+        for file in self._files:
+            number = 0
+            for number, line in _lines(file):
+                if content := line.strip():
+                    yield before + number, content
+            before += number
+            ends.append(before)
+        self.lines.ends = ends
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    with opened(file) as raw:
+        number = 0
+        while line := raw.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if number == 1:
+                line = line.removeprefix(_MARK)
+            rest = line
+            while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
+                rest = raw.readline(MAX_LINE_BYTES + 1)
+            yield number, line
 
 
 @contextmanager
@@ -89,10 +128,13 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise UnreadableFile(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of the file as it lies on the disk."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UnreadableFile(f"cannot read {path}: {error.strerror or error}") from error
+def digest(files: Sequence[Path]) -> str:
+    """SHA-256 of the files as they lie on the disk."""
+    result = hashlib.sha256()
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                result.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise UnreadableFile(f"cannot read {path}: {error.strerror or error}") from error
+    return result.hexdigest()

@@ -20,6 +20,7 @@ from services.ingest.budget import Budget
 from services.ingest.collector import Collector
 from services.ingest.config import TrackingConfig
 from services.ingest.limits import Limits
+from services.ingest.plan import Plans
 from services.ingest.tracking import TrackingApi
 from tests.unit.ingest.memory_log import MemoryLog
 from tests.unit.ingest.service import PARTITIONS, SERVER_KEY, WEB_KEY, basic
@@ -82,7 +83,14 @@ async def nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
 class Side:
     """The tracking routes behind one of the two protocols, on a log of their own."""
 
-    def __init__(self, protocol: type[GuardedHttpProtocol], *, hops: int = 0, capacity: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        protocol: type[GuardedHttpProtocol],
+        *,
+        hops: int = 0,
+        capacity: int = 1_000_000,
+        plans: Plans | None = None,
+    ) -> None:
         self.log, self.metrics, self.state = MemoryLog(), Metrics("ingest"), ServerState()
         self.state.default_headers = [(b"date", b"Mon, 21 Sep 2026 14:13:20 GMT")]
         collector = Collector(
@@ -93,6 +101,7 @@ class Side:
             ack_timeout=ACK_SECONDS,
             metrics=self.metrics,
             random=bytes,
+            plans=plans,
         )
         keys = KeyRing({SERVER_KEY: Source("default", trusted=True), WEB_KEY: Source("web", trusted=False)})
         config = TrackingConfig(keys=keys, limits=Limits(), budget=Budget(capacity), trusted_hops=hops)
@@ -104,7 +113,7 @@ class Side:
         self._config.load()
 
     @classmethod
-    async def start(cls, protocol: type[GuardedHttpProtocol], **settings: int) -> "Side":
+    async def start(cls, protocol: type[GuardedHttpProtocol], **settings: Any) -> "Side":
         side = cls(protocol, **settings)
         await ensure_topics(side.log, prefix="", partitions=PARTITIONS)
         return side

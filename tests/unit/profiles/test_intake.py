@@ -9,6 +9,7 @@ from headrace.contracts.event import Event
 from headrace.contracts.instant import format_instant
 from headrace.contracts.message import MessageOutcome, Outcome
 from headrace.log.port import Record
+from services.profiles.identity_rules import Blocked, IdentityRules, SourceRule
 from services.profiles.intake import Incoming, Unreadable, event_reader
 from services.profiles.outcomes import read_outcome
 
@@ -77,6 +78,28 @@ def test_an_event_names_one_user_whatever_its_external_ids_say(user: str | None,
     external = [{"type": "user_id", "id": "a0"}, {"type": "user_id", "id": "z9"}]
     found = read("track", event="X", user_id=user, context={"externalIds": external})
     assert found.identifiers == (("user_id", owner),)
+
+
+def test_a_source_has_a_country_of_its_own() -> None:
+    rules = IdentityRules(sources={"shop": SourceRule(region="DE")})
+    sent = event("identify", user_id="u1", traits={"phone": "0151 23456789"})
+    read_by_rules = event_reader("CZ", rules)
+    assert ("phone", "+4915123456789") in read_by_rules(record(msgspec.json.encode(sent))).identifiers
+    other = msgspec.structs.replace(sent, source="till")
+    assert read_by_rules(record(msgspec.json.encode(other))).identifiers == (("user_id", "u1"),)
+
+
+def test_a_blocked_value_identifies_nobody_and_stays_a_trait() -> None:
+    rules = IdentityRules(blocked={"email": Blocked(frozenset({"info@till.test"}))})
+    sent = event("identify", anonymous_id="a1", traits={"email": "Info@Till.test"})
+    incoming = event_reader(None, rules)(record(msgspec.json.encode(sent)))
+    assert incoming.identifiers == (("anonymous_id", "a1"),)
+    assert incoming.traits == {"email": "Info@Till.test"}
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_whether_the_key_is_public_is_kept(trusted: bool) -> None:
+    assert read("track", user_id="u1", event="X", trusted=trusted).trusted is trusted
 
 
 def test_an_alias_links_the_previous_id() -> None:

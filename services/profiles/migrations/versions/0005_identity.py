@@ -16,12 +16,12 @@ COMMENT ON COLUMN identifier.taken_apart IS 'false: what only it held together i
 CREATE INDEX identifier_quarantined ON identifier (type, value) WHERE quarantined_at IS NOT NULL;
 CREATE INDEX identifier_to_take_apart ON identifier (type, value) WHERE NOT taken_apart;
 CREATE TABLE suspicion (
-    type text, value text, partner bigint,
+    type text, value text, partner_type text, partner bigint,
     at bigint NOT NULL,
     refused boolean NOT NULL,
-    PRIMARY KEY (type, value, partner)
+    PRIMARY KEY (type, value, partner_type, partner)
 );
-COMMENT ON TABLE suspicion IS 'further identifiers (their hashes) that one led to, or was kept from leading to';
+COMMENT ON TABLE suspicion IS 'further identifiers (partner: a hash) that one led to, or was kept from';
 ALTER TABLE decision ADD COLUMN once text;
 CREATE UNIQUE INDEX decision_once ON decision (once) WHERE once IS NOT NULL;
 COMMENT ON COLUMN decision.once IS 'of a decision that is made again with every event, and written once';

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.cli.importing.lanes import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, Batch, Lanes
-from headrace.cli.importing.outcome import Outgoing
+from headrace.importing.outcome import Outgoing
 
 
 def outgoing(place: int, customer: int, size: int) -> Outgoing:
