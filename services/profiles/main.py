@@ -19,6 +19,7 @@ from headrace.runtime.republish import republish_router
 from services.profiles.api import build_api
 from services.profiles.computed_sql import initialise_side
 from services.profiles.elsewhere import OtherServices
+from services.profiles.fading import Fading
 from services.profiles.quarantine import Quarantine
 from services.profiles.readers import Segmenter
 from services.profiles.reads import Profiles
@@ -95,11 +96,12 @@ async def run(settings: Settings) -> int:
             partitions=common.partitions,
             horizon_ms=common.rollback_horizon_ms,
         )
+        fading = Fading(pool, Segmenter(segmenter), settings.retention_ms, partitions=common.partitions)
         return await serve(
             app,
             host=common.host,
             port=settings.port,
-            background=[runner.run(), worker.ticker.run(), quarantine.run(), redaction.run()],
+            background=[runner.run(), worker.ticker.run(), quarantine.run(), redaction.run(), fading.run()],
         )
     finally:
         await segmenter.aclose()

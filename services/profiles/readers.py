@@ -14,6 +14,10 @@ class _Answer(msgspec.Struct):
     items: list[Passed]
 
 
+class _Definitions(msgspec.Struct):
+    items: list[str]
+
+
 class ReadersUnavailable(HeadraceError):
     """The segmenter did not answer: what is erased is redacted once it does. Check HEADRACE_SEGMENTER_URL."""
 
@@ -22,6 +26,10 @@ class Readers(Protocol):
     async def forget(self, profile_ids: Sequence[str]) -> dict[int, Passed]:
         """Have them forget these people, and tell up to which row of which partition that is all. Raises
         ReadersUnavailable."""
+        ...
+
+    async def lookback(self, kept_ms: int) -> list[str]:
+        """Which definitions need what events said longer ago. Raises ReadersUnavailable."""
         ...
 
 
@@ -39,3 +47,10 @@ class Segmenter:
         except (httpx.HTTPError, msgspec.DecodeError) as error:
             raise ReadersUnavailable(f"the segmenter did not answer: {type(error).__name__}") from error
         return {item.partition: item for item in items}
+
+    async def lookback(self, kept_ms: int) -> list[str]:
+        try:
+            answer = (await self._client.get("/v1/lookback", params={"kept": kept_ms})).raise_for_status()
+            return msgspec.json.decode(answer.content, type=_Definitions).items
+        except (httpx.HTTPError, msgspec.DecodeError) as error:
+            raise ReadersUnavailable(f"the segmenter did not answer: {type(error).__name__}") from error

@@ -35,6 +35,18 @@ _KINDS: dict[str, type] = {
 }
 
 
+class _Zone(msgspec.Struct):
+    timezone: str | None = None
+
+
+def _zone(context: msgspec.Raw) -> str | None:
+    """Where the customer was: local times are told by it."""
+    try:
+        return msgspec.json.decode(context, type=_Zone).timezone
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
 def redacted_event(profile_id: str, source: str | None, message_id: str | None, ts: int | None) -> str:
     """The payload of an event's row, whatever it was."""
     row = EventRow(
@@ -46,6 +58,17 @@ def redacted_event(profile_id: str, source: str | None, message_id: str | None, 
         ts=ts or 0,
     )
     return encode_payload(row)
+
+
+def faded_event(payload: str) -> str | None:
+    """The payload of an event's row without what it said; who it was, when, and what it changed of the customer
+    stay. None when there is nothing to take out."""
+    said = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    zone = _zone(said.get("context", msgspec.Raw(b"{}")))
+    left = {name: value for name, value in said.items() if name not in ("properties", "context")}
+    if zone is not None:
+        left["context"] = msgspec.Raw(msgspec.json.encode({"timezone": zone}))
+    return None if left == said else msgspec.json.encode(left).decode()
 
 
 def redacted_payload(kind: str, payload: str) -> str:

@@ -85,7 +85,7 @@ class Redaction:
             if not _all_passed(wanted, passed):
                 return waiting.profile_id, False
             rows = await redact_people(connection, ids)
-            await mark_redacted(connection, passed, list(wanted))
+            await mark_redacted(connection, passed, {q: need.seq for q, need in wanted.items()})
             letters = await erase_letters(
                 self._log, self._dead_letters, range(self._partitions), waiting.identifiers
             )

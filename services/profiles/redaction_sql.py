@@ -1,7 +1,6 @@
 """Redacting rows of the timeline, and finding who waits for it, in Postgres."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import asyncpg
 import msgspec
@@ -38,9 +37,10 @@ _REDACT = """
     WHERE (timeline.q, timeline.seq) = (new.q, new.seq)
 """
 _MARK = """
-    INSERT INTO redacted (q, epoch, seq, transitions)
-    SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[])
+    INSERT INTO redacted (q, epoch, seq, counted_seq, transitions)
+    SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
     ON CONFLICT (q) DO UPDATE SET epoch = excluded.epoch, seq = greatest(redacted.seq, excluded.seq),
+        counted_seq = greatest(redacted.counted_seq, excluded.counted_seq),
         transitions = greatest(redacted.transitions, excluded.transitions)
 """
 _DONE = """
@@ -106,15 +106,16 @@ async def write_redacted(connection: Connection, rows: Sequence[asyncpg.Record])
     await connection.execute(_REDACT, qs, seqs, [_payload(row) for row in rows])
 
 
-async def mark_redacted(connection: Connection, passed: Mapping[int, Passed], partitions: Sequence[int]) -> None:
-    """A reader that stands before these places rebuilds."""
-    found: list[Any] = [passed[q] for q in sorted(partitions)]
+async def mark_redacted(connection: Connection, passed: Mapping[int, Passed], redacted: Mapping[int, int]) -> None:
+    """`redacted`: by partition, the last row that was. A reader that stands before it rebuilds."""
+    found = [(passed[q], seq) for q, seq in sorted(redacted.items())]
     await connection.execute(
         _MARK,
-        [one.partition for one in found],
-        [one.epoch for one in found],
-        [one.seq for one in found],
-        [one.transitions for one in found],
+        [one.partition for one, _ in found],
+        [one.epoch for one, _ in found],
+        [seq for _, seq in found],
+        [one.seq for one, _ in found],
+        [one.transitions for one, _ in found],
     )
 
 

@@ -20,7 +20,8 @@ class Settings:
     published at most. `identity`: how identifiers decide who somebody is. `suppression_key`: what identifiers of
     whom nothing is collected are hashed with; None: the one that is kept in Postgres. `survey_links`: None when
     there is no key to sign them. `segmenter_url`: who must have seen an erasure before it is final.
-    `messenger_url`: who is asked, as well, for an export."""
+    `messenger_url`: who is asked, as well, for an export. `retention_ms`: how long what events said is kept;
+    None: for ever."""
 
     common: CommonSettings
     database_url: str
@@ -32,6 +33,7 @@ class Settings:
     suppression_key: str | None = field(default=None, repr=False)
     segmenter_url: str = "http://127.0.0.1:8082"
     messenger_url: str = "http://127.0.0.1:8083"
+    retention_ms: int | None = None
 
 
 def read_settings(env: Environment) -> Settings:
@@ -47,6 +49,7 @@ def read_settings(env: Environment) -> Settings:
         suppression_key=env.optional("HEADRACE_SUPPRESSION_KEY"),
         segmenter_url=_url(env, "SEGMENTER", 8082),
         messenger_url=_url(env, "MESSENGER", 8083),
+        retention_ms=env.duration_ms("HEADRACE_RETENTION", "") if env.optional("HEADRACE_RETENTION") else None,
     )
 
 

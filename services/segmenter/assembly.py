@@ -158,7 +158,7 @@ def assemble(
     app.include_router(subscription_router(webhooks, admin_token=token))
     app.include_router(republish_router(worker.repairs.relay, partitions=count, admin_token=token))
     app.include_router(rebuild_router(worker.repairs, store, partitions=count, admin_token=token))
-    app.include_router(forget_router(Forgetting(pool, writer, store, count), admin_token=token))
+    app.include_router(forget_router(Forgetting(pool, writer, store, count), definitions, admin_token=token))
     app.include_router(rfm_router(cut_points, definitions, admin_token=token))
     return Segmenter(app, worker, controls, cut_points, reporter, webhooks, log, settings, metrics)
 

@@ -136,9 +136,10 @@ class StateStore(Protocol):
 
 
 class Redacted(msgspec.Struct, frozen=True):
-    """Rows up to `seq` may say less than they did. Whoever had applied them had counted so many transitions."""
+    """Rows up to `seq` may say less than they did. After row `counted_seq` there were so many transitions."""
 
     seq: int = 0
+    counted_seq: int = 0
     transitions: int = 0
 
 

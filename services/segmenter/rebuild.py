@@ -65,11 +65,11 @@ async def catch_up(number: int, partition: Partition, timeline: Timeline) -> Non
     published, though what was redacted does not make its own again."""
     redacted = await timeline.redacted(number)
     while rows := await timeline.rows(number, partition.mark.seq, ROWS):
-        if partition.mark.seq < redacted.seq:
-            rows = [row for row in rows if row.seq <= redacted.seq]
+        if partition.mark.seq < redacted.counted_seq:
+            rows = [row for row in rows if row.seq <= redacted.counted_seq]
         epoch, offset = partition.mark.epoch, partition.mark.offset
         await partition.process([Incoming(msgspec.structs.replace(row, epoch=epoch), offset) for row in rows])
-        if partition.mark.seq >= redacted.seq:
+        if partition.mark.seq >= redacted.counted_seq:
             partition.count_from(redacted.transitions)
     await partition.flush()
 

@@ -42,7 +42,7 @@ _CONTROLS = f"""
 _ROWS = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1 WHERE partition = $1 AND seq > $2 ORDER BY seq LIMIT $3
 """  # noqa: S608
-_REDACTED = "SELECT seq, transitions FROM profiles.redacted_v1 WHERE partition = $1"
+_REDACTED = "SELECT seq, counted_seq, transitions FROM profiles.redacted_v1 WHERE partition = $1"
 _EPOCHS = "SELECT epoch, min(seq) AS first FROM profiles.timeline_v1 WHERE partition = $1 GROUP BY epoch"
 
 
@@ -94,7 +94,7 @@ class PostgresTimeline:
 
     async def redacted(self, partition: int) -> Redacted:
         row = await self._pool.fetchrow(_REDACTED, partition)
-        return Redacted() if row is None else Redacted(row["seq"], row["transitions"])
+        return Redacted() if row is None else Redacted(*row)
 
     async def _all_controls(self) -> dict[int, list[ControlRow]]:
         controls: dict[int, list[ControlRow]] = {}

@@ -129,7 +129,8 @@ class PartitionWorker:
             )
             self.repairs.rebuilt(q)
             log.info("rebuilt", partition=q, seq=partition.mark.seq)
-        partition.count_from(redacted.transitions)
+        if partition.mark.seq >= redacted.counted_seq:
+            partition.count_from(redacted.transitions)
         partition.report()
         return partition
 

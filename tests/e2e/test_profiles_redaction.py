@@ -6,10 +6,12 @@ from typing import Any
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 
 from headrace.contracts.profile_event import EventRow, MergeRow, decode_profile_event, encode_row
 from headrace.contracts.topics import DEAD_LETTERS
+from services.profiles.fading import Fading
 from services.profiles.readers import ReadersUnavailable, Segmenter
 from services.profiles.redaction import Redaction
 from services.profiles.redaction_sql import Passed
@@ -26,6 +28,9 @@ class FakeReaders:
     async def forget(self, profile_ids: Sequence[str]) -> dict[int, Passed]:
         self.asked.append(set(profile_ids))
         return {q: Passed(q, self.epoch, self.seq, 7) for q in self.partitions}
+
+    async def lookback(self, kept_ms: int) -> list[str]:
+        return ["a-segment"]
 
 
 @pytest.fixture
@@ -81,19 +86,15 @@ async def test_rows_keep_their_place_and_say_nothing(rig: Rig, api: httpx.AsyncC
     ]
     assert "secret" not in str(after)
     assert sum(old != new for old, new in zip(before, after, strict=True)) == 4  # 3 events, the merge
-    decoded = [
-        decode_profile_event(
-            encode_row(**{name: row[name] for name in numbers[1:5]}, payload=row["payload"].encode())
-        )
-        for row in after
-    ]
+    decoded = list(map(payload, after))
     [merge] = [row for row in decoded if isinstance(row, MergeRow)]
     assert (merge.profile_id, merge.traits, merge.loser) == (who, {}, *readers.asked[0] - {who})
     assert {row.event for row in decoded if isinstance(row, EventRow)} == {None, "Product Viewed"}
     marks = await rig.pool.fetch("SELECT * FROM redacted_v1")
     theirs = {row["q"] for row in before if row["profile_id"] in readers.asked[0]}
     assert {row["partition"] for row in marks} == theirs
-    assert {(row["seq"], row["transitions"]) for row in marks} == {(1_000, 7)}
+    assert {(row["counted_seq"], row["transitions"]) for row in marks} == {(1_000, 7)}
+    assert all(0 < row["seq"] < 1_000 for row in marks)
     assert "secret" not in str(await rig.pool.fetch("SELECT e::text FROM erasure e"))
     assert await redaction(rig, readers).redact_all() == 0
 
@@ -139,3 +140,46 @@ async def test_why_profiles_were_one_is_forgotten_at_once(rig: Rig, api: httpx.A
     await erased(rig, api)
     for table in ("decision", "apart", "suspicion", "identifier", "profile", "consent_record"):
         assert "secret" not in str(await rig.pool.fetch(f"SELECT t::text FROM {table} t")), table
+
+
+async def test_old_events_lose_what_they_said_and_nothing_else(rig: Rig, api: httpx.AsyncClient) -> None:
+    context = msgspec.Raw(b'{"timezone":"Europe/Prague","page":{"url":"secret"}}')
+    await rig.send(
+        event("identify", user="u1", traits={"plan": "gold"}, at=T0, context=context),
+        event(name="Consent Given", user="u1", properties={"channel": "sms"}, at=T0 + 1),
+        event(user="u1", properties={"note": "secret"}, at=T0 + 2, context=context),
+    )
+    await rig.processed()
+    before, profiles = await stored(rig), await rig.profiles()
+    assert await fading(rig, None).fade_all() == 0
+    assert await fading(rig, 3_600_000).fade_all() == 0
+    assert await stored(rig) == before
+    assert await fading(rig, 0, FakeReaders(partitions=())).fade_all() == 0
+    assert await stored(rig) == before
+    assert await fading(rig, 0).fade_all() == 3
+    assert await fading(rig, 0).fade_all() == 0
+    after = await stored(rig)
+    assert "secret" not in str(after)
+    kept = [name for name, _ in before[0].items() if name != "payload"]
+    assert [[row[name] for name in kept] for row in after] == [[row[name] for name in kept] for row in before]
+    said = [row for row in map(payload, after) if isinstance(row, EventRow)]
+    assert [(one.traits, one.consents) for one in said] == [
+        ({"plan": "gold"}, {}),
+        ({}, {"sms": "granted"}),
+        ({}, {}),
+    ]
+    assert [msgspec.json.decode(one.context) for one in said] == [
+        {"timezone": "Europe/Prague"},
+        {},
+        {"timezone": "Europe/Prague"},
+    ]
+    assert await rig.profiles() == profiles
+
+
+def fading(rig: Rig, retention_ms: int | None, readers: Any = None) -> Fading:
+    return Fading(rig.pool, readers or FakeReaders(), retention_ms, partitions=PARTITIONS)
+
+
+def payload(row: asyncpg.Record) -> Any:
+    numbers = {name: row[name] for name in ("seq", "epoch", "time", "low")}
+    return decode_profile_event(encode_row(**numbers, payload=row["payload"].encode()))

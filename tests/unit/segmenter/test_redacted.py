@@ -29,7 +29,7 @@ async def test_numbers_of_transitions_rise_though_redacted_rows_make_none() -> N
     partition = await opened(calm, rows, Recorder())
     await partition.process(incoming(*rows))
     assert sequences(calm) == {1: 1, 2: 2, 3: 3, 4: 4}
-    there = Redacted(partition.mark.seq, partition.mark.transitions)
+    there = Redacted(3, partition.mark.seq, partition.mark.transitions)
 
     rows[2] = event(3, "p1", name="", at=10)
     rows += [event(7, "p4", at=50), event(8, "p5", at=60)]

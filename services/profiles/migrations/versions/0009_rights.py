@@ -51,9 +51,16 @@ CREATE TABLE redacted (
     q int PRIMARY KEY,
     epoch int NOT NULL,
     seq bigint NOT NULL,
+    counted_seq bigint NOT NULL,
     transitions bigint NOT NULL
 );
-COMMENT ON TABLE redacted IS 'rows up to seq may be redacted; the segmenter had counted so many transitions there';
+COMMENT ON COLUMN redacted.seq IS 'rows up to here may say less than they did';
+COMMENT ON COLUMN redacted.counted_seq IS 'after this row the segmenter had counted so many transitions';
+CREATE TABLE faded (
+    q int PRIMARY KEY,
+    seq bigint NOT NULL
+);
+COMMENT ON TABLE faded IS 'up to which row events have lost what they said, for their age';
 CREATE TABLE audit (
     n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at bigint NOT NULL,
@@ -65,7 +72,7 @@ CREATE TABLE audit (
 CREATE INDEX audit_profile ON audit (profile_id, n);
 COMMENT ON TABLE audit IS 'who asked for what about whom; no personal data';
 CREATE VIEW suppressed_v1 AS SELECT profile_id FROM suppressed WHERE profile_id IS NOT NULL;
-CREATE VIEW redacted_v1 AS SELECT q AS partition, epoch, seq, transitions FROM redacted;
+CREATE VIEW redacted_v1 AS SELECT q AS partition, epoch, seq, counted_seq, transitions FROM redacted;
 """
 
 
