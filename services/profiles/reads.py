@@ -85,11 +85,12 @@ async def _root(connection: AsyncConnection, profile_id: str) -> str:
 
 async def document(connection: AsyncConnection, profile_id: str, spelling: Spelling) -> Document | None:
     """The profile that `profile_id` is or went into; None when unknown or erased."""
-    root = None
-    while root != (root := await _root(connection, profile_id)):  # it may have gone into another meanwhile
+    looked_at = None
+    while (root := await _root(connection, profile_id)) != looked_at:  # it may have gone into another meanwhile
         found = await documents(connection, select(profile).where(_LIVE, profile.c.id == root), spelling)
         if found:
             return found[0]
+        looked_at = root
     return None
 
 
