@@ -85,9 +85,13 @@ async def _root(connection: AsyncConnection, profile_id: str) -> str:
 
 async def document(connection: AsyncConnection, profile_id: str, spelling: Spelling) -> Document | None:
     """The profile that `profile_id` is or went into; None when unknown or erased."""
-    root = await _root(connection, profile_id)
-    found = await documents(connection, select(profile).where(_LIVE, profile.c.id == root), spelling)
-    return found[0] if found else None
+    looked_at = None
+    while (root := await _root(connection, profile_id)) != looked_at:  # it may have gone into another meanwhile
+        found = await documents(connection, select(profile).where(_LIVE, profile.c.id == root), spelling)
+        if found:
+            return found[0]
+        looked_at = root
+    return None
 
 
 async def some(connection: AsyncConnection, ids: Sequence[str], spelling: Spelling) -> dict[str, Document]:

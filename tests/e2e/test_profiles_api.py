@@ -26,6 +26,8 @@ ROUTES = [
     ("POST", "/v1/profiles/p1/tags"),
     ("POST", "/v1/tags"),
     ("POST", "/v1/control"),
+    ("GET", "/v1/identifiers/quarantined"),
+    ("POST", "/v1/identifiers/release"),
 ]
 
 

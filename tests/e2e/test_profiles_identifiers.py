@@ -5,14 +5,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headrace.contracts import topics
 from headrace.contracts.event import Event
+from headrace.runtime.engine import async_engine
+from services.profiles import reads
 from services.profiles.batch import Batch, Committed, commit_batch
 from services.profiles.erasure import erase
 from services.profiles.identifiers_sql import Overtaken
 from services.profiles.intake import event_reader
-from services.profiles.store import Connection
+from services.profiles.merging import merge
+from services.profiles.store import SCHEMA, Connection
 from tests.e2e.profiles_rig import T0, Rig, event, eventually, profiles_rig
 
 PARTITIONS = 8
@@ -83,6 +87,28 @@ async def test_an_event_that_meets_an_erasure_half_way_is_a_new_persons(rig: Rig
     [after] = await rig.profiles()
     assert after["id"] != before["id"]
     assert await rig.pool.fetchval("SELECT profile_id FROM timeline WHERE event = 'Late'") == after["id"]
+
+
+async def test_a_profile_that_goes_into_another_is_found_at_every_moment(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Merged between the two statements of a read: after it was asked where the id leads."""
+    await sent_and_committed(rig, event(anonymous="a1"), event(anonymous="a2"))
+    one, other = [profile["id"] for profile in await rig.profiles()]
+    real = reads._root
+
+    async def merged_after(connection: AsyncConnection, profile_id: str) -> str:
+        root = await real(connection, profile_id)
+        await merge(rig.pool, one, other, PARTITIONS)
+        return root
+
+    monkeypatch.setattr(reads, "_root", merged_after)
+    engine = async_engine(rig.settings.database_url, schema=SCHEMA)
+    try:
+        for _ in range(2):
+            assert await reads.Profiles(engine).get(one) is not None
+    finally:
+        await engine.dispose()
 
 
 async def test_the_number_of_statements_does_not_depend_on_how_much_there_is_to_decide(

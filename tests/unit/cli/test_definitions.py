@@ -143,7 +143,7 @@ def test_lint_accepts_every_shipped_example(console: Console) -> None:
             ":2 when.trait.is: is not known here (did you mean eq",
         ),
         (SEGMENT + "---\nkind: list\nid: b\nnam: B\n", ":2 nam: is not known here (did you mean name?)"),
-        ("kind: import\nmessage: {}\n", ":1 message.message_id: "),
+        ("kind: import\nmessage: {}\n", ":1 message: timestamp is missing"),
         ("a: [\n", " line "),
         ("kind: list\nid: a\nid: b\n", " line 3, column 1: id is there twice ("),
         (SEGMENT + "---\n" + SEGMENT, ":2 id: segment vip is defined twice (remove one, or give it another id)"),
