@@ -20,7 +20,7 @@ from services.profiles.computed_sql import initialise_side
 from services.profiles.quarantine import Quarantine
 from services.profiles.reads import Profiles
 from services.profiles.settings import Settings, read_settings
-from services.profiles.store import MIGRATIONS, SCHEMA, SERVICE, connect, initialise
+from services.profiles.store import MIGRATIONS, PLANS, SCHEMA, SERVICE, connect, initialise
 from services.profiles.unmerging import take_apart
 from services.profiles.worker import Worker, input_topics, side_topics
 
@@ -41,7 +41,7 @@ async def run(settings: Settings) -> int:
     metrics = Metrics(SERVICE)
     event_log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
     pool = await connect(settings.database_url, max_size=POOL_SIZE)
-    engine = async_engine(settings.database_url, schema=SCHEMA)
+    engine = async_engine(settings.database_url, schema=SCHEMA, settings=PLANS)
     try:
         await ensure_topics(event_log, prefix=common.topic_prefix, partitions=common.partitions)
         await initialise(pool, topics, common.partitions)
