@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profiles.search import Name, Range
@@ -56,6 +56,8 @@ _NAMES = text(f"""
 
 FEW = 500
 """So many profiles with a trait are all read, to be sorted. Of more, a part at a time is found."""
+FREQUENT = 3
+"""As many in the first part are a sign of many in all."""
 PARTS = [f"{prefix}{number:02x}" for prefix in "pu" for number in range(256)]
 """How ids begin (`contracts.ids`; `u` of those that an unmerge made), in order: what `search_document` adds."""
 
@@ -106,10 +108,15 @@ async def by_name(connection: AsyncConnection, query: str, after: Named, limit: 
 
 async def by_trait(connection: AsyncConnection, documents: Sequence[object], after: str, limit: int) -> list[str]:
     """Ids of the next profiles whose traits contain one of the documents, ascending."""
-    wanted = [msgspec.json.encode(one).decode() for one in documents]
-    few = await connection.scalars(_FEW, {"wanted": wanted, "limit": FEW + 1})
-    if len(found := list(few)) <= FEW:
-        return sorted(one for one in found if one > after)[:limit]
+    given = {"wanted": [msgspec.json.encode(one).decode() for one in documents]}
+    sample = await _ids(connection, _MANY, given | {"parts": PARTS[:1], "after": "", "limit": FREQUENT})
+    if len(sample) < FREQUENT:
+        found = await _ids(connection, _FEW, given | {"limit": FEW + 1})
+        if len(found) <= FEW:
+            return sorted(one for one in found if one > after)[:limit]
     parts = [part for part in PARTS if part >= after[:3]]
-    given = {"wanted": wanted, "parts": parts, "after": after, "limit": limit}
-    return list(await connection.scalars(_MANY, given))
+    return await _ids(connection, _MANY, given | {"parts": parts, "after": after, "limit": limit})
+
+
+async def _ids(connection: AsyncConnection, query: TextClause, given: dict[str, object]) -> list[str]:
+    return list(await connection.scalars(query, given))
