@@ -25,7 +25,7 @@ from services.profiles.readers import Segmenter
 from services.profiles.reads import Profiles
 from services.profiles.redaction import Redaction
 from services.profiles.settings import Settings, read_settings
-from services.profiles.store import MIGRATIONS, SCHEMA, SERVICE, connect, initialise
+from services.profiles.store import MIGRATIONS, PLANS, SCHEMA, SERVICE, connect, initialise
 from services.profiles.suppression_sql import open_suppressor
 from services.profiles.unmerging import take_apart
 from services.profiles.worker import Worker, input_topics, side_topics
@@ -48,7 +48,7 @@ async def run(settings: Settings) -> int:
     metrics = Metrics(SERVICE)
     event_log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
     pool = await connect(settings.database_url, max_size=POOL_SIZE)
-    engine = async_engine(settings.database_url, schema=SCHEMA)
+    engine = async_engine(settings.database_url, schema=SCHEMA, settings=PLANS)
     bearer = {"Authorization": f"Bearer {common.admin_token}"}
     segmenter = httpx.AsyncClient(base_url=settings.segmenter_url, headers=bearer, timeout=OTHERS_SECONDS)
     messenger = httpx.AsyncClient(base_url=settings.messenger_url, headers=bearer, timeout=OTHERS_SECONDS)

@@ -54,21 +54,27 @@ _NAMES = text(f"""
     ORDER BY key COLLATE "C", id LIMIT :limit
 """)  # noqa: S608
 
-PROBED = 3_000
-"""How many profiles are looked at one by one before the index of traits is asked, which finds all that match and
-sorts them: whatever is more frequent than a page in so many is found sooner without it."""
-_LIVE = "merged_into IS NULL AND NOT erased"
-_TRAIT_NEAR = text(f"""
-    SELECT id FROM (
-        SELECT id, traits FROM profile WHERE {_LIVE} AND id > :after ORDER BY id LIMIT {PROBED}
-    ) AS near WHERE traits @> ANY(CAST(CAST(:wanted AS text[]) AS jsonb[])) LIMIT :limit
+FEW = 500
+"""So many profiles with a trait are all read, to be sorted. Of more, a part at a time is found."""
+FREQUENT = 3
+"""As many in the first part are a sign of many in all."""
+PARTS = [f"{prefix}{number:02x}" for prefix in "pu" for number in range(256)]
+"""How ids begin (`contracts.ids`; `u` of those that an unmerge made), in order: what `search_document` adds."""
+
+_WITH_TRAIT = "merged_into IS NULL AND NOT erased AND traits <> '{}' AND search_document(id, traits)"
+_FEW = text(f"""
+    SELECT id FROM profile WHERE {_WITH_TRAIT} @> ANY(CAST(CAST(:wanted AS text[]) AS jsonb[])) LIMIT :limit
 """)  # noqa: S608
-_TRAIT = text(f"""
-    WITH found AS MATERIALIZED (
+_MANY = text(f"""
+    SELECT found.id FROM unnest(CAST(:parts AS text[])) WITH ORDINALITY AS part (begins, n)
+    CROSS JOIN LATERAL (
         SELECT id FROM profile
-        WHERE {_LIVE} AND traits <> '{{}}' AND traits @> ANY(CAST(CAST(:wanted AS text[]) AS jsonb[]))
-    )
-    SELECT id FROM found WHERE id > :after ORDER BY id LIMIT :limit
+        WHERE {_WITH_TRAIT} @> ANY(ARRAY(
+                SELECT CAST(one AS jsonb) || jsonb_build_object('', part.begins)
+                FROM unnest(CAST(:wanted AS text[])) AS one))
+            AND id COLLATE "C" > :after ORDER BY id COLLATE "C" LIMIT :limit
+    ) AS found
+    LIMIT :limit
 """)  # noqa: S608
 
 
@@ -102,9 +108,14 @@ async def by_name(connection: AsyncConnection, query: str, after: Named, limit: 
 
 async def by_trait(connection: AsyncConnection, documents: Sequence[object], after: str, limit: int) -> list[str]:
     """Ids of the next profiles whose traits contain one of the documents, ascending."""
-    wanted = {"wanted": [msgspec.json.encode(one).decode() for one in documents], "after": after, "limit": limit}
-    near = await _ids(connection, _TRAIT_NEAR, wanted)
-    return near if len(near) == limit else await _ids(connection, _TRAIT, wanted)
+    given = {"wanted": [msgspec.json.encode(one).decode() for one in documents]}
+    sample = await _ids(connection, _MANY, given | {"parts": PARTS[:1], "after": "", "limit": FREQUENT})
+    if len(sample) < FREQUENT:
+        found = await _ids(connection, _FEW, given | {"limit": FEW + 1})
+        if len(found) <= FEW:
+            return sorted(one for one in found if one > after)[:limit]
+    parts = [part for part in PARTS if part >= after[:3]]
+    return await _ids(connection, _MANY, given | {"parts": parts, "after": after, "limit": limit})
 
 
 async def _ids(connection: AsyncConnection, query: TextClause, given: dict[str, object]) -> list[str]:

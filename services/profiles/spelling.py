@@ -7,6 +7,8 @@ either name, unless the customer has both: those stay what they are.
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from services.profiles.traits import whole_stamp
+
 Spelling = Literal["both", "sent", "camel", "snake"]
 Path = tuple[str, ...]
 
@@ -27,7 +29,7 @@ def other_spelling(path: Path) -> Path | None:
 
 def spelled(traits: Mapping[str, Any], times: Mapping[str, Any], spelling: Spelling) -> dict[str, Any]:
     """The traits with the reserved ones in this spelling. Where the customer has both and one is asked for, it is
-    what was written last (`times`: the stamp of each trait), within one trait the spelling asked for."""
+    what decides by the stamp of each trait (`times`), within one trait the spelling asked for."""
     found = dict(traits)
     if spelling == "sent":
         return found
@@ -52,8 +54,8 @@ def _filled(
     if spelling == "both":
         return {camel: holder[present[0]], snake: holder[present[-1]]} | holder
     wanted = camel if spelling == "camel" else snake
-    latest = max(present, key=lambda name: (times.get(name, []), name == wanted))
-    return {name: value for name, value in holder.items() if name not in present} | {wanted: holder[latest]}
+    decides = max(present, key=lambda name: (whole_stamp(times.get(name, [])), name == wanted))
+    return {name: value for name, value in holder.items() if name not in present} | {wanted: holder[decides]}
 
 
 def spellings(path: Path) -> Iterator[Path]:

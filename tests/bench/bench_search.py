@@ -27,7 +27,7 @@ from headrace.runtime.settings import CommonSettings
 from services.profiles.api import build_api
 from services.profiles.reads import Profiles
 from services.profiles.settings import Settings
-from services.profiles.store import MIGRATIONS, SCHEMA, connect
+from services.profiles.store import MIGRATIONS, PLANS, SCHEMA, connect
 from tests import engines
 from tests.bench.report import Figure, Report, options, present
 from tests.e2e.profiles_rig import NOWHERE, SUPPRESSOR
@@ -38,6 +38,10 @@ EVENTS = 300
 CHUNK = 50_000
 _FIRST = ["Jana", "Petr", "Zoë", "José", "Łukasz", "Anna", "Jiří", "Marie", "Björn", "Eva"]
 _LAST = ["Nováková", "Svoboda", "Müller", "Dvořák", "García", "Żak", "Kučera", "Smith", "Horák", "Novák"]
+_INDEXES = """
+    SELECT indexname, indexdef FROM pg_indexes
+    WHERE tablename IN ('profile', 'identifier') AND indexname NOT LIKE '%_pkey'
+"""
 _SYLLABLES = "kalomituresanovidepuberizahomatycegofane"
 _TIMELINE = [
     *("q", "seq", "epoch", "time", "low", "profile_id", "kind", "event", "ts", "source", "message_id", "payload")
@@ -62,7 +66,7 @@ def profile(number: int) -> tuple[str, str, str]:
         "card_number": f"K{number:09d}",
     }
     return (
-        f"{number * 2654435761 % 2**32:08x}{number:024x}",
+        f"p{number * 2654435761 % 2**32:08x}{number:024x}",
         f"user-{number}",
         msgspec.json.encode(traits).decode(),
     )
@@ -77,8 +81,11 @@ def _syllables(number: int) -> str:
 
 
 async def plant(pool: asyncpg.Pool, count: int) -> None:
-    """As the service would have written them."""
+    """As the service would have written them; indexes are made when all is there, which is quicker."""
     async with pool.acquire() as connection:
+        indexes = await connection.fetch(_INDEXES)
+        for index in indexes:
+            await connection.execute(f"DROP INDEX {index['indexname']}")
         for start in range(0, count, CHUNK):
             made = [profile(number) for number in range(start, min(start + CHUNK, count))]
             await connection.copy_records_to_table(
@@ -101,6 +108,8 @@ async def plant(pool: asyncpg.Pool, count: int) -> None:
             for payload in [_PAYLOAD % (one, f"{number}-{seq}", seq, seq)]
         ]
         await connection.copy_records_to_table("timeline", records=rows, columns=_TIMELINE, timeout=300)
+        for index in indexes:
+            await connection.execute(index["indexdef"], timeout=600)
         await connection.execute("VACUUM ANALYZE", timeout=600)
 
 
@@ -152,7 +161,7 @@ async def _times(client: httpx.AsyncClient, path: Callable[[int], str], numbers:
 
 async def measure(url: str, count: int, calls: int) -> Report:
     await migrate(url, schema=SCHEMA, scripts=MIGRATIONS)
-    pool, engine = await connect(url), async_engine(url, schema=SCHEMA)
+    pool, engine = await connect(url), async_engine(url, schema=SCHEMA, settings=PLANS)
     figures = []
     try:
         await plant(pool, count)

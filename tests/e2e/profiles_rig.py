@@ -31,7 +31,7 @@ from services.profiles.computed_sql import initialise_side
 from services.profiles.elsewhere import OtherServices
 from services.profiles.reads import Profiles
 from services.profiles.settings import Settings
-from services.profiles.store import MIGRATIONS, SCHEMA, connect, initialise
+from services.profiles.store import MIGRATIONS, PLANS, SCHEMA, connect, initialise
 from services.profiles.suppression import Suppressor
 from services.profiles.worker import Worker, input_topics, side_topics
 
@@ -119,7 +119,7 @@ class Rig:
     @asynccontextmanager
     async def api(self, worker: Worker) -> AsyncIterator[httpx.AsyncClient]:
         """A client of the service's HTTP with the admin token; `worker` publishes what it writes."""
-        engine = async_engine(self.settings.database_url, schema=SCHEMA)
+        engine = async_engine(self.settings.database_url, schema=SCHEMA, settings=PLANS)
         app = build_api(
             self.settings,
             pool=self.pool,

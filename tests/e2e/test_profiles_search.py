@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 
+from services.profiles import search_sql
 from tests.e2e.profiles_rig import T0, Rig, event, profiles_rig
 
 CARD = msgspec.Raw(b'{"externalIds":[{"id":"CARD-77","type":"card"}]}')
@@ -133,6 +134,21 @@ async def test_by_a_trait_that_equals_a_value(rig: Rig, api: httpx.AsyncClient) 
     assert len(await users(api, trait="address.postal_code", value="602 00")) == 9
     for trait, value in [("city", "brno"), ("age", "1e999"), ("age", "[]"), ("nothing", "null")]:
         assert await users(api, trait=trait, value=value) == []
+
+
+async def test_a_frequent_value_is_found_a_part_at_a_time_in_the_same_order(
+    rig: Rig, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        await customer(rig, f"u{number}", plan="gold" if number % 4 else 7, first_name="Jana")
+    await rig.processed()
+    for trait, value, count in [("plan", "gold", 30), ("plan", "7", 10), ("firstName", "Jana", 40)]:
+        few = await users(api, 7, trait=trait, value=value)
+        with monkeypatch.context() as patch:
+            patch.setattr(search_sql, "FEW", 2)
+            assert await users(api, 7, trait=trait, value=value) == few
+            assert await users(api, 200, trait=trait, value=value) == few
+        assert len(few) == len({*few}) == count
 
 
 async def test_what_is_no_search_is_told_so(api: httpx.AsyncClient) -> None:
