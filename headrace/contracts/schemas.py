@@ -7,6 +7,7 @@ import msgspec
 from pydantic import TypeAdapter
 
 from headrace.contracts.campaign import CampaignDefinition, TemplateDefinition
+from headrace.contracts.computed_trait import ComputedTrait
 from headrace.contracts.dead_letter import DeadLetter
 from headrace.contracts.errors import ErrorBody
 from headrace.contracts.event import Event
@@ -28,6 +29,7 @@ STRUCTS: Mapping[str, tuple[str, Any]] = {
     "profile-event": ("A row of a customer's timeline, or a tick", ProfileEvent),
     "segment-change": ("A membership transition", SegmentChange),
     "segment-membership": ("A customer's membership in a segment, as long as it lasts", SegmentMembership),
+    "computed-trait": ("A new value of a customer's computed trait", ComputedTrait),
     "message-outcome": ("One outcome of one message", MessageOutcome),
     "dead-letter": ("What could not be processed", DeadLetter),
     "control-request": ("Body of POST /v1/control", ControlRequest),
