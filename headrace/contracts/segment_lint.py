@@ -23,7 +23,7 @@ from headrace.contracts.segment_rfm import RfmTest
 from headrace.contracts.segment_shapes import joined, shape_of, shape_problems
 from headrace.contracts.segment_shares import GeoTest, PercentTest
 from headrace.contracts.segment_tests import AGGREGATIONS, EventTest, TraitTest
-from headrace.contracts.segment_values import COMPUTED, Model
+from headrace.contracts.segment_values import Model
 from headrace.contracts.segment_words import MAX_WORD, suggested
 
 MAX_PROBLEMS = 100  # told at once: finding what was meant takes longer than seeing that it is wrong
@@ -43,6 +43,7 @@ LEAVES: Mapping[str, type[Model]] = {
     "message": MessageTest,
 }
 CONDITIONS = (*GROUPS, "not", *LEAVES)
+_COMPUTED = re.compile(r"computed(\[\])?(\.|$)")
 _COMPUTED_NAME = re.compile(r"computed\.[a-z0-9_-]{1,64}(\[\])?")
 
 
@@ -171,9 +172,9 @@ def _conditions_meant(node: object) -> str:
 def _more_problems(path: str, kind: str, body: Mapping[object, object]) -> Iterable[Problem]:
     """What the models cannot say: they also hold what definitions are compiled to."""
     name = body.get("name")
-    if kind == "trait" and isinstance(name, str) and name.partition(".")[0].removesuffix("[]") == COMPUTED:
-        if not _COMPUTED_NAME.fullmatch(name):
-            yield Problem(f"{path}.name", "names no computed trait", "write computed. and its id: computed.order_count")
+    if kind == "trait" and isinstance(name, str) and _COMPUTED.match(name) and not _COMPUTED_NAME.fullmatch(name):
+        hint = "write computed. and its id: computed.order_count"
+        yield Problem(f"{path}.name", "names no computed trait", hint)
     if kind == "tag" and isinstance(name, str) and name.startswith(LIST_TAG):
         listed = name.removeprefix(LIST_TAG)[:MAX_WORD]
         reason = "is how a static list marks its members"

@@ -34,8 +34,8 @@ _MEANT: Mapping[str, str] = {"yes": "granted", "true": "granted", "no": "withdra
 def value_problems(
     error: ValidationError, document: object, told: Sequence[Problem], *, kinds: int = 1
 ) -> Iterator[Problem]:
-    """One for each value that is refused, but where `told` has a problem already, above or below. `kinds`: how many
-    parts of each location come before those of the document."""
+    """One for each value that is refused, but where `told` has a problem already, above or below. `kinds`: how
+    many parts of each location come before those of the document."""
     placed = [(tuple(_written(detail["loc"][kinds:], document)), detail) for detail in error.errors()]
     places = {location for location, _ in placed}
     done: set[tuple[int | str, ...]] = set()

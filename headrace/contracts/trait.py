@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, StringConstraints, ValidationError
 
 from headrace.contracts.errors import InvalidDefinition, Problem
-from headrace.contracts.segment_lint import MAX_PROBLEMS, too_long
 from headrace.contracts.segment_limits import MAX_CHARACTERS
+from headrace.contracts.segment_lint import MAX_PROBLEMS, too_long
 from headrace.contracts.segment_problems import value_problems
 from headrace.contracts.segment_shapes import shape_problems
 from headrace.contracts.segment_values import TRAIT_KEY, Model, storable

@@ -61,7 +61,8 @@ class OfValues(Model):
 
 
 class OfNumbers(OfValues):
-    """Of the numbers under a path. `currency`: events in another `properties.currency`, or in none, are left out."""
+    """Of the numbers under a path. `currency`: events in another `properties.currency`, or in none, are left
+    out."""
 
     currency: Annotated[str, Field(pattern=CURRENCY)] | None = None
 

@@ -10,6 +10,7 @@ import httpx
 from fastapi import FastAPI
 
 from headrace.contracts.topics import (
+    COMPUTED_TRAITS,
     DEAD_LETTERS,
     PROFILE_EVENTS,
     SEGMENT_CHANGES,
@@ -34,7 +35,7 @@ from services.segmenter.members import Members
 from services.segmenter.membership_history import MembershipHistory
 from services.segmenter.membership_log import MembershipLog
 from services.segmenter.membership_topic import MembershipTopic
-from services.segmenter.outbox import Publications
+from services.segmenter.publications import Publications
 from services.segmenter.recount import Recount
 from services.segmenter.redis_client import Client
 from services.segmenter.repair_routes import rebuild_router
@@ -101,7 +102,10 @@ def assemble(
     """Wire the parts. The schema is migrated and the topics exist; `writer` does not retry."""
     common = settings.common
     topics = Topics(
-        common.topic(PROFILE_EVENTS.name), common.topic(SEGMENT_CHANGES.name), common.topic(DEAD_LETTERS.name)
+        common.topic(PROFILE_EVENTS.name),
+        common.topic(SEGMENT_CHANGES.name),
+        common.topic(COMPUTED_TRAITS.name),
+        common.topic(DEAD_LETTERS.name),
     )
     metrics = Metrics("segmenter")
     definitions = Definitions(pool, common.partitions)
@@ -110,12 +114,13 @@ def assemble(
     reporter = Reporter(definitions, controls, metrics, clock=clock)
     store, timeline = RedisStore(reader, writer), PostgresTimeline(pool)
     publications = Publications(pool, log, topics.segment_changes)
+    computed = Publications(pool, log, topics.computed_traits, "published_trait")
     followed = FollowedTopics(topics.segment_changes, topics.dead_letters)
     webhooks = assemble_webhooks(settings.webhooks, pool, metrics, clock=clock)
     handlers = [*_handlers(settings, log, metrics), webhooks.handler]
     followers = Followers(log, pool, handlers, metrics, followed)
     worker = PartitionWorker(
-        log, reader, store, timeline, publications, reporter, followers, metrics, topics, clock=clock
+        log, reader, store, timeline, publications, computed, reporter, followers, metrics, topics, clock=clock
     )
     members = Members(reader, common.partitions)
     history = MembershipHistory(pool, members, clock=clock)
