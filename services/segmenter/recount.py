@@ -62,7 +62,9 @@ def evaluator_of(
     """For the definitions and cut points that are in force, and those `drafted` of populations that have none; a
     paused segment has the `members` (segment, profile) that it has."""
     frozen = {key: _frozen(members, key) for key in paused_segments(catalog)}
-    return Evaluator(catalog.definitions(), cuts={**(drafted or {}), **catalog.cuts}, frozen=frozen)
+    return Evaluator(
+        catalog.definitions(), cuts={**(drafted or {}), **catalog.cuts}, frozen=frozen, computed=catalog.traits()
+    )
 
 
 def paused_segments(catalog: Catalog) -> list[str]:
