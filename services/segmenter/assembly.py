@@ -22,7 +22,7 @@ from headrace.log.topics import has_topic
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.republish import republish_router
-from services.segmenter.api import Services, build_app
+from services.segmenter.api import Services, build_app, sending
 from services.segmenter.controls import Controls
 from services.segmenter.cut_points import CutPointKeeper
 from services.segmenter.definitions import Definitions
@@ -47,6 +47,9 @@ from services.segmenter.standing import Standings
 from services.segmenter.store import RedisStore
 from services.segmenter.subscription_routes import subscription_router
 from services.segmenter.timeline import PostgresTimeline
+from services.segmenter.trait_definitions import TraitDefinitions
+from services.segmenter.trait_preview import TraitPreview
+from services.segmenter.trait_routes import trait_router
 from services.segmenter.verification import Verification
 from services.segmenter.versions import Versions
 from services.segmenter.webhooks.assembly import Webhooks, assemble_webhooks
@@ -155,6 +158,8 @@ def assemble(
         checks={"database": database, "state": state, "log": event_log},
         first=[comparison_router(definitions, reader, partitions=count, admin_token=token)],
     )
+    traits, preview = TraitDefinitions(pool, count), TraitPreview(standings, recount)
+    app.include_router(trait_router(traits, preview, members, inspection, sending(controls), admin_token=token))
     app.include_router(schema_router())
     app.include_router(history_router(definitions, members, inspection, history, admin_token=token))
     app.include_router(export_router(definitions, members, history, pool, admin_token=token))

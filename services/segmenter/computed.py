@@ -127,12 +127,17 @@ class ComputedLeaf(TimedLeaf):
                 yield from (at for at in self._edges(customer, value, low, high) if low < at <= high)
 
     def next_change(self, customer: Customer, now: int) -> int:
+        """When, after `now`, the truth may change if nothing happens: whenever the value may."""
         if self.figure is None:
             return 0
         ahead = [self.figure.next_change(customer, now)]
         if self.dated is not None:
             ahead += self._edges(customer, self.figure.shown(customer, now), now, NEVER - 1)
         return min((at for at in ahead if now < at < NEVER), default=0)
+
+    def next_flip(self, customer: Customer, now: int) -> int:
+        """When it does, at a cost."""
+        return super().next_change(customer, now)
 
     def anchor(self, customer: Customer, due: int) -> Origin | None:
         return None if self.figure is None else self.figure.anchor(customer, due)

@@ -109,8 +109,8 @@ def trait_sets(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, An
     count = draw(st.integers(1, TRAITS))
     pool = [trait(number, draw(values)) for number in range(count)]
     edits = [trait(number, draw(values)) for number in draw(st.lists(st.integers(0, count - 1), max_size=2))]
-    for number in range(draw(st.integers(1, 3))):
-        pool.append(_segment(number, draw(conditions), draw(st.sampled_from([None, None, {}, {"for": "4s"}]))))
+    asks = st.sampled_from([None, None, {}, {"for": "4s"}])
+    pool += [_segment(number, draw(conditions), draw(asks)) for number in range(draw(st.integers(1, 3)))]
     return draw(st.permutations(pool)) if draw(st.booleans()) else pool, edits
 
 

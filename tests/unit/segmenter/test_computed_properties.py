@@ -1,7 +1,7 @@
-"""Computed traits on random definitions and histories: two evaluators agree, and nothing depends on batches, crashes
-or rebuilds.
+"""Computed traits on random definitions and histories: two evaluators agree, and nothing depends on batches,
+crashes or rebuilds.
 
-By hand with more cases: `HEADRACE_TEST_CASES=10000 python -m pytest tests/unit/segmenter/test_computed_properties.py`.
+By hand with more cases: `HEADRACE_TEST_CASES=10000 python -m pytest` of this file.
 """
 
 import asyncio
@@ -170,6 +170,10 @@ def _published(
 ) -> tuple[MemoryPublished, int]:
     seq = min(cut, len(numbers))
     return MemoryPublished(Published(1, seq, positions[seq] if seq else "", 0)), seq
+
+
+def _behind(numbers: Mapping[int, bytes], seq: int) -> dict[int, bytes]:
+    return {number: value for number, value in numbers.items() if number > seq}
 
 
 def _values(customers: Mapping[str, Customer]) -> dict[str, dict[str, bytes]]:
