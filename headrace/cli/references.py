@@ -26,8 +26,8 @@ def reference_findings(documents: Sequence[Document]) -> tuple[list[Finding], li
             if asked not in provided and asked not in known:
                 notes.append(Finding(document.file, document.number, _note(path, asked, provided)))
                 elsewhere[asked] = ListDefinition(id=asked, name=asked)
-        for key in sorted(computed_asked(definition) - traits):
-            notes.append(Finding(document.file, document.number, _note("when", f"computed.{key}", traits)))
+        lacking = [_note("when", f"computed.{key}", traits) for key in sorted(computed_asked(definition) - traits)]
+        notes += [Finding(document.file, document.number, note) for note in lacking]
     for document, definition in definitions:
         if isinstance(definition, StagesDefinition) or any(references(definition)):
             problems = reference_problems(definition, known | elsewhere)

@@ -231,10 +231,7 @@ async def known_version(
     connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", key: str
 ) -> asyncpg.Record | None:
     """The newest version, the state and the definition of what is kept under `key`."""
-    return await connection.fetchrow(
-        "SELECT version, state, definition FROM segment JOIN segment_version USING (id, version) WHERE id = $1",
-        key,
-    )
+    return await connection.fetchrow(_KNOWN, key)
 
 
 async def store_version(

@@ -105,9 +105,8 @@ async def check_computed(reader: Reader, definition: Definition) -> None:
 async def asking_for_trait(reader: Reader, partitions: int, trait_id: str) -> list[str]:
     """The ids of the definitions of which a version in force, or the newest, asks for this computed trait."""
     rows = await reader.fetch(_IN_FORCE, partitions, [f"{COMPUTED}.{trait_id}"])
-    return sorted(
-        {key for key, version, text, _ in rows if trait_id in computed_asked(Version(version, text).parse())}
-    )
+    asking = ((key, computed_asked(Version(version, text).parse())) for key, version, text, _ in rows)
+    return sorted({key for key, asked in asking if trait_id in asked})
 
 
 async def check_unused(connection: Connection, partitions: int, segment_ids: Collection[str], *, but: str) -> None:
