@@ -446,7 +446,8 @@ class Fold:
         change = _Change(self, row.profile_id, customer, at, "merge", cause, row.message_id, row.seq)
         for segment in self.plan.ordered({**self.plan.segments, **self.plan.paused}):
             change.reconcile(segment, merged)
-        self._rearm(row.profile_id, customer)
+        rearm(self.plan, customer, self.clock.now)
+        self._armed(row.profile_id, customer, 0)  # none was, once the events were another's
 
     def _unmerge(self, row: UnmergeRow | SplitRow) -> None:
         if self._past is None:
