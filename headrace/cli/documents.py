@@ -14,8 +14,8 @@ from headrace.contracts.errors import InvalidDefinition, Problem
 from headrace.contracts.plan import parse_plan
 from headrace.contracts.segment import parse_segment
 from headrace.contracts.survey import parse_survey
-from headrace.importing.mapping import parse_mapping
 from headrace.contracts.trait import parse_trait
+from headrace.importing.mapping import parse_mapping
 
 
 @dataclass(frozen=True, slots=True)

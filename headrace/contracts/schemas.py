@@ -16,8 +16,8 @@ from headrace.contracts.profile_event import ControlRequest, ProfileEvent
 from headrace.contracts.segment import KINDS, Definition
 from headrace.contracts.segment_change import SegmentChange
 from headrace.contracts.segment_membership import SegmentMembership
-from headrace.contracts.survey import SurveyDefinition
 from headrace.contracts.segment_schema import AsWritten, segment_schema
+from headrace.contracts.survey import SurveyDefinition
 from headrace.contracts.trait import TraitDefinition
 
 Schema = dict[str, Any]

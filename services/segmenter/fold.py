@@ -258,7 +258,7 @@ class Fold:
         for profile_id in profile_ids:
             customer = self.customers.get(profile_id)
             if customer is not None:
-                self._rearm(profile_id, customer)
+                self._rearm(profile_id, customer, before=customer.due)
 
     def _event(self, row: EventRow) -> None:
         plan, customer, now = self.plan, self.customers.get(row.profile_id), self.clock.now
@@ -446,8 +446,7 @@ class Fold:
         change = _Change(self, row.profile_id, customer, at, "merge", cause, row.message_id, row.seq)
         for segment in self.plan.ordered({**self.plan.segments, **self.plan.paused}):
             change.reconcile(segment, merged)
-        rearm(self.plan, customer, self.clock.now)
-        self._armed(row.profile_id, customer, 0)  # none was, once the events were another's
+        self._rearm(row.profile_id, customer, before=0)
 
     def _unmerge(self, row: UnmergeRow | SplitRow) -> None:
         if self._past is None:
@@ -459,12 +458,14 @@ class Fold:
         customer.take_events(remaining.customer)
         at = max(self.clock.now, row.time)
         cause = ids.record_cause(row.profile_id, row.seq)
+        with self._computing(row.profile_id, customer, at, "unmerge", cause, row.message_id, row.seq) as computing:
+            computing.compare(self._traits_in_order())
         change = _Change(self, row.profile_id, customer, at, "unmerge", cause, row.message_id, row.seq)
         for segment in self.plan.ordered(self.plan.segments):
             inside = segment.truth(customer, self.clock.now)
             if inside is not (segment.id in customer.members):
                 change.move(segment, inside)
-        self._rearm(row.profile_id, customer)
+        self._rearm(row.profile_id, customer, before=0)
 
     def _segments_of(self, segment_ids: Iterable[str]) -> list[Segment]:
         known = {**self.plan.segments, **self.plan.paused}
@@ -475,10 +476,11 @@ class Fold:
         self.dropped.discard(profile_id)
         return customer
 
-    def _rearm(self, profile_id: str, customer: Customer) -> None:
-        due = customer.due
+    def _rearm(self, profile_id: str, customer: Customer, *, before: int) -> None:
+        """Find the deadlines again. `before`: what the customer was last known to be due at; 0 once its events were
+        another's."""
         rearm(self.plan, customer, self.clock.now)
-        self._armed(profile_id, customer, due)
+        self._armed(profile_id, customer, before)
 
     def _armed(self, profile_id: str, customer: Customer, before: int) -> None:
         """The customer has changed, and its deadline may no longer be what it was `before`."""

@@ -131,7 +131,7 @@ def test_a_rebuild_repeats_nothing_and_goes_on_with_the_next_number(
         for q in range(PARTITIONS):
             segments, seq = _published(calm.published.get(q, {}), calm.positions.get(q, {}), cut)
             traits, made = _published(calm.computed.get(q, {}), calm.computed_positions.get(q, {}), computed_cut)
-            timeline = MemoryTimeline(world.rows)
+            timeline = MemoryTimeline(world.rows, world.moved)
             partition = await rebuild(q, again, timeline, Recorder(), segments, traits, epoch=1, chunk=3)
             await partition.process(incoming(world.logs[q]))
             assert again.published.get(q, {}) == {
