@@ -58,7 +58,7 @@ def apply(
     before: Callable[[Document], None] | None = None,
 ) -> None:
     """Put every definition, those named by others first; nothing when one of them is wrong. `before` is called
-    with each that the segmenter keeps."""
+    with each that has members."""
     documents, findings = read_documents(files)
     findings += reference_findings(documents)[0]
     if findings:
@@ -70,11 +70,12 @@ def apply(
                 f"{document.file}:{document.number} {document.kind}: right, but read from its file, not applied",
             )
     for document in in_order(documents):
-        if before is not None and KINDS[document.kind].service == "segmenter":
+        kind = KINDS[document.kind]
+        if before is not None and kind.moves:
             before(document)
         answer = put(document, deployment)
-        if wait is not None and KINDS[document.kind].service == "segmenter":
-            answer = await_live(deployment, document.id, answer["version"], wait)
+        if wait is not None and kind.service == "segmenter":
+            answer = await_live(deployment, f"{kind.path}/{document.id}", answer["version"], wait)
         version = f" version {answer['version']}" if answer.get("version") is not None else ""
         say(console, f"{document.kind} {document.id}{version} {answer.get('status') or answer.get('state') or ''}")
 
@@ -87,23 +88,24 @@ def put(document: Document, deployment: Deployment) -> dict[str, Any]:
 
 def await_live(
     deployment: Deployment,
-    segment: str,
+    path: str,
     version: int,
     patience: float,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
-    """Wait until the segment's version (or a later one) is live. Raises NotLive."""
+    """Wait until this version (or a later one) of the definition at `path` is live. Raises NotLive."""
     service = Service(deployment, "segmenter")
     deadline = clock() + patience
     while True:
-        answer: dict[str, Any] = service.get(f"/v1/segments/{segment}")
+        answer: dict[str, Any] = service.get(path)
         status = answer["status"]
         if status == "live" and answer["version"] >= version:
             return answer
         if status == "failed" or clock() > deadline:
-            raise NotLive(f"segment {segment} version {version} is {status}, not live; see the segmenter's log")
+            what = path.removeprefix("/v1/").replace("s/", " ", 1)
+            raise NotLive(f"{what} version {version} is {status}, not live; see the segmenter's log")
         sleep(_LOOK_EVERY)
 
 

@@ -14,6 +14,7 @@ from headrace.contracts.errors import InvalidDefinition, Problem
 from headrace.contracts.plan import parse_plan
 from headrace.contracts.segment import parse_segment
 from headrace.contracts.survey import parse_survey
+from headrace.contracts.trait import parse_trait
 from headrace.importing.mapping import parse_mapping
 
 
@@ -26,9 +27,16 @@ class Kind:
     path: str
     parse: Callable[[object], object]
 
+    @property
+    def moves(self) -> bool:
+        """Whether customers enter and leave what it defines."""
+        return self.path == "/v1/segments"
 
-# In the order in which they are applied: a campaign names a template and a segment, a template links to a survey.
+
+# In the order in which they are applied: a segment asks for computed traits, a campaign names a template and a
+# segment, a template links to a survey.
 KINDS: Mapping[str, Kind] = {
+    "trait": Kind("trait", "segmenter", "/v1/traits", parse_trait),
     "survey": Kind("survey", "profiles", "/v1/surveys", parse_survey),
     "template": Kind("template", "messenger", "/v1/templates", parse_template),
     "segment": Kind("segment", "segmenter", "/v1/segments", parse_segment),

@@ -32,13 +32,24 @@ def explain(segment: str, customer: str, deployment: Deployment, console: Consol
 
 
 def preview(file: Path, deployment: Deployment, console: Console) -> None:
-    """How many customers each segment of the file would have now, without putting it in force."""
+    """How many customers each segment of the file would have now, and how many would have a value of each computed
+    trait, without putting it in force."""
     segmenter = Service(deployment, "segmenter")
-    for document in _segments([file]):
+    for document in _kept([file]):
+        if not KINDS[document.kind].moves:
+            _preview_trait(document, segmenter, console)
+            continue
         answer = segmenter.post("/v1/segments/preview", document.content, timeout=None)
         say(console, f"{document.kind} {document.id} would have {answer['count']} members")
         for stage in answer.get("stages", ()):
             say(console, f"  {stage['id']} {stage['count']}")
+
+
+def _preview_trait(document: Document, segmenter: Service, console: Console) -> None:
+    answer = segmenter.post("/v1/traits/preview", document.content, timeout=None)
+    say(console, f"trait {document.id} would have a value for {answer['count']} customers")
+    for one in answer["most_common"]:
+        say(console, f"  {one['value']} {one['count']}")
 
 
 def diff(files: Sequence[Path], deployment: Deployment, console: Console) -> None:
@@ -116,6 +127,11 @@ def _sample(text: str | None) -> float | int | None:
 
 
 def _segments(files: Iterable[Path]) -> list[Document]:
+    """The files' segments, lists and stages, those named by others first."""
+    return [document for document in _kept(files) if KINDS[document.kind].moves]
+
+
+def _kept(files: Iterable[Path]) -> list[Document]:
     """The files' definitions that the segmenter keeps, those named by others first."""
     documents, findings = read_documents(files)
     if findings:

@@ -34,7 +34,7 @@ app.add_typer(scores, name="rfm")
 Files = Annotated[list[Path], typer.Option("--file", "-f", help="A definition file; may be repeated.")]
 MoreFiles = Annotated[list[Path] | None, typer.Argument(help="Further definition files.", metavar="[FILE]...")]
 KindName = Annotated[
-    str, typer.Argument(help="segment, list, stages, survey, campaign or template.", metavar="KIND")
+    str, typer.Argument(help="trait, segment, list, stages, survey, campaign or template.", metavar="KIND")
 ]
 
 
@@ -76,7 +76,7 @@ def apply(
     patience: Annotated[float, typer.Option(help="With --wait: give up after so many seconds.")] = 120.0,
     diff: Annotated[bool, typer.Option("--diff", help="Say before who enters and who leaves.")] = False,
 ) -> None:
-    """Put segments, surveys, campaigns and templates in force. All are checked before any is sent."""
+    """Put traits, segments, surveys, campaigns and templates in force. All are checked before any is sent."""
     files, deployment, console = [*file, *(more or [])], Deployment.of(os.environ), open_console()
     before = partial(inspection.show_diff, deployment=deployment, console=console) if diff else None
     definitions.apply(files, deployment, console, wait=patience if wait else None, before=before)

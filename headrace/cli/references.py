@@ -7,6 +7,8 @@ from headrace.cli.document import Document, Finding
 from headrace.contracts.errors import Problem
 from headrace.contracts.segment import Definition, ListDefinition, StagesDefinition
 from headrace.contracts.segment_references import reference_problems, references
+from headrace.contracts.trait import TraitDefinition
+from headrace.contracts.trait_references import computed_asked
 
 
 def reference_findings(documents: Sequence[Document]) -> tuple[list[Finding], list[Finding]]:
@@ -15,6 +17,7 @@ def reference_findings(documents: Sequence[Document]) -> tuple[list[Finding], li
     definitions = list(_definitions(documents))
     known: dict[str, Definition] = {definition.id: definition for _, definition in definitions}
     provided = {segment.id for definition in known.values() for segment in definition.segments()}
+    traits = {one.parsed.id for one in documents if isinstance(one.parsed, TraitDefinition)}
     wrong: list[Finding] = []
     notes: list[Finding] = []
     elsewhere: dict[str, Definition] = {}
@@ -23,6 +26,8 @@ def reference_findings(documents: Sequence[Document]) -> tuple[list[Finding], li
             if asked not in provided and asked not in known:
                 notes.append(Finding(document.file, document.number, _note(path, asked, provided)))
                 elsewhere[asked] = ListDefinition(id=asked, name=asked)
+        lacking = [_note("when", f"computed.{key}", traits) for key in sorted(computed_asked(definition) - traits)]
+        notes += [Finding(document.file, document.number, note) for note in lacking]
     for document, definition in definitions:
         if isinstance(definition, StagesDefinition) or any(references(definition)):
             problems = reference_problems(definition, known | elsewhere)

@@ -50,6 +50,14 @@ RECORD_TYPES: Mapping[Topic, RecordType] = {
         "record of a key holds; some come twice. Partitioned by profile_id, not by the key.",
         r"segment\.membership\.v1",
     ),
+    topics.COMPUTED_TRAITS: RecordType(
+        "computed-trait",
+        "Computed trait",
+        "A customer's computed trait has another value; null says that there is none any more. A superset of "
+        "Segment's identify call; dedupe on messageId.",
+        r"trait\.computed\.v1",
+        numbered=True,
+    ),
     topics.MESSAGES: RecordType(
         "message-outcome",
         "Message outcome",

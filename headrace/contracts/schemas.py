@@ -7,6 +7,7 @@ import msgspec
 from pydantic import TypeAdapter
 
 from headrace.contracts.campaign import CampaignDefinition, TemplateDefinition
+from headrace.contracts.computed_trait import ComputedTrait
 from headrace.contracts.dead_letter import DeadLetter
 from headrace.contracts.errors import ErrorBody
 from headrace.contracts.event import Event
@@ -15,8 +16,9 @@ from headrace.contracts.profile_event import ControlRequest, ProfileEvent
 from headrace.contracts.segment import KINDS, Definition
 from headrace.contracts.segment_change import SegmentChange
 from headrace.contracts.segment_membership import SegmentMembership
-from headrace.contracts.segment_schema import segment_schema
+from headrace.contracts.segment_schema import AsWritten, segment_schema
 from headrace.contracts.survey import SurveyDefinition
+from headrace.contracts.trait import TraitDefinition
 
 Schema = dict[str, Any]
 
@@ -28,6 +30,7 @@ STRUCTS: Mapping[str, tuple[str, Any]] = {
     "profile-event": ("A row of a customer's timeline, or a tick", ProfileEvent),
     "segment-change": ("A membership transition", SegmentChange),
     "segment-membership": ("A customer's membership in a segment, as long as it lasts", SegmentMembership),
+    "computed-trait": ("A new value of a customer's computed trait", ComputedTrait),
     "message-outcome": ("One outcome of one message", MessageOutcome),
     "dead-letter": ("What could not be processed", DeadLetter),
     "control-request": ("Body of POST /v1/control", ControlRequest),
@@ -37,6 +40,7 @@ STRUCTS: Mapping[str, tuple[str, Any]] = {
 # The same for definitions, which people write and pydantic reads.
 DEFINITIONS: Mapping[str, tuple[str, Any]] = {
     "segment": ("A definition of a segment, a static list or stages", Definition),
+    "trait": ("A definition of a computed trait", TraitDefinition),
     "campaign": ("A campaign definition", CampaignDefinition),
     "template": ("A template definition", TemplateDefinition),
     "survey": ("A survey definition", SurveyDefinition),
@@ -46,6 +50,7 @@ DEFINITIONS: Mapping[str, tuple[str, Any]] = {
 # By what a document calls its kind: the schema it is held against.
 SCHEMA_OF_KIND: Mapping[str, str] = {
     **dict.fromkeys(KINDS, "segment"),
+    "trait": "trait",
     "campaign": "campaign",
     "template": "template",
     "survey": "survey",
@@ -55,11 +60,16 @@ SCHEMA_OF_KIND: Mapping[str, str] = {
 def schemas() -> dict[str, Schema]:
     """Every schema by file name (without `.json`)."""
     structs = {name: _titled(name, title, _struct_schema(kind)) for name, (title, kind) in STRUCTS.items()}
-    definitions = {
-        name: _titled(name, title, segment_schema() if kind is Definition else TypeAdapter(kind).json_schema())
-        for name, (title, kind) in DEFINITIONS.items()
-    }
+    definitions = {name: _titled(name, title, _defined(kind)) for name, (title, kind) in DEFINITIONS.items()}
     return structs | definitions
+
+
+def _defined(kind: Any) -> Schema:
+    if kind is Definition:
+        return segment_schema()
+    if kind is TraitDefinition:
+        return TypeAdapter(kind).json_schema(schema_generator=AsWritten)
+    return TypeAdapter(kind).json_schema()
 
 
 def _titled(name: str, title: str, schema: Schema) -> Schema:

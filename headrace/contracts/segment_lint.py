@@ -3,6 +3,7 @@
 So it can name the path, the reason and what was probably meant. The values are the models' to judge.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -42,6 +43,8 @@ LEAVES: Mapping[str, type[Model]] = {
     "message": MessageTest,
 }
 CONDITIONS = (*GROUPS, "not", *LEAVES)
+_COMPUTED = re.compile(r"computed(\[\])?(\.|$)")
+_COMPUTED_NAME = re.compile(r"computed\.[a-z0-9_-]{1,64}(\[\])?")
 
 
 @dataclass
@@ -73,7 +76,7 @@ def lint(document: object, kinds: Mapping[str, type[Model]], stage: type[Model])
     found = Linted()
     if not isinstance(document, dict):
         found.refuse("", "must be an object", "a definition has kind, id, name and when")
-    elif _too_long(document):
+    elif too_long(document):
         found.refuse("", f"has more than {MAX_CHARACTERS} characters", "put long lists into a static list")
     else:
         _definition(document, kinds, stage, found)
@@ -169,9 +172,9 @@ def _conditions_meant(node: object) -> str:
 def _more_problems(path: str, kind: str, body: Mapping[object, object]) -> Iterable[Problem]:
     """What the models cannot say: they also hold what definitions are compiled to."""
     name = body.get("name")
-    if kind == "trait" and isinstance(name, str) and name[:MAX_WORD].split(".")[0] == "computed":
-        reason = "is a computed trait, and there are none yet: they come with kind: trait"
-        yield Problem(f"{path}.name", reason, "use a trait that is sent, or an event with count or sum")
+    if kind == "trait" and isinstance(name, str) and _COMPUTED.match(name) and not _COMPUTED_NAME.fullmatch(name):
+        hint = "write computed. and its id: computed.order_count"
+        yield Problem(f"{path}.name", "names no computed trait", hint)
     if kind == "tag" and isinstance(name, str) and name.startswith(LIST_TAG):
         listed = name.removeprefix(LIST_TAG)[:MAX_WORD]
         reason = "is how a static list marks its members"
@@ -182,7 +185,8 @@ def _more_problems(path: str, kind: str, body: Mapping[object, object]) -> Itera
         yield Problem(path, f"has more than one aggregate: {' and '.join(aggregates)}", hint)
 
 
-def _too_long(document: object) -> bool:
+def too_long(document: object) -> bool:
+    """Whether more is written than one definition may have."""
     total, waiting = 0, [document]
     while waiting and total <= MAX_CHARACTERS:
         node = waiting.pop()

@@ -11,7 +11,7 @@ from headrace.contracts.errors import Problem
 from headrace.contracts.segment_conditions import CHANNEL
 from headrace.contracts.segment_hints import Refused, id_hint
 from headrace.contracts.segment_tests import CURRENCY
-from headrace.contracts.segment_values import KEY, PATH
+from headrace.contracts.segment_values import KEY, PATH, TRAIT_KEY
 from headrace.contracts.segment_words import shown, suggested
 
 # Told by the linter, which sees the document as written.
@@ -31,10 +31,12 @@ _SWITCH: Mapping[str, str] = {
 _MEANT: Mapping[str, str] = {"yes": "granted", "true": "granted", "no": "withdrawn", "false": "withdrawn"}
 
 
-def value_problems(error: ValidationError, document: object, told: Sequence[Problem]) -> Iterator[Problem]:
-    """One for each value that is refused, but where `told` has a problem already, above or below."""
-    # the first of each location is the kind
-    placed = [(tuple(_written(detail["loc"][1:], document)), detail) for detail in error.errors()]
+def value_problems(
+    error: ValidationError, document: object, told: Sequence[Problem], *, kinds: int = 1
+) -> Iterator[Problem]:
+    """One for each value that is refused, but where `told` has a problem already, above or below. `kinds`: how
+    many parts of each location come before those of the document."""
+    placed = [(tuple(_written(detail["loc"][kinds:], document)), detail) for detail in error.errors()]
     places = {location for location, _ in placed}
     done: set[tuple[int | str, ...]] = set()
     paths = [problem.path for problem in told]
@@ -80,6 +82,9 @@ def _words(detail: ErrorDetails, location: tuple[int | str, ...]) -> tuple[str, 
         reason, suggestion = _SIZES[kind]
         limit = context.get("max_length", context.get("min_length", ""))
         return reason.format(limit), suggestion
+    if kind in {"greater_than_equal", "less_than_equal", "int_type"}:
+        bounds = context.get("ge", context.get("le"))
+        return "must be a whole number" if bounds is None else f"is beyond {bounds}", "write a number such as 100"
     if kind == "bool_type":
         return "must be true or false", f"write {_SWITCH.get(shown(given).lower(), 'true or false')}"
     if kind == "string_type":
@@ -102,6 +107,8 @@ def _item(given: object) -> str:
 def _spelling(pattern: str, given: object) -> tuple[str, str]:
     if pattern == KEY:
         return "is not an id", id_hint(given)
+    if pattern == TRAIT_KEY:
+        return "is not an id", "an id has 1 to 64 of a-z, 0-9, _ and -: total_spent"
     if pattern == PATH:
         hint = "write names joined by dots, and [] for each item of a list: properties.products[].price"
         return "is not a path", hint

@@ -28,7 +28,7 @@ from headrace.contracts.segment_tests import (
 _TESTS: tuple[type[Test], ...] = (CountTest, DistinctTest, EdgeTest, NumberTest, SumTest, TraitTest, WhereTest)
 
 
-class _AsWritten(GenerateJsonSchema):
+class AsWritten(GenerateJsonSchema):
     """A key is there with a value or is left out: no null, and no titles that only repeat the key."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
@@ -46,7 +46,7 @@ class _AsWritten(GenerateJsonSchema):
 
 def segment_schema() -> dict[str, Any]:
     """The schema of all kinds: `oneOf` three, told apart by `kind`."""
-    schema = TypeAdapter(Definition).json_schema(schema_generator=_AsWritten)
+    schema = TypeAdapter(Definition).json_schema(schema_generator=AsWritten)
     schema["oneOf"] = schema.pop("anyOf")
     parts = schema["$defs"]
     for part in parts.values():

@@ -34,6 +34,9 @@ MAX_DURATION_MS = 100 * 366 * 86_400_000
 MAX_DIGITS = 15  # what a JSON number keeps in every reader
 MAX_TEXT = 1_000
 KEY = r"^[a-z0-9-]{1,64}$"
+TRAIT_KEY = r"^[a-z0-9_-]{1,64}$"
+COMPUTED = "computed"
+"""The trait under which the computed ones stand."""
 PATH = r"^[^.\[\]]+(\[\])?(\.[^.\[\]]+(\[\])?)*$"
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}

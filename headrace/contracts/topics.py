@@ -60,7 +60,8 @@ SEGMENT_MEMBERSHIPS = Topic(
 COMPUTED_TRAITS = Topic(
     "cdp.computed-traits.v1",
     "profile_id",
-    "Computed traits as they change.",
+    "A customer's computed trait has another value.",
+    senders=("segmenter",),
     groups=(PROFILES_GROUP,),
 )
 MESSAGES = Topic(

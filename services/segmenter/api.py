@@ -56,7 +56,7 @@ def build_app(
         app.include_router(special)
     router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
     definitions, members, inspection = services.definitions, services.members, services.inspection
-    send = _sending(services.controls)
+    send = sending(services.controls)
     add_inspection_routes(router, definitions, inspection, services.forecast, services.verification)
     add_definition_routes(router, services.cut_points, definitions, members, services.history, send)
     add_life_routes(router, services.cut_points, definitions, services.versions, send)
@@ -66,7 +66,9 @@ def build_app(
     return app
 
 
-def _sending(controls: Controls) -> Send:
+def sending(controls: Controls) -> Send:
+    """How routes have a change taken into the stream."""
+
     async def send() -> None:
         """Have the change taken into the stream before we say that it is accepted."""
         try:

@@ -10,6 +10,7 @@ import httpx
 from fastapi import FastAPI
 
 from headrace.contracts.topics import (
+    COMPUTED_TRAITS,
     DEAD_LETTERS,
     PROFILE_EVENTS,
     SEGMENT_CHANGES,
@@ -21,7 +22,7 @@ from headrace.log.topics import has_topic
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.republish import republish_router
-from services.segmenter.api import Services, build_app
+from services.segmenter.api import Services, build_app, sending
 from services.segmenter.controls import Controls
 from services.segmenter.cut_points import CutPointKeeper
 from services.segmenter.definitions import Definitions
@@ -36,7 +37,7 @@ from services.segmenter.members import Members
 from services.segmenter.membership_history import MembershipHistory
 from services.segmenter.membership_log import MembershipLog
 from services.segmenter.membership_topic import MembershipTopic
-from services.segmenter.outbox import Publications
+from services.segmenter.publications import Publications
 from services.segmenter.recount import Recount
 from services.segmenter.redis_client import Client
 from services.segmenter.repair_routes import rebuild_router
@@ -48,6 +49,9 @@ from services.segmenter.standing import Standings
 from services.segmenter.store import RedisStore
 from services.segmenter.subscription_routes import subscription_router
 from services.segmenter.timeline import PostgresTimeline
+from services.segmenter.trait_definitions import TraitDefinitions
+from services.segmenter.trait_preview import TraitPreview
+from services.segmenter.trait_routes import trait_router
 from services.segmenter.verification import Verification
 from services.segmenter.versions import Versions
 from services.segmenter.webhooks.assembly import Webhooks, assemble_webhooks
@@ -103,7 +107,10 @@ def assemble(
     """Wire the parts. The schema is migrated and the topics exist; `writer` does not retry."""
     common = settings.common
     topics = Topics(
-        common.topic(PROFILE_EVENTS.name), common.topic(SEGMENT_CHANGES.name), common.topic(DEAD_LETTERS.name)
+        common.topic(PROFILE_EVENTS.name),
+        common.topic(SEGMENT_CHANGES.name),
+        common.topic(COMPUTED_TRAITS.name),
+        common.topic(DEAD_LETTERS.name),
     )
     metrics = Metrics("segmenter")
     definitions = Definitions(pool, common.partitions)
@@ -112,12 +119,13 @@ def assemble(
     reporter = Reporter(definitions, controls, metrics, clock=clock)
     store, timeline = RedisStore(reader, writer), PostgresTimeline(pool)
     publications = Publications(pool, log, topics.segment_changes)
+    computed = Publications(pool, log, topics.computed_traits, "published_trait")
     followed = FollowedTopics(topics.segment_changes, topics.dead_letters)
     webhooks = assemble_webhooks(settings.webhooks, pool, metrics, clock=clock)
     handlers = [*_handlers(settings, log, metrics), webhooks.handler]
     followers = Followers(log, pool, handlers, metrics, followed)
     worker = PartitionWorker(
-        log, reader, store, timeline, publications, reporter, followers, metrics, topics, clock=clock
+        log, reader, store, timeline, publications, computed, reporter, followers, metrics, topics, clock=clock
     )
     members = Members(reader, common.partitions)
     history = MembershipHistory(pool, members, clock=clock)
@@ -152,6 +160,8 @@ def assemble(
         checks={"database": database, "state": state, "log": event_log},
         first=[comparison_router(definitions, reader, partitions=count, admin_token=token)],
     )
+    traits, preview = TraitDefinitions(pool, count), TraitPreview(standings, recount)
+    app.include_router(trait_router(traits, preview, members, inspection, sending(controls), admin_token=token))
     app.include_router(schema_router())
     app.include_router(history_router(definitions, members, inspection, history, admin_token=token))
     app.include_router(export_router(definitions, members, history, pool, admin_token=token))

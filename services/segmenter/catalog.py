@@ -12,26 +12,43 @@ from headrace.contracts.errors import InvalidDefinition
 from headrace.contracts.profile_event import ControlRow
 from headrace.contracts.segment import Definition, SegmentDefinition, parse_segment
 from headrace.contracts.segment_change import ChangeReason
+from headrace.contracts.trait import SLOT, TraitDefinition, parse_trait
 from services.segmenter.paths import decode_json
 
 
 class Version(msgspec.Struct, frozen=True):
-    """One version of a definition: of a segment, a list or stages; `definition` is its canonical JSON text."""
+    """One version of a definition: of a segment, a list, stages or a trait; `definition` is its canonical JSON
+    text."""
 
     number: int
     definition: str
 
     def parse(self) -> Definition:
+        """Of a segment, a list or stages."""
+        definition = self.read()
+        assert not isinstance(definition, TraitDefinition), "asked of segments only"
+        return definition
+
+    def read(self) -> Definition | TraitDefinition:
         return _parsed(self.definition)
+
+    @property
+    def trait(self) -> str | None:
+        """The computed trait that it defines."""
+        definition = self.read()
+        return definition.id if isinstance(definition, TraitDefinition) else None
 
     def names(self) -> dict[str, str]:
         """The segments that it defines, by id."""
-        return {segment.id: segment.name for segment in self.parse().segments()}
+        return {segment.id: segment.name for segment in self.read().segments()}
 
 
 @lru_cache(maxsize=16_384)
-def _parsed(definition: str) -> Definition:
-    return parse_segment(decode_json(definition.encode()))
+def _parsed(definition: str) -> Definition | TraitDefinition:
+    document = decode_json(definition.encode())
+    if isinstance(document, dict) and document.get("kind") == "trait":
+        return parse_trait(document)
+    return parse_segment(document)
 
 
 class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,7 +73,8 @@ class Sweep(msgspec.Struct, frozen=True):
     """What a control record asks for: bring every customer's membership in `segments`, and in whatever asks for
     them, in line with the plan after the record. Nobody is a member of what is `gone` (name and version by id) any
     more. `stale`: a version was replaced, what only it needed is forgotten. Of new cut points, `population` says
-    for whom; `cuts` are the ones before and after."""
+    for whom; `cuts` are the ones before and after. `traits`: publish everybody's value of these computed traits;
+    nobody has one any more of those in `gone_traits` (by id, the version)."""
 
     segments: frozenset[str]
     gone: dict[str, tuple[str, int]] = {}
@@ -64,6 +82,8 @@ class Sweep(msgspec.Struct, frozen=True):
     reason: ChangeReason = "definition"
     population: str = ""
     cuts: tuple[CutPoints | None, CutPoints] | None = None
+    traits: frozenset[str] = frozenset()
+    gone_traits: dict[str, int] = {}
 
 
 class _Payload(msgspec.Struct):
@@ -93,11 +113,15 @@ class Catalog(msgspec.Struct, frozen=True):
             return self._define(payload, slot), None
         if slot is None or payload.version < slot.newest:
             return self, None
+        if payload.segment_id.startswith(SLOT) and row.control in {"pause", "resume"}:
+            return self, None  # a value is computed or there is none
         if row.control == "activate":
             return self._activate(payload, slot)
         if row.control == "delete":
             gone = {} if slot.live is None else _gone(slot.live)
-            return self._with(payload.segment_id, None), Sweep(frozenset(), gone, stale=True)
+            lost = {} if slot.live is None else _gone_trait(slot.live)
+            after = self._with(payload.segment_id, None)
+            return after, Sweep(frozenset(), gone, stale=True, gone_traits=lost)
         if row.control in {"pause", "resume"}:
             return self._hold(payload, slot, row.control == "pause")
         return self, None
@@ -127,7 +151,13 @@ class Catalog(msgspec.Struct, frozen=True):
     def definitions(self) -> dict[str, SegmentDefinition]:
         """The live definition of every segment, by id."""
         live = (slot.live for slot in self.slots.values() if slot.live is not None)
-        return {segment.id: segment for version in live for segment in version.parse().segments()}
+        return {segment.id: segment for version in live for segment in version.read().segments()}
+
+    def traits(self) -> dict[str, TraitDefinition]:
+        """The live definition of every computed trait, by id."""
+        live = (slot.live for key, slot in self.slots.items() if key.startswith(SLOT) and slot.live is not None)
+        parsed = [version.read() for version in live]
+        return {definition.id: definition for definition in parsed if isinstance(definition, TraitDefinition)}
 
     def publishing(self) -> list[tuple[str, Version]]:
         """The versions that are evaluated and published."""
@@ -144,8 +174,10 @@ class Catalog(msgspec.Struct, frozen=True):
             return self
         version = Version(payload.version, bytes(payload.definition).decode())
         try:
-            version.parse()
+            trait = version.trait
         except InvalidDefinition:
+            return self
+        if payload.segment_id.startswith(SLOT) != (trait is not None):
             return self
         slot = Slot() if slot is None else slot
         return self._with(payload.segment_id, msgspec.structs.replace(slot, pending=version, held=False))
@@ -159,7 +191,8 @@ class Catalog(msgspec.Struct, frozen=True):
         if slot.held and not gone:
             return after, None
         segments = frozenset() if slot.held else frozenset(names)
-        return after, Sweep(segments, gone, stale=slot.live is not None)
+        traits = frozenset() if slot.pending.trait is None else frozenset({slot.pending.trait})
+        return after, Sweep(segments, gone, stale=slot.live is not None, traits=traits)
 
     def _hold(self, payload: _Payload, slot: Slot, paused: bool) -> tuple["Catalog", Sweep | None]:
         changed = msgspec.structs.replace(
@@ -193,3 +226,7 @@ class Catalog(msgspec.Struct, frozen=True):
 
 def _gone(version: Version) -> dict[str, tuple[str, int]]:
     return {key: (name, version.number) for key, name in version.names().items()}
+
+
+def _gone_trait(version: Version) -> dict[str, int]:
+    return {} if version.trait is None else {version.trait: version.number}

@@ -8,6 +8,7 @@ import msgspec
 from headrace.contracts.headers import Headers, cloud_event
 from headrace.contracts.instant import format_instant
 from headrace.contracts.segment_change import ChangeAction, ChangeProfile, ChangeReason, SegmentChange
+from headrace.contracts.segment_values import COMPUTED
 from services.segmenter.customer import Customer
 from services.segmenter.paths import decode_json
 
@@ -44,13 +45,15 @@ def parse_position(text: str) -> Position:
 
 
 class Person(NamedTuple):
-    """What a change says about the customer besides the profile id; empty after an erasure."""
+    """What a change says about the customer besides the profile id; empty after an erasure. `computed`: the
+    computed traits with their JSON texts."""
 
     user_id: str | None = None
     anonymous_id: str | None = None
     external_ids: tuple[tuple[str, str], ...] = ()
     email: str | None = None
     phone: str | None = None
+    computed: tuple[tuple[str, bytes], ...] = ()
 
 
 def person(customer: Customer) -> Person:
@@ -60,6 +63,7 @@ def person(customer: Customer) -> Person:
         tuple(sorted(customer.external_ids.items())),
         _text(customer.traits.get("email")),
         _text(customer.traits.get("phone")),
+        tuple((key, text) for key, (_, _, text) in sorted(customer.computed.items())) if customer.computed else (),
     )
 
 
@@ -218,7 +222,8 @@ def _personas(segment_id: str) -> dict[str, str]:
 @lru_cache(maxsize=1_024)  # one event may move a customer in many segments
 def _described(who: Person) -> tuple[str, str, str, str]:
     """JSON of the user id, the anonymous id, the traits and the external ids."""
-    traits = {"email": who.email, "phone": who.phone}
+    traits: dict[str, Any] = {"email": who.email, "phone": who.phone}
+    traits |= {f"{COMPUTED}.{key}": msgspec.Raw(text) for key, text in who.computed}
     external_ids = [
         {"id": value, "type": kind, "collection": "users", "encoding": "none"} for kind, value in who.external_ids
     ]

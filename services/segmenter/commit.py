@@ -10,6 +10,7 @@ from headrace.contracts.errors import HeadraceError
 from headrace.contracts.profile_event import ControlRow, ProfileEvent, ProfileRow
 from services.segmenter.catalog import Catalog
 from services.segmenter.change import Transition
+from services.segmenter.computation import Computation
 from services.segmenter.customer import FORMAT, Customer, Scores
 from services.segmenter.fold import Due
 from services.segmenter.history import History
@@ -23,10 +24,12 @@ class Watermark(msgspec.Struct, frozen=True, omit_defaults=True):
     """How far a partition is, in its input and in the record being applied: the whole of what fences.
 
     seq, offset: last row applied, next log offset. now: instant up to which timers have fired. transitions,
-    out_seq: how many there were, how many of them are numbered for publishing. swept: last customer that
+    out_seq: how many there were, how many of them are numbered for publishing; computed, computed_seq: likewise of
+    computed traits. swept: last customer that
     record seq + 1 has dealt with. backfill: last customer recomputed for versions in preparation (None: nothing
     to do); ready: versions whose state is complete here. lookahead: the state of versions defined up to this
-    row is kept from the first row on. silent_until: position up to which transitions are published already.
+    row is kept from the first row on. silent_until, computed_until: position up to which transitions, and computed
+    traits, are published already.
     """
 
     epoch: int = 0
@@ -40,6 +43,9 @@ class Watermark(msgspec.Struct, frozen=True, omit_defaults=True):
     ready: dict[str, int] = {}
     lookahead: int = 0
     silent_until: str = ""
+    computed: int = 0
+    computed_seq: int = 0
+    computed_until: str = ""
 
 
 class _Format(msgspec.Struct):
@@ -82,6 +88,14 @@ class Output(msgspec.Struct, frozen=True, gc=False):
     traceparent: str | None = None
 
 
+class ComputedOutput(msgspec.Struct, frozen=True, gc=False):
+    """The same of a computed trait."""
+
+    seq: int
+    computation: Computation
+    traceparent: str | None = None
+
+
 ScoreChanges = Mapping[str, Mapping[str, Scores | None]]
 """By population, the figures by which customers are found when cut points change (None: not any more)."""
 
@@ -92,7 +106,7 @@ Range = tuple[int, float, float]
 @dataclass(slots=True)
 class Commit:
     """Everything a batch changes, written in one piece. A customer None is forgotten. `catalog` None: as it
-    was. `transitions` also holds what is not published again."""
+    was. `transitions` also holds what is not published again; `computed` are outputs alone."""
 
     mark: Watermark
     customers: Mapping[str, Customer | None] = field(default_factory=dict)
@@ -100,6 +114,7 @@ class Commit:
     outputs: Sequence[Output] = ()
     catalog: Catalog | None = None
     scores: ScoreChanges = field(default_factory=dict)
+    computed: Sequence[ComputedOutput] = ()
 
 
 class StateStore(Protocol):

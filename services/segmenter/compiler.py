@@ -16,9 +16,13 @@ from headrace.contracts.segment_conditions import (
     InSegment,
     Leaf,
     Not,
+    Trait,
     children,
     referenced,
 )
+from headrace.contracts.trait import TraitDefinition
+from headrace.contracts.trait_references import computed_id, computed_in
+from services.segmenter.computed import ComputedLeaf, ComputedTrait
 from services.segmenter.customer import Customer
 from services.segmenter.held import HeldLeaf
 from services.segmenter.leaf_maker import LeafMaker
@@ -26,50 +30,67 @@ from services.segmenter.leaves import Formula, PlanLeaf, Segment, reach
 from services.segmenter.other_leaves import MemberLeaf, PercentLeaf
 from services.segmenter.plan import Plan
 from services.segmenter.shapes import digest, leaf_id
+from services.segmenter.trait_atoms import TraitAtom
 from services.segmenter.value_leaves import ScoreLeaf
 from services.segmenter.watching import index_leaf
+
+AnyDefinition = Definition | TraitDefinition
+_Versioned = tuple[SegmentDefinition, int, str]  # with its version and the id of its definition
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _NOBODY = Customer()
 
 
 def compile_plan(
-    published: Iterable[tuple[Definition, int]],
-    paused: Iterable[tuple[Definition, int]] = (),
-    prepared: Iterable[Definition] = (),
+    published: Iterable[tuple[AnyDefinition, int]],
+    paused: Iterable[tuple[AnyDefinition, int]] = (),
+    prepared: Iterable[AnyDefinition] = (),
     *,
     cuts: Mapping[str, CutPoints] | None = None,
     keep_everything: bool = False,
     asked: Mapping[str, SegmentDefinition] | None = None,
+    traits: Mapping[str, TraitDefinition] | None = None,
 ) -> Plan:
     """A plan that evaluates `published` and keeps the state of `paused` and `prepared` as well.
 
     `keep_everything` keeps up to 10,000 events of every atom whatever the windows: for explanations. `asked`: the
     definitions that `segment` conditions ask for are evaluated in place, of these; by default membership answers.
+    `traits`: computed traits that conditions look at besides the published ones.
     """
-    builder = _Builder(cuts or {}, keep_everything=keep_everything, asked=asked)
-    on_hold = [(segment, version, of.id) for of, version in paused for segment in of.segments()]
-    live = [(segment, version, of.id) for of, version in published for segment in of.segments()]
-    builder.know([*on_hold, *live], {segment.id for segment, _, _ in on_hold})
-    for segment, version, slot in live:
-        builder.publish(segment, version, slot)
-    for segment, version, slot in on_hold:
-        builder.pause(segment, version, slot)
-    builder.prepare([segment for of in prepared for segment in of.segments()])
+    live, on_hold, new = [*published], [*paused], [*prepared]
+    known = {**(traits or {}), **{of.id: of for of, _ in live if isinstance(of, TraitDefinition)}}
+    builder = _Builder(cuts or {}, known, keep_everything=keep_everything, asked=asked)
+    builder.know(_parts(live), _parts(on_hold))
+    for of, version in live:
+        if isinstance(of, TraitDefinition):
+            builder.publish_trait(of, version)
+    for part in _parts(live):
+        builder.publish(*part)
+    for part in _parts(on_hold):
+        builder.pause(*part)
+    segments = [segment for of in new for segment in of.segments()]
+    builder.prepare(segments)
+    builder.prepare_traits([of for of in new if isinstance(of, TraitDefinition)], segments)
     return builder.finish()
+
+
+def _parts(definitions: Iterable[tuple[AnyDefinition, int]]) -> list[_Versioned]:
+    """Every segment that these define."""
+    return [(segment, version, of.id) for of, version in definitions for segment in of.segments()]
 
 
 @dataclass(frozen=True)
 class _Scope:
     """Where in a definition a condition stands: how far back it is looked at, and whose definitions count for
     `segment` conditions that are evaluated in place (None: membership answers). `inside` of what must have held.
-    `leaves` collects."""
+    `leaves` collects. `traits` are the computed ones that count, when they are not those that are published."""
 
     lookback: int = 0
     inline: Mapping[str, SegmentDefinition] | None = None
     within: tuple[str, ...] = ()
     inside: bool = False
     leaves: dict[int, PlanLeaf] = field(default_factory=dict)
+    traits: Mapping[str, TraitDefinition] | None = None
 
 
 _Pair = tuple[Formula, Formula]  # at present, and looking back
@@ -79,6 +100,7 @@ class _Builder:
     def __init__(
         self,
         cuts: Mapping[str, CutPoints],
+        traits: Mapping[str, TraitDefinition],
         *,
         keep_everything: bool,
         asked: Mapping[str, SegmentDefinition] | None,
@@ -87,6 +109,7 @@ class _Builder:
         self.plan.cuts = cuts
         self._keep_everything = keep_everything
         self._asked = asked
+        self._traits = traits
         self._known: dict[str, SegmentDefinition] = {}
         self._paused: set[str] = set()
         self._ranks: dict[str, int] = {}
@@ -94,9 +117,17 @@ class _Builder:
         self._published: dict[int, list[Segment]] = {}
         self._maker = LeafMaker(self.plan, cuts, keep_everything=keep_everything)
 
-    def know(self, segments: Iterable[tuple[SegmentDefinition, int, str]], paused: set[str]) -> None:
-        self._known = {segment.id: segment for segment, _, _ in segments}
-        self._paused = paused
+    def know(self, live: Iterable[_Versioned], paused: Iterable[_Versioned]) -> None:
+        on_hold = {segment.id: segment for segment, _, _ in paused}
+        self._known = {**on_hold, **{segment.id: segment for segment, _, _ in live}}
+        self._paused = {*on_hold}
+
+    def publish_trait(self, definition: TraitDefinition, version: int) -> None:
+        figure = self._maker.figure(definition.figure)
+        trait = ComputedTrait(definition.id, version, figure)
+        self.plan.computed[trait.due] = trait
+        assert isinstance(figure.atom, TraitAtom), "made for a trait"
+        figure.atom.traits.append(trait)
 
     def publish(self, definition: SegmentDefinition, version: int, slot: str) -> None:
         segment = self._segment(definition, version, slot)
@@ -120,6 +151,16 @@ class _Builder:
             self._formula(definition.when, self._scope(self._with(definition)))
             for other in asking.get(definition.id, ()):
                 self._formula(other.when, self._scope(self._with(other, definition)))
+
+    def prepare_traits(self, traits: Iterable[TraitDefinition], segments: Sequence[SegmentDefinition]) -> None:
+        """Keep the state of these traits, and of what looks back at them, once they are live."""
+        for trait in traits:
+            self._maker.figure(trait.figure)
+            for other in (*self._known.values(), *segments):
+                inline = self._with(other)
+                if trait.id in _computed(other.when, inline):
+                    scope = replace(self._scope(inline), traits=ChainMap({trait.id: trait}, {**self._traits}))
+                    self._formula(other.when, scope)
 
     def _with(self, *definitions: SegmentDefinition) -> Mapping[str, SegmentDefinition]:
         if not any(referenced(definition.when) for definition in definitions):
@@ -162,6 +203,7 @@ class _Builder:
             slot=slot,
             asks_for=asks_for,
             populations=frozenset(_populations(scope.leaves.values())),
+            computed=frozenset(computed_in(definition.when)),
         )
 
     def _rank(self, segment_id: str, path: tuple[str, ...]) -> int:
@@ -213,12 +255,27 @@ class _Builder:
     def _leaf(self, node: Leaf, scope: _Scope) -> PlanLeaf:
         if isinstance(node, Held | InSegment):
             return self._looking_at_segments(node, scope)
+        if isinstance(node, Trait) and (asked := computed_id(node.trait.name)) is not None:
+            return self._computed_leaf(node, asked, scope)
         leaf = self.plan.leaves.get(node.key)
         if leaf is None:
-            index = self._next_index
-            self._next_index += 1
-            leaf = self.plan.leaves[node.key] = self._maker.make(index, node)
+            leaf = self.plan.leaves[node.key] = self._maker.make(self._index(), node)
         return leaf
+
+    def _computed_leaf(self, node: Trait, asked: str, scope: _Scope) -> PlanLeaf:
+        """A condition on a computed trait: one leaf for each definition of that."""
+        trait = (self._traits if scope.traits is None else scope.traits).get(asked)
+        key = node.key if trait is None else b"%b|%b" % (node.key, _digest_of({asked: trait}).encode())
+        leaf = self.plan.leaves.get(key)
+        if leaf is None or not isinstance(leaf, ComputedLeaf) or (leaf.figure is None) is not (trait is None):
+            leaf = self.plan.leaves[key] = self._maker.computed(self._index(), node, trait)
+        if scope.traits is None:
+            self.plan.leaves[node.key] = leaf
+        return leaf
+
+    def _index(self) -> int:
+        self._next_index += 1
+        return self._next_index - 1
 
     def _looking_at_segments(self, node: Held | InSegment, scope: _Scope) -> PlanLeaf:
         """A leaf that may look at other definitions: one for each set of them."""
@@ -226,8 +283,11 @@ class _Builder:
             return self._member(node)
         inline = self._known if scope.inline is None else scope.inline
         key = node.key
-        if seen := _reachable(node, inline):
-            key = b"%b|%b" % (node.key, _digest_of(seen).encode())
+        looked_at: dict[str, SegmentDefinition | TraitDefinition] = {**_reachable(node, inline)}
+        traits = self._traits if scope.traits is None else scope.traits
+        looked_at |= {one.slot: one for asked in _computed(node, inline) if (one := traits.get(asked)) is not None}
+        if looked_at:
+            key = b"%b|%b" % (node.key, _digest_of(looked_at).encode())
         leaf = self.plan.leaves.get(key)
         if leaf is None:
             inner = replace(scope, inline=inline, leaves={}, inside=True)
@@ -236,10 +296,9 @@ class _Builder:
             else:
                 bare = InSegment(segment=node.segment.model_copy(update={"for_": None}))
                 (now, then), for_ms = self._formula(bare, inner), node.segment.for_ms or 0
-            leaf = HeldLeaf(self._next_index, leaf_id(node), for_ms, list(inner.leaves.values()), now, then)
-            self._next_index += 1
+            leaf = HeldLeaf(self._index(), leaf_id(node), for_ms, list(inner.leaves.values()), now, then)
             self.plan.leaves[key] = leaf
-        if scope.inline is None or self._asked is not None:
+        if scope.traits is None and (scope.inline is None or self._asked is not None):
             self.plan.leaves[node.key] = leaf
         return leaf
 
@@ -247,8 +306,7 @@ class _Builder:
         key = _encoder.encode(["member", node.segment.id, node.segment.member])
         leaf = self.plan.leaves.get(key)
         if leaf is None:
-            leaf = MemberLeaf(self._next_index, leaf_id(node), node.segment.id, member=node.segment.member)
-            self._next_index += 1
+            leaf = MemberLeaf(self._index(), leaf_id(node), node.segment.id, member=node.segment.member)
             self.plan.leaves[key] = leaf
         self.plan.leaves[node.key] = leaf
         return leaf
@@ -280,6 +338,14 @@ def _reachable(node: Condition, known: Mapping[str, SegmentDefinition]) -> dict[
     return found
 
 
+def _computed(node: Condition, known: Mapping[str, SegmentDefinition]) -> set[str]:
+    """The computed traits that a condition asks for, itself or through the definitions that it looks at."""
+    found = computed_in(node)
+    for definition in _reachable(node, known).values():
+        found |= computed_in(definition.when)
+    return found
+
+
 def _never(customer: Customer, now: int) -> bool:
     return False
 
@@ -304,5 +370,5 @@ def _join(parts: Sequence[Formula], *, every: bool) -> Formula:
     return lambda customer, now: join(part(customer, now) for part in parts)
 
 
-def _digest_of(definitions: Mapping[str, SegmentDefinition]) -> str:
+def _digest_of(definitions: Mapping[str, SegmentDefinition | TraitDefinition]) -> str:
     return digest({key: definition.canonical() for key, definition in definitions.items()})

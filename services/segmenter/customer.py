@@ -12,7 +12,7 @@ from services.segmenter.journal import Journal
 from services.segmenter.memberships import Memberships
 from services.segmenter.runs import Runs
 
-FORMAT = 3
+FORMAT = 4
 """Of the packed value. A store that holds another one is rebuilt (commit.py)."""
 
 NEVER_STORED = -1
@@ -60,20 +60,25 @@ _Packed = tuple[
     msgspec.Raw,
     msgspec.Raw,
 ]
-_More = tuple[dict[str, msgspec.Raw], dict[str, Changed], dict[str, Latest], dict[str, Scores]]
+Published = tuple[int, int, bytes]
+"""Of a computed trait: the version that says so, since when, and the value as JSON text."""
+
+_More = tuple[
+    dict[str, msgspec.Raw], dict[str, Changed], dict[str, Latest], dict[str, Scores], dict[str, Published]
+]
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(_Packed)
 _more: msgspec.msgpack.Decoder[_More] = msgspec.msgpack.Decoder(_More)
 _texts: msgspec.msgpack.Decoder[list[str]] = msgspec.msgpack.Decoder(list[str])
 _json = msgspec.json.Encoder(decimal_format="number")
 _NONE = msgspec.Raw(_encoder.encode([]))
-_NO_MORE = msgspec.Raw(_encoder.encode(({}, {}, {}, {})))
+_NO_MORE = msgspec.Raw(_encoder.encode(({}, {}, {}, {}, {})))
 
 
 class Customer:
     """`traits` holds JSON text per trait that some definition reads, plus e-mail and phone, consents and tags.
-    `external_ids` is type → value, the last known. `due` is the one armed deadline (0 = none), `stored_due` what
-    the store has."""
+    `external_ids` is type → value, the last known; `computed` has the computed traits as published. `due` is the
+    one armed deadline (0 = none), `stored_due` what the store has."""
 
     __slots__ = (
         "_dues",
@@ -85,6 +90,7 @@ class Customer:
         "_packed_members",
         "anonymous_id",
         "changed",
+        "computed",
         "due",
         "external_ids",
         "latest",
@@ -109,6 +115,7 @@ class Customer:
         self.changed: dict[str, Changed] = {}
         self.latest: dict[str, Latest] = {}
         self.scores: dict[str, Scores] = {}
+        self.computed: dict[str, Published] = {}
         self.memo: dict[str, Any] = {}
         self._dues: dict[str, int] = {}
         self._journals: dict[str, Journal | msgspec.Raw] = {}
@@ -299,10 +306,10 @@ class Customer:
         return frozen
 
     def _pack_more(self) -> msgspec.Raw:
-        if not (self.runs or self.changed or self.latest or self.scores):
+        if not (self.runs or self.changed or self.latest or self.scores or self.computed):
             return _NO_MORE
         runs = {key: one if type(one) is msgspec.Raw else one.pack() for key, one in self.runs.items()}
-        return msgspec.Raw(_encoder.encode((runs, self.changed, self.latest, self.scores)))
+        return msgspec.Raw(_encoder.encode((runs, self.changed, self.latest, self.scores, self.computed)))
 
     @classmethod
     def unpack(cls, raw: bytes, profile_id: str = "") -> "Customer":
@@ -320,7 +327,7 @@ class Customer:
         ) = _decoder.decode(raw)
         customer._journals.update(journals)
         if more != _NO_MORE:
-            runs, customer.changed, customer.latest, customer.scores = _more.decode(more)
+            runs, customer.changed, customer.latest, customer.scores, customer.computed = _more.decode(more)
             customer.runs.update(runs)
         customer.due = customer.stored_due = min(customer._dues.values()) if customer._dues else 0
         return customer

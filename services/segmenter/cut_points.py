@@ -38,7 +38,7 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtext('segmenter-cut-points'))"
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('segmenter-cut-points'))"
 _IN_USE = """
     SELECT s.id, v.definition FROM segment s JOIN segment_version v ON v.id = s.id AND v.version = s.version
-    WHERE s.state <> 'deleted' AND v.definition LIKE '%"rfm"%' ORDER BY s.id
+    WHERE s.state <> 'deleted' AND v.kind <> 'trait' AND v.definition LIKE '%"rfm"%' ORDER BY s.id
 """
 _PRESENT = """
     SELECT DISTINCT ON (population_id)

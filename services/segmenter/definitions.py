@@ -13,6 +13,7 @@ import msgspec
 
 from headrace.contracts.errors import ApiError
 from headrace.contracts.segment import Definition
+from headrace.contracts.trait import TraitDefinition
 from services.segmenter.catalog import Version
 from services.segmenter.references import LOCK, check_put, check_unused, owner_of, part_of_stages
 from services.segmenter.stored_segment import Kind, Status, StoredSegment, stage_of, unknown_segment
@@ -28,7 +29,7 @@ _SELECT = """
     WHERE s.state <> 'deleted'
 """
 _PAGE = f"""
-    SELECT * FROM ({_SELECT} AND s.id > $1 AND ($3::text IS NULL OR v.kind = $3)) found
+    SELECT * FROM ({_SELECT} AND v.kind <> 'trait' AND s.id > $1 AND ($3::text IS NULL OR v.kind = $3)) found
     WHERE $4::text IS NULL
         OR $4 = CASE WHEN live < $5 THEN 'backfilling' WHEN state = 'paused' THEN 'paused' ELSE 'live' END
     ORDER BY id LIMIT $2
@@ -48,6 +49,7 @@ _BACKFILLING = """
     JOIN segment_version USING (id, version)
     ON CONFLICT (id, version, partition) DO UPDATE SET done = excluded.done, total = excluded.total
 """
+_KNOWN = "SELECT version, state, definition FROM segment JOIN segment_version USING (id, version) WHERE id = $1"
 _COMPLETE = """
     SELECT s.id, s.version FROM segment s JOIN progress p ON p.id = s.id AND p.version = s.version
     WHERE s.state <> 'deleted' AND p.ready
@@ -100,37 +102,19 @@ class Definitions:
         text = _json.encode(definition.canonical()).decode()
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(LOCK)
-            known = await connection.fetchrow(
-                """SELECT version, state, definition
-                   FROM segment JOIN segment_version USING (id, version) WHERE id = $1""",
-                definition.id,
-            )
+            known = await known_version(connection, definition.id)
             if known is not None and known["definition"] == text and known["state"] != "deleted":
                 return int(known["version"])
             before = None if known is None or known["state"] == "deleted" else known
             await check_put(connection, self._partitions, definition, None if before is None else _parsed(before))
             version = 1 if known is None else int(known["version"]) + 1
-            await connection.execute(
-                """INSERT INTO segment (id, version, state) VALUES ($1, $2, 'active')
-                   ON CONFLICT (id) DO UPDATE SET version = $2, state = 'active', updated_at = now()""",
-                definition.id,
-                version,
-            )
-            await connection.execute(
-                "INSERT INTO segment_version (id, version, kind, name, definition) VALUES ($1, $2, $3, $4, $5)",
-                definition.id,
-                version,
-                definition.kind,
-                definition.name,
-                text,
-            )
-            await _request(connection, "define", definition.id, version, definition=text)
+            await store_version(connection, definition.id, definition, version, text)
         return version
 
     async def change(self, segment_id: str, control: Literal["pause", "resume", "delete"]) -> int:
         """Pause, resume or delete; return the version. Raises ApiError 404, or 409 to delete what others ask for
         and for a part of stages. Repeating it changes nothing."""
-        if "\0" in segment_id:
+        if not _an_id(segment_id):
             raise unknown_segment(segment_id)
         state = {"pause": "paused", "resume": "active", "delete": "deleted"}[control]
         async with self._pool.acquire() as connection, connection.transaction():
@@ -148,7 +132,7 @@ class Definitions:
                 await connection.execute(
                     "UPDATE segment SET state = $2, updated_at = now() WHERE id = $1", segment_id, state
                 )
-                await _request(connection, control, segment_id, known["version"])
+                await request(connection, control, segment_id, known["version"])
             return int(known["version"])
 
     async def _let_go(
@@ -164,7 +148,7 @@ class Definitions:
 
     async def get(self, segment_id: str) -> StoredSegment:
         """A definition, or a segment of stages. Raises ApiError 404."""
-        if "\0" in segment_id:  # Postgres has no such text
+        if not _an_id(segment_id):
             raise unknown_segment(segment_id)
         row = await self._pool.fetchrow(f"{_SELECT} AND s.id = $1", segment_id)
         if row is not None:
@@ -202,7 +186,7 @@ class Definitions:
         )
         async with self._pool.acquire() as connection, connection.transaction():
             for segment_id, version in await connection.fetch(_COMPLETE, self._partitions):
-                await _request(connection, "activate", segment_id, version)
+                await request(connection, "activate", segment_id, version)
 
     async def backfilling(self, parts: Sequence[Backfilling]) -> None:
         """Store how far partitions are with the versions that they prepare."""
@@ -238,11 +222,48 @@ class Definitions:
         )
 
 
+def _an_id(text: str) -> bool:
+    """Whether it may be a segment's: Postgres has no text with U+0000, and a colon is in the names of others."""
+    return "\0" not in text and ":" not in text
+
+
+async def known_version(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", key: str
+) -> asyncpg.Record | None:
+    """The newest version, the state and the definition of what is kept under `key`."""
+    return await connection.fetchrow(_KNOWN, key)
+
+
+async def store_version(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+    key: str,
+    definition: Definition | TraitDefinition,
+    version: int,
+    text: str,
+) -> None:
+    """Store a new version under `key`, with its control record."""
+    await connection.execute(
+        """INSERT INTO segment (id, version, state) VALUES ($1, $2, 'active')
+           ON CONFLICT (id) DO UPDATE SET version = $2, state = 'active', updated_at = now()""",
+        key,
+        version,
+    )
+    await connection.execute(
+        "INSERT INTO segment_version (id, version, kind, name, definition) VALUES ($1, $2, $3, $4, $5)",
+        key,
+        version,
+        definition.kind,
+        definition.name,
+        text,
+    )
+    await request(connection, "define", key, version, definition=text)
+
+
 def _parsed(row: asyncpg.Record) -> Definition:
     return Version(row["version"], row["definition"]).parse()
 
 
-async def _request(
+async def request(
     connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
     kind: str,
     segment_id: str,

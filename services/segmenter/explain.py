@@ -7,6 +7,7 @@ from headrace.contracts.instant import format_instant
 from headrace.contracts.segment import SegmentDefinition
 from headrace.contracts.segment_conditions import All, AnyOf, Condition, Held, InSegment, Leaf, Not, Percent
 from services.segmenter.atoms import Item
+from services.segmenter.computed import ComputedLeaf
 from services.segmenter.customer import Customer, StatingRow
 from services.segmenter.held import HeldLeaf
 from services.segmenter.history import History
@@ -109,6 +110,7 @@ class Explanation:
         return {"value": leaf.truth(self._customer, self._now), "events": []}
 
     def _describers(self) -> Iterable[tuple[type[TimedLeaf], Callable[[Any], Part]]]:
+        yield ComputedLeaf, self._computed
         yield ScoreLeaf, self._scores
         yield ValueLeaf, self._aggregated
         yield SequenceLeaf, self._sequence
@@ -129,6 +131,11 @@ class Explanation:
         setter = self._history.setter(self._customer.profile_id, leaf.root, self._before)
         values = trait_values(self._customer.traits.get(leaf.root), leaf.steps)
         return {"value": next(iter(values), None), "events": [] if setter is None else [_setter(setter)]}
+
+    def _computed(self, leaf: ComputedLeaf) -> Part:
+        if leaf.figure is None:
+            return {"value": None, "events": [], "reason": "this computed trait has no live version"}
+        return {"value": leaf.figure.shown(self._customer, self._now), **self._items(leaf.figure)}
 
     def _aggregated(self, leaf: ValueLeaf) -> Part:
         value = leaf.value(self._customer, self._now)
@@ -192,6 +199,8 @@ class Explanation:
         if isinstance(leaf, EventLeaf):
             journal = self._customer.journal(leaf.aggregate.atom.journal)
             return 0 if journal is None else leaf.aggregate.next_change(journal, now)
+        if isinstance(leaf, ComputedLeaf):
+            return leaf.next_flip(self._customer, now)
         return 0 if isinstance(leaf, TraitLeaf) else leaf.next_change(self._customer, now)
 
     def _next_change(self, segment: Segment) -> str | None:

@@ -1,13 +1,13 @@
 """The tests of `where`: which events of a name a condition is about."""
 
-from datetime import UTC
+from datetime import UTC, datetime, tzinfo
 
 from headrace.contracts.segment_tests import Local, WhereTest
 from services.segmenter.compare import Mismatches, compiled, satisfied
 from services.segmenter.paths import EventView, Steps, parse_path
 from services.segmenter.zones import local_time, zone_named
 
-_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ZONE_PATH = parse_path("context.timezone")
 CURRENCY_PATH = parse_path("properties.currency")
 
@@ -33,16 +33,21 @@ class LocalFilter:
     __slots__ = ("_days", "_hours", "_zone")
 
     def __init__(self, local: Local) -> None:
-        self._days = None if local.weekday is None else frozenset(map(_WEEKDAYS.index, local.weekday))
+        self._days = None if local.weekday is None else frozenset(map(WEEKDAYS.index, local.weekday))
         self._hours = local.hours
         self._zone = zone_named(local.timezone) or UTC
 
     def matches(self, view: EventView, mismatches: Mismatches) -> bool:
-        named = [zone for name in view.values(_ZONE_PATH) if (zone := zone_named(_hashable(name))) is not None]
-        clock = local_time(view.ts, named[0] if named else self._zone)
+        clock = clock_of(view, self._zone)
         if clock is None or (self._days is not None and clock.weekday() not in self._days):
             return False
         return self._hours is None or self._hours[0] <= clock.hour < self._hours[1]
+
+
+def clock_of(view: EventView, otherwise: tzinfo) -> datetime | None:
+    """The clock on the wall where the event happened; None beyond the calendar."""
+    named = [zone for name in view.values(_ZONE_PATH) if (zone := zone_named(_hashable(name))) is not None]
+    return local_time(view.ts, named[0] if named else otherwise)
 
 
 AnyFilter = Filter | LocalFilter

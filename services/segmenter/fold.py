@@ -7,6 +7,7 @@ randomness, no dependence on where batches end: replaying the same rows gives th
 
 import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import msgspec
@@ -24,6 +25,9 @@ from headrace.contracts.profile_event import (
 from headrace.contracts.segment_change import ChangeAction, ChangeReason
 from services.segmenter.catalog import Sweep
 from services.segmenter.change import Occasion, Person, Transition, person
+from services.segmenter.computation import Computation
+from services.segmenter.computed import ComputedTrait
+from services.segmenter.computing import Computing
 from services.segmenter.customer import Customer, StatingRow, changed_at, trait_changes
 from services.segmenter.leaves import EventLeaf, Segment
 from services.segmenter.memberships import Membership
@@ -39,11 +43,12 @@ _NOBODY: Mapping[str, TimedLeaf] = {}
 
 
 class Clock(msgspec.Struct):
-    """How far a partition's fold has come: the last row applied, `now`, and transitions so far."""
+    """How far a partition's fold has come: the last row applied, `now`, transitions and computations so far."""
 
     seq: int = 0
     now: int = 0
     transitions: int = 0
+    computed: int = 0
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -96,6 +101,7 @@ class Fold:
         self.customers = customers
         self.clock = clock
         self.transitions: list[Transition] = []
+        self.computations: list[Computation] = []
         self.changed: set[str] = set()
         self.dropped: set[str] = set()
         self._timers = list(due)
@@ -106,12 +112,12 @@ class Fold:
 
     def advance(self, low: int, *, most: int | None = None) -> bool:
         """Fire every timer due at or before `low` and move `now` there. False when it had to stop before:
-        at the limit of what is loaded, or after `most` transitions."""
+        at the limit of what is loaded, or after `most` outputs."""
         timers = self._timers
         while timers and timers[0][0] <= low:
             if self._limit is not None and timers[0] > self._limit:
                 return False
-            if most is not None and len(self.transitions) >= most:
+            if most is not None and len(self.transitions) + len(self.computations) >= most:
                 return False
             self._fire(*heapq.heappop(timers))
         if self._limit is not None and low >= self._limit[0]:
@@ -144,16 +150,56 @@ class Fold:
             if customer is None:
                 continue
             self.step = 0
-            due, steps = customer.due, self.clock.transitions
+            due, outputs = customer.due, (self.clock.transitions, self.clock.computed)
             cause = ids.record_cause(profile_id, row.seq)
+            self._sweep_traits(profile_id, customer, sweep, at, cause, row.seq)
             change = _Change(self, profile_id, customer, at, sweep.reason, cause, None, row.seq)
             left = self._end(change, customer, sweep)
             self._reconcile(change, customer, segments)
             changed = rearm_leaves(self.plan, customer, self.clock.now, journals, leaves) or left
             if sweep.stale:
                 changed = forget(self.plan, customer) or changed
-            if changed or self.clock.transitions != steps:
+            moved = (self.clock.transitions, self.clock.computed) != outputs
+            if changed or moved or customer.due != due:
                 self._armed(profile_id, customer, due)
+
+    def _sweep_traits(
+        self, profile_id: str, customer: Customer, sweep: Sweep, at: int, cause: Cause, row_seq: int
+    ) -> None:
+        """Publish the customer's values of what is new, and that there is none any more of what is gone."""
+        if not sweep.traits and not sweep.gone_traits:
+            return
+        new = [trait for _, trait in sorted(self.plan.computed.items()) if trait.id in sweep.traits]
+        with self._computing(profile_id, customer, at, sweep.reason, cause, None, row_seq) as computing:
+            computing.withdraw(sorted(sweep.gone_traits.items()))
+            computing.compare(new, again=True)
+
+    @contextmanager
+    def _computing(
+        self,
+        profile_id: str,
+        customer: Customer,
+        at: int,
+        reason: ChangeReason,
+        cause: Cause,
+        cause_message_id: str | None,
+        row_seq: int,
+    ) -> Iterator[Computing]:
+        """What happens to the customer's computed traits, before its segments move."""
+        computing = Computing(
+            self.clock,
+            profile_id,
+            customer,
+            at=at,
+            reason=reason,
+            cause=cause,
+            cause_message_id=cause_message_id,
+            row_seq=row_seq,
+            step=self.step,
+        )
+        yield computing
+        self.step = computing.step
+        self.computations += computing.made
 
     def _end(self, change: "_Change", customer: Customer, sweep: Sweep) -> bool:
         """End the memberships in what is gone. True when the customer was, or had been, in any of it."""
@@ -195,19 +241,24 @@ class Fold:
             due = customer.due if customer is not None else 0
             if customer is not None:
                 state.members, state.left, state.scores = customer.members, customer.left, customer.scores
-                state.stored_due = customer.stored_due
+                state.computed, state.stored_due = customer.computed, customer.stored_due
             self.customers[profile_id] = state
             cause = ids.record_cause(profile_id, row.seq)
+            with self._computing(profile_id, state, at, "repair", cause, None, row.seq) as computing:
+                computing.compare(self._traits_in_order())
             self._reconcile(_Change(self, profile_id, state, at, "repair", cause, None, row.seq), state, segments)
             rearm(self.plan, state, self.clock.now)
             self._armed(profile_id, state, due)
+
+    def _traits_in_order(self) -> list[ComputedTrait]:
+        return [trait for _, trait in sorted(self.plan.computed.items())]
 
     def rearm(self, profile_ids: Iterable[str]) -> None:
         """Find these customers' deadlines again: the plan is another one."""
         for profile_id in profile_ids:
             customer = self.customers.get(profile_id)
             if customer is not None:
-                self._rearm(profile_id, customer)
+                self._rearm(profile_id, customer, before=customer.due)
 
     def _event(self, row: EventRow) -> None:
         plan, customer, now = self.plan, self.customers.get(row.profile_id), self.clock.now
@@ -227,6 +278,8 @@ class Fold:
         if changes:
             flipped = by_event | self._traits(row, changes, customer)
         customer.take_identity(row)
+        if plan.computed and (computed := admission.computed()):
+            self._compute(row, customer, computed)
         if watchers or by_trait:
             turned = flips(leaves, before, customer, now)
             flipped = flipped | turned
@@ -235,6 +288,13 @@ class Fold:
         if flipped or touched:
             self._move(row, customer, self._moved(customer, flipped, touched), by_event)
         self._armed(row.profile_id, customer, due)
+
+    def _compute(self, row: EventRow, customer: Customer, computed: Iterable[ComputedTrait]) -> None:
+        at, cause = max(self.clock.now, row.ts), ids.event_cause(row.source, row.message_id)
+        reason: ChangeReason = "import" if row.imported else "event"
+        who, message_id = row.profile_id, row.message_id
+        with self._computing(who, customer, at, reason, cause, message_id, row.seq) as computing:
+            computing.compare(computed)
 
     def _watching(self, changes: Mapping[str, Any]) -> dict[str, TimedLeaf]:
         """The leaves that look as a whole at one of these traits."""
@@ -328,7 +388,12 @@ class Fold:
             return  # armed for another instant since
         self.clock.now = due
         self.step = 0
+        computed = self._awake(customer, due)
         woken = wake(self.plan, customer, due)
+        if computed:
+            cause = ids.timer_cause("", profile_id, due)
+            with self._computing(profile_id, customer, due, "time", cause, None, 0) as computing:
+                computing.compare(computed)
         flipped = {index: truth for index, truth, _ in woken}
         origins = {index: origin for index, _, origin in reversed(woken)}
         for segment, inside in self._moved(customer, flipped, {}) if flipped else ():
@@ -342,6 +407,11 @@ class Fold:
                 origins.setdefault(index, origins[decided])
         self._armed(profile_id, customer, due)
 
+    def _awake(self, customer: Customer, due: int) -> list[ComputedTrait]:
+        """The traits whose value may change now."""
+        known = self.plan.computed
+        return [known[key] for key in sorted(customer.awake(due)) if key in known] if known else []
+
     def _drop(self, row: TombstoneRow | ErasureRow) -> None:
         customer = self.customers.pop(row.profile_id, None)
         if customer is None:
@@ -351,10 +421,11 @@ class Fold:
         at = max(self.clock.now, row.time)
         # not the event's: the winner may end the same entry by the same event, and must be heard as well
         cause = ids.record_cause(row.profile_id, row.seq)
-        if isinstance(row, TombstoneRow):
-            change = _Change(self, row.profile_id, customer, at, "merge", cause, row.message_id, row.seq)
-        else:
-            change = _Change(self, row.profile_id, customer, at, "erasure", cause, None, row.seq)
+        reason: ChangeReason = "merge" if isinstance(row, TombstoneRow) else "erasure"
+        message_id = row.message_id if isinstance(row, TombstoneRow) else None
+        with self._computing(row.profile_id, customer, at, reason, cause, message_id, row.seq) as computing:
+            computing.withdraw_all()
+        change = _Change(self, row.profile_id, customer, at, reason, cause, message_id, row.seq)
         for segment in self._segments_of(customer.members):
             change.leave(segment.id, segment.name, segment.version)
 
@@ -367,11 +438,15 @@ class Fold:
         self._traits(row, trait_changes(row), customer)
         customer.take_events(merged.combined)
         at = max(self.clock.now, row.time)
+        # the event that caused it may change the same traits in a row of its own
+        own = ids.record_cause(row.profile_id, row.seq)
+        with self._computing(row.profile_id, customer, at, "merge", own, row.message_id, row.seq) as computing:
+            computing.compare(self._traits_in_order())
         cause = ids.event_cause(row.source, row.message_id)
         change = _Change(self, row.profile_id, customer, at, "merge", cause, row.message_id, row.seq)
         for segment in self.plan.ordered({**self.plan.segments, **self.plan.paused}):
             change.reconcile(segment, merged)
-        self._rearm(row.profile_id, customer)
+        self._rearm(row.profile_id, customer, before=0)
 
     def _unmerge(self, row: UnmergeRow | SplitRow) -> None:
         if self._past is None:
@@ -383,12 +458,14 @@ class Fold:
         customer.take_events(remaining.customer)
         at = max(self.clock.now, row.time)
         cause = ids.record_cause(row.profile_id, row.seq)
+        with self._computing(row.profile_id, customer, at, "unmerge", cause, row.message_id, row.seq) as computing:
+            computing.compare(self._traits_in_order())
         change = _Change(self, row.profile_id, customer, at, "unmerge", cause, row.message_id, row.seq)
         for segment in self.plan.ordered(self.plan.segments):
             inside = segment.truth(customer, self.clock.now)
             if inside is not (segment.id in customer.members):
                 change.move(segment, inside)
-        self._rearm(row.profile_id, customer)
+        self._rearm(row.profile_id, customer, before=0)
 
     def _segments_of(self, segment_ids: Iterable[str]) -> list[Segment]:
         known = {**self.plan.segments, **self.plan.paused}
@@ -399,10 +476,11 @@ class Fold:
         self.dropped.discard(profile_id)
         return customer
 
-    def _rearm(self, profile_id: str, customer: Customer) -> None:
-        due = customer.due
+    def _rearm(self, profile_id: str, customer: Customer, *, before: int) -> None:
+        """Find the deadlines again. `before`: what the customer was last known to be due at; 0 once its events
+        were another's."""
         rearm(self.plan, customer, self.clock.now)
-        self._armed(profile_id, customer, due)
+        self._armed(profile_id, customer, before)
 
     def _armed(self, profile_id: str, customer: Customer, before: int) -> None:
         """The customer has changed, and its deadline may no longer be what it was `before`."""
@@ -416,6 +494,8 @@ def swept(plan: Plan, sweep: Sweep) -> list[Segment]:
     named = {*sweep.segments, *sweep.gone}
     if sweep.population:
         named |= {key for key, segment in plan.segments.items() if sweep.population in segment.populations}
+    if computed := {*sweep.traits, *sweep.gone_traits}:
+        named |= {key for key, segment in plan.segments.items() if not computed.isdisjoint(segment.computed)}
     return [segment for segment in plan.ordered(plan.dependents(named)) if segment.id in plan.segments]
 
 

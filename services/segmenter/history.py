@@ -85,10 +85,10 @@ class Act:
 
 def plan_of(catalog: Catalog, also: Iterable[tuple[str, Version]] = ()) -> Plan:
     """The plan of a catalog; `also` are versions whose state is kept for later."""
-    prepared = [version.parse() for _, version in (*catalog.pending(), *also)]
+    prepared = [version.read() for _, version in (*catalog.pending(), *also)]
     return compile_plan(
-        [(version.parse(), version.number) for _, version in catalog.publishing()],
-        [(version.parse(), version.number) for _, version in catalog.paused()],
+        [(version.read(), version.number) for _, version in catalog.publishing()],
+        [(version.read(), version.number) for _, version in catalog.paused()],
         prepared,
         cuts=catalog.cuts,
     )
@@ -103,6 +103,7 @@ def explaining_plan(catalog: Catalog, version: Version) -> Plan:
         cuts=catalog.cuts,
         keep_everything=True,
         asked=catalog.definitions(),
+        traits=catalog.traits(),
     )
 
 

@@ -115,7 +115,7 @@ class ItemAtom:
         """Let an event in that passes the filters, however late; False when it has no part."""
         if not self.scope.covers(view, mismatches):
             return False
-        value = self.aggregate.stored(view.values(self.of), mismatches)
+        value = self._stored(view, mismatches)
         if value is None:
             return False
         journal = customer.opened(self.journal)
@@ -128,6 +128,10 @@ class ItemAtom:
                 hold(state, number, value)
         self._prune(journal, state, now)
         return True
+
+    def _stored(self, view: EventView, mismatches: Mismatches) -> Stored | None:
+        """What is kept of the event; None when it has no part."""
+        return self.aggregate.stored(view.values(self.of), mismatches)
 
     def _matters(self, state: ItemState, number: int, value: Stored) -> bool:
         """Whether no later event outdoes this one; the earlier ones that it outdoes are forgotten."""

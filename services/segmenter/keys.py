@@ -43,3 +43,8 @@ def scores(partition: int, population: str, figure: int) -> str:
 def outbox(partition: int, epoch: int) -> str:
     """Stream: transitions to publish; the entry's id is their dense number."""
     return key(partition, "outbox", epoch)
+
+
+def computed_outbox(partition: int, epoch: int) -> str:
+    """Stream: likewise computed traits."""
+    return key(partition, "computed", epoch)

@@ -18,9 +18,12 @@ from headrace.contracts.segment_conditions import (
     response_events,
 )
 from headrace.contracts.segment_tests import EventTest, WhereTest
+from headrace.contracts.trait import TraitDefinition
+from headrace.contracts.trait_figures import EventFigure, SessionFigure
 from services.segmenter.aggregates import AGGREGATES
 from services.segmenter.atoms import Aggregate, Atom
 from services.segmenter.compare import mean_test, number_test, satisfied, value_test
+from services.segmenter.computed import ComputedLeaf, FigureLeaf
 from services.segmenter.customer import CONSENT, TAG
 from services.segmenter.filters import filter_of
 from services.segmenter.held import HeldLeaf
@@ -32,6 +35,7 @@ from services.segmenter.paths import Steps, parse_path
 from services.segmenter.plan import ALWAYS_KEPT, Plan
 from services.segmenter.sequence_leaf import SequenceLeaf
 from services.segmenter.shapes import digest, leaf_id, shape_of
+from services.segmenter.trait_atoms import event_atom, reading_of, session_atom
 from services.segmenter.value_leaves import ItemLeaf, ScoreLeaf, ValueLeaf
 
 
@@ -66,6 +70,22 @@ class LeafMaker:
             return GeoLeaf(index, key, node.geo)
         assert isinstance(node, Percent)
         return PercentLeaf(index, key, node.percent)
+
+    def figure(self, value: EventFigure | SessionFigure) -> FigureLeaf:
+        """The value of a computed trait, whose state is kept from now on."""
+        made = session_atom(value) if isinstance(value, SessionFigure) else event_atom(value)
+        atom = self.plan.items.setdefault(made.id, made)
+        atom.need(value.within_ms, 0, MAX_ITEMS)
+        return FigureLeaf(atom, value.within_ms, reading_of(value))
+
+    def computed(self, index: int, node: Trait, trait: TraitDefinition | None) -> ComputedLeaf:
+        """A condition on a computed trait of this definition (None: there is none)."""
+        figure = None if trait is None else self.figure(trait.figure)
+        leaf = ComputedLeaf(index, leaf_id(node), node.trait, figure, self.plan.mismatches)
+        if leaf.dated is not None:
+            self.traits.add(ZONE_TRAIT)
+            self.plan.latest.setdefault(ZONE, 0)
+        return leaf
 
     def _trait(self, index: int, key: str, node: Trait) -> PlanLeaf:
         operator, operand = node.trait.operator
@@ -146,6 +166,9 @@ class LeafMaker:
             self._require_count(leaf.aggregate, lookback)
         elif isinstance(leaf, ItemLeaf):
             leaf.atom.need(leaf.window, lookback)
+        elif isinstance(leaf, ComputedLeaf):
+            if leaf.figure is not None:
+                leaf.figure.atom.need(leaf.figure.window, lookback, MAX_ITEMS)
         elif isinstance(leaf, SequenceLeaf):
             leaf.pattern.lookback = max(leaf.pattern.lookback, lookback)
         elif isinstance(leaf, HeldLeaf):

@@ -72,10 +72,12 @@ class Segment:
     """A published version: `truth` of its whole tree, and its leaves in the order of the definition (`places`: by
     index). `needs`: of some leaves, what they must be for the segment to be true at all. `asks_for` are the
     segments whose membership it looks at, `rank` is greater than all of theirs, `populations` those
-    by whose cut points it is scored, `slot` names the definition that it comes from."""
+    by whose cut points it is scored, `computed` the computed traits that it looks at, `slot` names the definition
+    that it comes from."""
 
     __slots__ = (
         "asks_for",
+        "computed",
         "definition",
         "id",
         "leaves",
@@ -101,6 +103,7 @@ class Segment:
         slot: str = "",
         asks_for: frozenset[str] = frozenset(),
         populations: frozenset[str] = frozenset(),
+        computed: frozenset[str] = frozenset(),
     ) -> None:
         self.definition = definition
         self.id = definition.id
@@ -112,6 +115,7 @@ class Segment:
         self.rank = rank
         self.asks_for = asks_for
         self.populations = populations
+        self.computed = computed
         self.slot = slot or definition.id
         self.places = {leaf.index: place for place, leaf in enumerate(self.leaves)}
 

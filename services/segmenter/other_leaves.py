@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from hashlib import blake2b
 from math import asin, cos, radians, sin, sqrt
 from operator import itemgetter
@@ -29,18 +29,44 @@ _DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class DateTest:
+    """How a date is compared with now."""
+
+    __slots__ = ("_mismatches", "_operator", "_window")
+
+    def __init__(self, test: TraitTest, mismatches: Mismatches) -> None:
+        self._operator, operand = test.operator
+        self._window = operand.within_ms if self._operator == "anniversary" else duration_ms(operand)
+        self._mismatches = mismatches
+
+    def spans(self, text: object, zone: tzinfo, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """From when until before when it is true of this date, as far as [low, high] may be touched."""
+        window = self._window
+        date = date_ms(text, zone) if isinstance(text, str) else None
+        if date is None or not isinstance(text, str):
+            self._mismatches.count += 1
+        elif self._operator == "within_last":
+            yield date, date + window
+        elif self._operator == "older_than":
+            yield date + window, NEVER
+        elif self._operator == "within_next":
+            yield date - window, date
+        elif (day := date_in(text, zone)) is not None:
+            for year in _years(low, min(high, low + _AHEAD * 366 * _DAY_MS), window):
+                if year > day.year and (span := anniversary(day, year, zone)) is not None:
+                    yield span[0] - window, span[1]
+
+
 class DateLeaf(TimedLeaf):
     """A date in a trait compared with now."""
 
-    __slots__ = ("_mismatches", "_operator", "_window", "root", "steps")
+    __slots__ = ("_test", "root", "steps")
 
     def __init__(self, index: int, key: str, test: TraitTest, mismatches: Mismatches) -> None:
         super().__init__(index, key)
         self.steps = parse_path(test.name)
         self.root = self.steps[0][0]
-        self._operator, operand = test.operator
-        self._window = operand.within_ms if self._operator == "anniversary" else duration_ms(operand)
-        self._mismatches = mismatches
+        self._test = DateTest(test, mismatches)
 
     def truth(self, customer: Customer, now: int) -> bool:
         return self._holds(customer, customer.traits.get(self.root), now)
@@ -63,21 +89,9 @@ class DateLeaf(TimedLeaf):
 
     def _spans(self, customer: Customer, value: bytes | None, low: int, high: int) -> Iterator[tuple[int, int]]:
         """From when until before when it is true, as far as [low, high] may be touched."""
-        zone, window = zone_of(customer), self._window
+        zone = zone_of(customer)
         for text in trait_values(value, self.steps):
-            date = date_ms(text, zone) if isinstance(text, str) else None
-            if date is None or not isinstance(text, str):
-                self._mismatches.count += 1
-            elif self._operator == "within_last":
-                yield date, date + window
-            elif self._operator == "older_than":
-                yield date + window, NEVER
-            elif self._operator == "within_next":
-                yield date - window, date
-            elif (day := date_in(text, zone)) is not None:
-                for year in _years(low, min(high, low + _AHEAD * 366 * _DAY_MS), window):
-                    if year > day.year and (span := anniversary(day, year, zone)) is not None:
-                        yield span[0] - window, span[1]
+            yield from self._test.spans(text, zone, low, high)
 
 
 class GeoLeaf(TimedLeaf):

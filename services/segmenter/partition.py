@@ -6,6 +6,7 @@ customers. Between any two of them the process may die; the watermark says where
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -22,7 +23,17 @@ from headrace.contracts.profile_event import (
 from headrace.runtime.contiguity import Verdict, judge
 from services.segmenter.catalog import Catalog, Sweep, Version
 from services.segmenter.change import Position, Transition, parse_position
-from services.segmenter.commit import Commit, Fenced, Incoming, Output, StateStore, Timeline, Watermark
+from services.segmenter.commit import (
+    Commit,
+    ComputedOutput,
+    Fenced,
+    Incoming,
+    Output,
+    StateStore,
+    Timeline,
+    Watermark,
+)
+from services.segmenter.computation import Computation
 from services.segmenter.customer import Customer, StatingRow
 from services.segmenter.fold import Clock, Fold, swept
 from services.segmenter.held import HeldLeaf
@@ -270,11 +281,15 @@ class Partition:
         return Fold(
             self._plan,
             await self._customers(sorted(touched)),
-            Clock(self.mark.seq, self.mark.now, self.mark.transitions),
+            self._clock(),
             due=due,
             limit=due[-1] if len(due) == self._chunk else None,
             past=past,
         )
+
+    def _clock(self) -> Clock:
+        mark = self.mark
+        return Clock(mark.seq, mark.now, mark.transitions, mark.computed)
 
     async def _customers(self, profile_ids: Sequence[str]) -> dict[str, Customer]:
         """Those of the customers that are known, to be changed."""
@@ -324,7 +339,7 @@ class Partition:
             chunk = behind[start : start + self._chunk]
             self._known.drop(chunk)
             customers = await self._store.customers(self._q, chunk)
-            fold = Fold(plan, customers, Clock(self.mark.seq, self.mark.now, self.mark.transitions))
+            fold = Fold(plan, customers, self._clock())
             fold.sweep(row, sweep, chunk)
             await self._commit_fold(fold, (), swept=chunk[-1])
         return plan
@@ -342,7 +357,7 @@ class Partition:
     async def _candidates(self, plan: Plan, sweep: Sweep) -> list[str]:
         """Whom a sweep may concern, ascending: of new cut points only who lies between an old and a new one,
         unless somebody looks back by them."""
-        if not (swept(plan, sweep) or sweep.gone or sweep.stale):
+        if not (swept(plan, sweep) or sweep.gone or sweep.stale or sweep.traits or sweep.gone_traits):
             return []
         if sweep.cuts is None or not _only_now(plan, sweep.population):
             return await self._store.profile_ids(self._q)
@@ -359,7 +374,7 @@ class Partition:
             if history.partition_of(key, self.mark.seq + 1) == self._q
         }
         customers = await self._customers(sorted(states))
-        fold = Fold(self._plan, customers, Clock(self.mark.seq, self.mark.now, self.mark.transitions))
+        fold = Fold(self._plan, customers, self._clock())
         fold.repair(row, states, wanted.segments)
         fold.clock.seq = row.seq
         await self._commit_fold(fold, (), offset=record.next_offset)
@@ -408,6 +423,7 @@ class Partition:
         self, fold: Fold, records: Sequence[Incoming], *, offset: int | None = None, swept: str | None = None
     ) -> None:
         outputs = self._outputs(fold.transitions, records)
+        computed = self._computed_outputs(fold.computations, records)
         mark = msgspec.structs.replace(
             self.mark,
             seq=fold.clock.seq,
@@ -416,24 +432,30 @@ class Partition:
             out_seq=self.mark.out_seq + len(outputs),
             offset=self.mark.offset if offset is None else offset,
             swept=swept,
+            computed=fold.clock.computed,
+            computed_seq=self.mark.computed_seq + len(computed),
         )
         customers: dict[str, Customer | None] = {key: fold.customers[key] for key in fold.changed}
         customers.update((key, None) for key in fold.dropped)
         scores = note_scores(fold.plan, customers, fold.clock.now) if fold.plan.scored else {}
-        await self._commit(Commit(mark, customers, fold.transitions, outputs, scores=scores))
+        await self._commit(Commit(mark, customers, fold.transitions, outputs, scores=scores, computed=computed))
         if swept is None:
             self._known.give_back(customers)
         self._observer.committed(self._q, records, fold.transitions)
 
     def _outputs(self, transitions: Sequence[Transition], records: Sequence[Incoming]) -> list[Output]:
-        loud: Sequence[Transition] = transitions
-        if self.mark.silent_until:
-            silent = parse_position(self.mark.silent_until)
-            first_loud = bisect_right(transitions, silent, key=_position)  # positions rise
-            loud = transitions[first_loud:]
-        traces = {record.row.seq: record.traceparent for record in records if record.traceparent}
-        first = self.mark.out_seq + 1
+        loud = _loud(transitions, self.mark.silent_until)
+        traces, first = _traces(records), self.mark.out_seq + 1
         return [Output(first + i, change, traces.get(change.row_seq)) for i, change in enumerate(loud)]
+
+    def _computed_outputs(
+        self, computations: Sequence[Computation], records: Sequence[Incoming]
+    ) -> list[ComputedOutput]:
+        if not computations:
+            return []
+        loud = _loud(computations, self.mark.computed_until)
+        traces, first = _traces(records), self.mark.computed_seq + 1
+        return [ComputedOutput(first + i, made, traces.get(made.occasion.row_seq)) for i, made in enumerate(loud)]
 
     async def _commit(self, commit: Commit) -> None:
         try:
@@ -473,5 +495,19 @@ def _only_now(plan: Plan, population: str) -> bool:
     )
 
 
-def _position(transition: Transition) -> Position:
-    return transition.position
+Changes = TypeVar("Changes", Transition, Computation)
+
+
+def _loud(changes: Sequence[Changes], silent_until: str) -> Sequence[Changes]:
+    """Those behind this position: the others are published already."""
+    if not silent_until:
+        return changes
+    return changes[bisect_right(changes, parse_position(silent_until), key=_position) :]  # positions rise
+
+
+def _traces(records: Sequence[Incoming]) -> dict[int, str]:
+    return {record.row.seq: record.traceparent for record in records if record.traceparent is not None}
+
+
+def _position(change: Transition | Computation) -> Position:
+    return change.position

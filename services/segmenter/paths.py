@@ -34,6 +34,7 @@ _MANY = "[]"
 _UNREAD = object()
 NAMED_BY_TYPE = {"page": "Page Viewed", "screen": "Screen Viewed"}
 """The names of events whose type says it all."""
+_PAGES = frozenset(NAMED_BY_TYPE.values())
 
 
 def decode_row(value: bytes) -> ProfileEvent:
@@ -93,6 +94,11 @@ class EventView:
         self.ts = row.ts
         self._parts: dict[str, Any] = {}
         self._found: dict[Steps, list[Any]] = {}
+
+    @property
+    def paged(self) -> bool:
+        """Whether it is a page or a screen that was viewed."""
+        return event_name(self._row) in _PAGES
 
     def values(self, steps: Steps) -> list[Any]:
         found = self._found.get(steps)

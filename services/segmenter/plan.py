@@ -12,11 +12,13 @@ from typing import Any
 from headrace.contracts.cut_points import CutPoints
 from services.segmenter.atoms import Atom
 from services.segmenter.compare import Mismatches
+from services.segmenter.computed import ComputedTrait
 from services.segmenter.items import ItemAtom
 from services.segmenter.leaves import PlanLeaf, Reach, Segment
 from services.segmenter.sequence_leaf import SequenceLeaf, StepPiece
 from services.segmenter.timed import TimedLeaf
 from services.segmenter.touch_index import EventIndex, TraitIndex
+from services.segmenter.trait_atoms import TraitAtom
 from services.segmenter.value_leaves import ScoreLeaf
 
 ALWAYS_KEPT = frozenset({"email", "phone"})  # every change of a segment carries them
@@ -32,6 +34,7 @@ class Plan:
     leaves that are looked at as a whole, by what touches them besides their pieces. `reached` (by a leaf's index,
     when it becomes false and when it becomes true) has the published segments only; `referring`, by segment, the
     leaves that are its membership, and `when_new` who may be true of a customer of whom nothing is known.
+    `computed` are the published traits by the name of their deadline; in `every_event` all events have a part.
     """
 
     def __init__(self) -> None:
@@ -57,6 +60,8 @@ class Plan:
         self.by_cuts: list[ScoreLeaf] = []
         self.cuts: Mapping[str, CutPoints] = {}
         self.leaves: dict[bytes, PlanLeaf] = {}
+        self.computed: dict[str, ComputedTrait] = {}
+        self.every_event: list[ItemAtom] = []
 
     def cut(self, cuts: Mapping[str, CutPoints]) -> None:
         """Score by these cut points from now on: all that a record of cut points changes of a plan."""
@@ -93,6 +98,7 @@ class Plan:
             longest = self.windows.get(atom.journal, 0)
             forever = longest is None or atom.window is None
             self.windows[atom.journal] = None if forever else max(longest or 0, atom.window or 0)
+        self.every_event = [atom for atom in self.items.values() if isinstance(atom, TraitAtom) and atom.every]
         steps = (step for sequence in self.sequences.values() for step in sequence.steps)
         pieces: list[Piece] = [*atoms, *steps]
         for piece in pieces:
@@ -146,7 +152,7 @@ def missing(before: Plan, after: Plan) -> Parts:
     pieces = [atom for atom in known if atom.journal in journals]
     names = {name for piece in pieces for name in piece.names}
     names |= {name for key in sequences for name in after.sequences[key].names}
-    anything = bool(traits or latest)
+    anything = bool(traits or latest) or any(isinstance(piece, TraitAtom) and piece.every for piece in pieces)
     return Parts(journals, sequences, frozenset(traits), latest, None if anything else frozenset(names))
 
 

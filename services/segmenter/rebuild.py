@@ -34,23 +34,30 @@ async def rebuild(
     timeline: Timeline,
     observer: Observer,
     published: PublishedSoFar,
+    computed: PublishedSoFar,
     *,
     epoch: int = 0,
     chunk: int = CHUNK,
 ) -> Partition:
     """Fold the partition from its first row (DESIGN §4.7). `epoch` is the one the input was seen to have.
-    Numbering goes on after the last output that is published."""
+    Numbering goes on after the last output that is published; `computed` says so of computed traits."""
     failpoint("before_rebuild")
     epochs = await timeline.epochs(number)
     epoch = max([epoch, FIRST_EPOCH, *epochs])
-    last = await published.found(number, epoch)
-    silent_until = last.position
-    if not silent_until:
-        silent_until = _restored_at(await published.before(number, epoch), epochs.get(epoch))
+    last, silent_until = await _last(published, number, epoch, epochs.get(epoch))
+    last_computed, computed_until = await _last(computed, number, epoch, epochs.get(epoch))
     controls = await timeline.controls(number)
     lookahead = controls[-1].seq if controls else 0
     await store.reset(
-        number, Watermark(epoch=epoch, out_seq=last.seq, lookahead=lookahead, silent_until=silent_until)
+        number,
+        Watermark(
+            epoch=epoch,
+            out_seq=last.seq,
+            lookahead=lookahead,
+            silent_until=silent_until,
+            computed_seq=last_computed.seq,
+            computed_until=computed_until,
+        ),
     )
     failpoint("after_reset")
     partition = await Partition.opened(number, store, timeline, observer, chunk=chunk)
@@ -72,6 +79,16 @@ async def catch_up(number: int, partition: Partition, timeline: Timeline) -> Non
         if partition.mark.seq >= redacted.counted_seq:
             partition.count_from(redacted.transitions)
     await partition.flush()
+
+
+async def _last(
+    published: PublishedSoFar, number: int, epoch: int, first_new: int | None
+) -> tuple[Published, str]:
+    """The last output of the epoch, and the position up to which outputs stand."""
+    last = await published.found(number, epoch)
+    if last.position:
+        return last, last.position
+    return last, _restored_at(await published.before(number, epoch), first_new)
 
 
 def _restored_at(before: str, first_new: int | None) -> str:

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
+from typing import Any
 
 import asyncpg
 
 from headrace.contracts.cut_points import CutPoints
 from headrace.contracts.segment_conditions import Condition
+from headrace.contracts.trait import TraitDefinition
 from services.segmenter.batch.customer import Subject
 from services.segmenter.batch.evaluator import Evaluator
 from services.segmenter.batch.needs import Needs
@@ -41,6 +43,15 @@ class Recount:
                 for one in await asyncio.to_thread(_judged, evaluator, conditions, some, mark.now):
                     yield one
 
+    async def values(self, standing: Standing, trait: TraitDefinition) -> AsyncGenerator[tuple[str, Any]]:
+        """Every customer of the partition that has a value of this computed trait, by profile id."""
+        evaluator, now = Evaluator({}), standing.mark.now
+        selected = subjects(self._pool, evaluator.needs_of(trait), standing.partition, standing.mark.seq)
+        async with aclosing(selected):
+            async for some in selected:
+                for one in await asyncio.to_thread(_valued, evaluator, trait, some, now):
+                    yield one
+
     async def profile_ids(self, partition: int) -> set[str]:
         """Everybody who ever had a row on the partition."""
         rows = await self._pool.fetch(
@@ -56,13 +67,21 @@ def _judged(
     return [(one, [evaluator.member(condition, one, now) for condition in conditions]) for one in some]
 
 
+def _valued(
+    evaluator: Evaluator, trait: TraitDefinition, some: Sequence[Subject], now: int
+) -> list[tuple[str, Any]]:
+    values = ((one.profile_id, evaluator.value(trait, one, now)) for one in some)
+    return [(profile_id, value) for profile_id, value in values if value is not None]
+
+
 def evaluator_of(
     catalog: Catalog, members: Callable[[str, str], bool], drafted: Mapping[str, CutPoints] | None = None
 ) -> Evaluator:
     """For the definitions and cut points that are in force, and those `drafted` of populations that have none; a
     paused segment has the `members` (segment, profile) that it has."""
     frozen = {key: _frozen(members, key) for key in paused_segments(catalog)}
-    return Evaluator(catalog.definitions(), cuts={**(drafted or {}), **catalog.cuts}, frozen=frozen)
+    cuts = {**(drafted or {}), **catalog.cuts}
+    return Evaluator(catalog.definitions(), cuts=cuts, frozen=frozen, computed=catalog.traits())
 
 
 def paused_segments(catalog: Catalog) -> list[str]:

@@ -8,6 +8,9 @@ import asyncpg
 from headrace.contracts.errors import ApiError, InvalidDefinition
 from headrace.contracts.segment import Definition, StagesDefinition
 from headrace.contracts.segment_references import reference_problems, references
+from headrace.contracts.segment_values import COMPUTED
+from headrace.contracts.trait import SLOT
+from headrace.contracts.trait_references import computed_asked, computed_problems
 from services.segmenter.catalog import Version
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -25,7 +28,7 @@ _IN_FORCE = """
     )
     SELECT v.id, v.version, v.definition, v.version = s.version AS newest
     FROM segment s JOIN segment_version v USING (id) LEFT JOIN everywhere e USING (id)
-    WHERE s.state <> 'deleted' AND NOT v.gone AND (
+    WHERE s.state <> 'deleted' AND NOT v.gone AND v.kind <> 'trait' AND (
         v.version = s.version
         OR v.version >= coalesce(e.version, 0)
            AND EXISTS (SELECT FROM progress p WHERE p.id = v.id AND p.version = v.version AND p.live)
@@ -35,6 +38,7 @@ _IN_FORCE = """
 _NEWEST = """
     SELECT version, definition FROM segment JOIN segment_version USING (id, version) WHERE id = ANY($1)
 """
+_TRAITS = "SELECT substr(id, $1 + 1) AS id FROM segment WHERE state <> 'deleted' AND starts_with(id, 'trait:')"
 _STAGES = """
     SELECT id, version, definition FROM segment JOIN segment_version USING (id, version)
     WHERE id = ANY($1) AND kind = 'stages' AND state <> 'deleted'
@@ -74,6 +78,7 @@ async def check_put(
         if older and reference_problems(definition, {**newest, **older}):
             message = "A version of another segment that is still in force stands against it; retry when that "
             raise ApiError(409, "not_yet", f"{message}segment's newest version is live.", retry_after=5)
+    await check_computed(connection, definition)
     lost = _defined(before) - _defined(definition)
     if lost:
         await check_unused(connection, partitions, lost, but=definition.id)
@@ -81,11 +86,27 @@ async def check_put(
 
 async def check_references(reader: Reader, partitions: int, definition: Definition) -> None:
     """Raises InvalidDefinition when it asks for what is not there, or in a circle."""
+    await check_computed(reader, definition)
     if isinstance(definition, StagesDefinition) or next(references(definition), None) is not None:
         newest, _ = await _in_force(reader, partitions)
         problems = reference_problems(definition, newest)
         if problems:
             raise InvalidDefinition(problems)
+
+
+async def check_computed(reader: Reader, definition: Definition) -> None:
+    """Raises InvalidDefinition when it asks for a computed trait that is not there."""
+    if computed_asked(definition):
+        known = await reader.fetch(_TRAITS, len(SLOT))
+        if problems := list(computed_problems(definition, [row["id"] for row in known])):
+            raise InvalidDefinition(problems)
+
+
+async def asking_for_trait(reader: Reader, partitions: int, trait_id: str) -> list[str]:
+    """The ids of the definitions of which a version in force, or the newest, asks for this computed trait."""
+    rows = await reader.fetch(_IN_FORCE, partitions, [f"{COMPUTED}.{trait_id}"])
+    asking = ((key, computed_asked(Version(version, text).parse())) for key, version, text, _ in rows)
+    return sorted({key for key, asked in asking if trait_id in asked})
 
 
 async def check_unused(connection: Connection, partitions: int, segment_ids: Collection[str], *, but: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from headrace.contracts.profile_event import EventRow
 from services.segmenter.atoms import Atom
+from services.segmenter.computed import ComputedTrait
 from services.segmenter.customer import Customer
 from services.segmenter.items import ItemAtom
 from services.segmenter.journal import Journal, Origin
@@ -13,6 +14,7 @@ from services.segmenter.paths import EventView, event_name
 from services.segmenter.plan import Piece, Plan
 from services.segmenter.sequence_leaf import SequenceLeaf, StepPiece
 from services.segmenter.timed import TimedLeaf
+from services.segmenter.trait_atoms import TraitAtom
 
 Flips = dict[int, bool]
 """Leaves that are not what they were, by index, each with its new truth."""
@@ -33,6 +35,8 @@ class Admission:
         self._origin = row.source, row.message_id
         index = plan.events.get(event_name(row) or "")
         self.pieces = _NOTHING if index is None else index.matching(self._view, plan.mismatches)
+        if plan.every_event:
+            self.pieces = [*self.pieces, *plan.every_event]
         self._says: dict[str, Any] = {}
         if plan.latest and may_say(row, plan.latest):
             self._says = said(self._view, plan.latest)
@@ -47,6 +51,11 @@ class Admission:
         for kind in self._says:
             for leaf in self._plan.timed_by_latest.get(kind, ()):
                 self.watchers[leaf.id] = leaf
+
+    def computed(self) -> list[ComputedTrait]:
+        """The published traits that it may change."""
+        found = {trait.due: trait for piece in self.pieces if type(piece) is TraitAtom for trait in piece.traits}
+        return [found[key] for key in sorted(found)]
 
     @property
     def vain(self) -> bool:
@@ -72,7 +81,7 @@ class Admission:
                     journal = touched[piece.journal] = customer.opened(piece.journal)
                 for aggregate, truth in piece.admit(journal, now, view.ts, origin, amount):
                     flipped[aggregate.index] = truth
-            elif type(piece) is ItemAtom:
+            elif isinstance(piece, ItemAtom):
                 if piece.let_in(customer, view, origin, now, plan.mismatches):
                     touched[piece.journal] = customer.opened(piece.journal)
             elif type(piece) is StepPiece:
@@ -150,6 +159,7 @@ def rearm(plan: Plan, customer: Customer, now: int) -> None:
         _tidy(plan, key, journal, now)
         customer.arm({key: journal.due})
     customer.arm({key: leaf.next_change(customer, now) for key, leaf in plan.timed.items()})
+    customer.arm({key: trait.figure.next_change(customer, now) for key, trait in plan.computed.items()})
 
 
 def forget(plan: Plan, customer: Customer) -> bool:
@@ -175,7 +185,8 @@ def forget(plan: Plan, customer: Customer) -> bool:
         for key in [key for key in kept if key not in needed]:
             del kept[key]
             found = True
-    if stale := [key for key in customer.armed if key not in plan.timed and key not in plan.windows]:
+    armed = {*plan.timed, *plan.windows, *plan.computed}
+    if stale := [key for key in customer.armed if key not in armed]:
         customer.arm(dict.fromkeys(stale, 0))
     return found
 

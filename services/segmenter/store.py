@@ -14,6 +14,7 @@ from services.segmenter import keys
 from services.segmenter.catalog import Catalog
 from services.segmenter.change import Transition
 from services.segmenter.commit import Commit, Fenced, Range, Watermark, decode_mark, encode_mark
+from services.segmenter.computed_outbox import pack_computed
 from services.segmenter.customer import Customer, Scores
 from services.segmenter.fold import Due
 from services.segmenter.outbox import pack_outputs
@@ -77,6 +78,7 @@ class RedisStore:
             keys.customers(partition),
             keys.deadlines(partition),
             keys.outbox(partition, commit.mark.epoch),
+            keys.computed_outbox(partition, commit.mark.epoch),
             *(keys.members(partition, segment_id) for segment_id in segments),
             *(keys.scores(partition, population, figure) for population in commit.scores for figure in range(3)),
         ]
@@ -125,6 +127,11 @@ def _packed(commit: Commit, segments: Sequence[str]) -> bytes:
         [
             part
             for output, packed in zip(commit.outputs, pack_outputs(commit.outputs), strict=True)
+            for part in (f"{output.seq}-0", _string(packed))
+        ],
+        [
+            part
+            for output, packed in zip(commit.computed, pack_computed(commit.computed), strict=True)
             for part in (f"{output.seq}-0", _string(packed))
         ],
         *(section for segment_id in segments for section in members[segment_id]),

@@ -38,6 +38,17 @@ class ItemLeaf(TimedLeaf):
         journal, state = self.kept(customer)
         return () if journal is None or state is None else map(journal.time, state.held)
 
+    def value(self, customer: Customer, now: int) -> Any:
+        """The aggregate at `now`; None of nothing."""
+        journal, state = self.kept(customer)
+        if journal is None or state is None:
+            return None
+        if self.window is None and self.atom.based:
+            return None if state.base is None else self.atom.aggregate.of_base(state.base)
+        start, end = self.atom.slice(journal, state, None if self.window is None else now - self.window, None)
+        values = state.values[start:end]
+        return self.atom.aggregate.of_values(values) if values else None
+
     def was(self, customer: Customer, instant: int) -> Any:
         """The aggregate at an instant before now, of the events until then; None of nothing."""
         known: tuple[list[int], list[Any]] | None = customer.memo.get(self.id)
@@ -89,16 +100,6 @@ class ValueLeaf(ItemLeaf):
         super().__init__(index, key, atom, window)
         self._test = test
 
-    def value(self, customer: Customer, now: int) -> Any:
-        """The aggregate at `now`; None of nothing."""
-        journal, state = self.kept(customer)
-        if journal is None or state is None:
-            return None
-        if self.window is None and self.atom.based:
-            return None if state.base is None else self.atom.aggregate.of_base(state.base)
-        after = None if self.window is None else now - self.window
-        return self._between(journal, state, after, None)
-
     def truth(self, customer: Customer, now: int) -> bool:
         return self._true(self.value(customer, now))
 
@@ -124,11 +125,6 @@ class ValueLeaf(ItemLeaf):
 
     def _true(self, value: Any) -> bool:
         return False if value is None and self.atom.aggregate.nothing is None else self._test(value or 0)
-
-    def _between(self, journal: Journal, state: ItemState, after: int | None, until: int | None) -> Any:
-        start, end = self.atom.slice(journal, state, after, until)
-        values = state.values[start:end]
-        return self.atom.aggregate.of_values(values) if values else None
 
 
 class ScoreLeaf(ItemLeaf):

@@ -85,7 +85,7 @@ class Versions:
         raise unknown_segment(segment_id) if stages is None else part_of_stages(segment_id, stages)
 
     async def _rows(self, segment_id: str, before: int, limit: int) -> list[asyncpg.Record]:
-        if "\0" in segment_id:  # Postgres has no such text
+        if "\0" in segment_id or ":" in segment_id:  # no segment's id, and the first not even Postgres' text
             return []
         return await self._pool.fetch(_SELECT, segment_id, self._partitions, before, limit)
 

@@ -1,5 +1,6 @@
 """Who is to be looked at when something touches a customer."""
 
+from services.segmenter.computed import ComputedLeaf
 from services.segmenter.held import HeldLeaf
 from services.segmenter.latest import LOCATION, ZONE, ZONE_TRAIT
 from services.segmenter.leaves import EventLeaf, PlanLeaf, TraitLeaf
@@ -36,6 +37,8 @@ def _touched_by(plan: Plan, watcher: TimedLeaf, leaf: PlanLeaf) -> None:
 
 
 def _watchers(plan: Plan, leaf: PlanLeaf) -> list[list[TimedLeaf]]:
+    if isinstance(leaf, ComputedLeaf):
+        return _of_computed(plan, leaf)
     if isinstance(leaf, EventLeaf):
         return [leaf.aggregate.atom.leaves]
     if isinstance(leaf, ItemLeaf):
@@ -47,6 +50,14 @@ def _watchers(plan: Plan, leaf: PlanLeaf) -> list[list[TimedLeaf]]:
     if isinstance(leaf, TraitLeaf):
         return [plan.timed_by_trait.setdefault(leaf.root, [])]
     if isinstance(leaf, DateLeaf):
-        roots = [plan.timed_by_trait.setdefault(root, []) for root in (leaf.root, ZONE_TRAIT)]
-        return [*roots, plan.timed_by_latest.setdefault(ZONE, [])]
+        return [plan.timed_by_trait.setdefault(leaf.root, []), *_of_zone(plan)]
     return []
+
+
+def _of_computed(plan: Plan, leaf: ComputedLeaf) -> list[list[TimedLeaf]]:
+    known = [] if leaf.figure is None else [leaf.figure.atom.leaves]
+    return known if leaf.dated is None else [*known, *_of_zone(plan)]
+
+
+def _of_zone(plan: Plan) -> list[list[TimedLeaf]]:
+    return [plan.timed_by_trait.setdefault(ZONE_TRAIT, []), plan.timed_by_latest.setdefault(ZONE, [])]

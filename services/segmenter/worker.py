@@ -18,11 +18,13 @@ from headrace.runtime.tasks import run_together
 from services.segmenter import keys
 from services.segmenter.change import SOURCE
 from services.segmenter.commit import Fenced, Incoming, StateStore, Timeline
+from services.segmenter.computed_outbox import ComputedOutbox
 from services.segmenter.follower import Follower, Followers
 from services.segmenter.observer import Observer
-from services.segmenter.outbox import ChangeOutbox, Publications
+from services.segmenter.outbox import ChangeOutbox
 from services.segmenter.partition import NewEpoch, Partition
 from services.segmenter.paths import decode_row
+from services.segmenter.publications import Publications
 from services.segmenter.rebuild import catch_up, rebuild
 from services.segmenter.redis_client import Client
 from services.segmenter.repair import RebuildAsked, Repairs
@@ -45,6 +47,7 @@ class Topics:
 
     profile_events: str
     segment_changes: str
+    computed_traits: str
     dead_letters: str
 
 
@@ -62,6 +65,7 @@ class PartitionWorker:
         store: StateStore,
         timeline: Timeline,
         publications: Publications,
+        computed: Publications,
         observer: Observer,
         followers: Followers,
         metrics: Metrics,
@@ -74,6 +78,7 @@ class PartitionWorker:
         self._store = store
         self._timeline = timeline
         self._publications = publications
+        self._computed = computed
         self._observer = observer
         self.followers = followers
         self._metrics = metrics
@@ -105,8 +110,17 @@ class PartitionWorker:
                 relay = Relay(
                     self._log, outbox, topic=topic, partition=q, metrics=self._metrics, poll=RELAY_POLL_SECONDS
                 )
+                computed = Relay(
+                    self._log,
+                    ComputedOutbox(self._redis, self._computed, epoch),
+                    topic=self._topics.computed_traits,
+                    partition=q,
+                    metrics=self._metrics,
+                    poll=RELAY_POLL_SECONDS,
+                )
+                following = self._follow(q, partition, relay, computed)
                 with self.repairs.publishing(q, relay):
-                    await run_together(relay.run(), self._follow(q, partition, relay), self.repairs.interrupt(q))
+                    await run_together(relay.run(), computed.run(), following, self.repairs.interrupt(q))
             except NewEpoch as news:
                 log.warning("new_epoch", partition=q, epoch=news.epoch)
                 epoch = news.epoch
@@ -125,7 +139,7 @@ class PartitionWorker:
             self._metrics.rebuilds.inc()
             log.info("rebuilding", partition=q, epoch=epoch)
             partition = await rebuild(
-                q, self._store, self._timeline, self._observer, self._publications, epoch=epoch
+                q, self._store, self._timeline, self._observer, self._publications, self._computed, epoch=epoch
             )
             self.repairs.rebuilt(q)
             log.info("rebuilt", partition=q, seq=partition.mark.seq)
@@ -134,13 +148,13 @@ class PartitionWorker:
         partition.report()
         return partition
 
-    async def _follow(self, q: int, partition: Partition, relay: Relay) -> None:
+    async def _follow(self, q: int, partition: Partition, relay: Relay, computed: Relay) -> None:
         clock = asyncio.get_running_loop().time
         flushed, flushed_seq = clock(), partition.mark.seq
         while True:
             failpoint("before_read")
             records = await self._read(q, partition)
-            out_seq = partition.mark.out_seq
+            out_seq, computed_seq = partition.mark.out_seq, partition.mark.computed_seq
             mismatches = partition.mismatches
             others = partition.other_currencies
             if records:
@@ -153,11 +167,15 @@ class PartitionWorker:
             self._metrics.other_currencies.inc(max(0, partition.other_currencies - others))
             if partition.mark.out_seq != out_seq:
                 relay.wake()
+            if partition.mark.computed_seq != computed_seq:
+                computed.wake()
             idle = partition.mark.seq == flushed_seq
             if clock() - flushed >= (IDLE_FLUSH_SECONDS if idle else FLUSH_SECONDS):
                 flushed, flushed_seq = clock(), partition.mark.seq
                 await partition.flush()
-                await self._measure(q, partition, relay)
+                self._measure_outbox(self._topics.segment_changes, q, partition.mark.out_seq, relay)
+                self._measure_outbox(self._topics.computed_traits, q, partition.mark.computed_seq, computed)
+                await self._measure(q, partition)
 
     async def _read(self, q: int, partition: Partition) -> Sequence[Record]:
         """The next records; at once when there is a backfill to go on with."""
@@ -192,8 +210,13 @@ class PartitionWorker:
         await self._log.append(self._topics.dead_letters, record.partition, [letter])
         self._metrics.dead_letters.labels(UNDECODABLE).inc()
 
-    async def _measure(self, q: int, partition: Partition, relay: Relay) -> None:
-        """Gauges, once a second: what is waiting in front of the partition, in it, and behind it."""
+    def _measure_outbox(self, topic: str, q: int, made: int, relay: Relay) -> None:
+        """What is waiting behind the partition."""
+        if relay.published is not None:
+            self._metrics.outbox.labels(topic, q).set(max(0, made - relay.published.seq))
+
+    async def _measure(self, q: int, partition: Partition) -> None:
+        """Gauges, once a second: what is waiting in front of the partition, and in it."""
         topic, offset = self._topics.profile_events, partition.mark.offset
         bounds = await self._log.bounds(topic, q)
         waiting = (
@@ -203,8 +226,5 @@ class PartitionWorker:
         self._metrics.lag.labels(topic, q).set(max(0, bounds.end - offset))
         self._metrics.oldest_age.labels(topic, q).set(age)
         self._metrics.timers.labels(q).set(await self._redis.zcard(keys.deadlines(q)))
-        if relay.published is not None:
-            unsent = max(0, partition.mark.out_seq - relay.published.seq)
-            self._metrics.outbox.labels(self._topics.segment_changes, q).set(unsent)
         if self._member is not None:
             await self._member.commit(topic, q, offset)

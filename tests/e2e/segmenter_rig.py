@@ -16,7 +16,7 @@ import msgspec
 from headrace.contracts.headers import store_output
 from headrace.contracts.profile_event import ControlRequest, ControlRow, EventRow, ProfileRow, Tick
 from headrace.contracts.segment import parse_segment
-from headrace.contracts.topics import PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
+from headrace.contracts.topics import PROFILE_EVENTS, SEGMENT_CHANGES, Topic, partition_of
 from headrace.log.connect import connect_log
 from headrace.log.port import Log, LogUnavailable, NewRecord, Record
 from headrace.log.topics import ensure_topics
@@ -129,9 +129,13 @@ class Rig:
         return found
 
     async def change_records(self) -> list[Record]:
+        return await self.records_of(SEGMENT_CHANGES)
+
+    async def records_of(self, topic: Topic) -> list[Record]:
+        """Everything that stands in the topic, by partition."""
         records: list[Record] = []
         for q in range(PARTITIONS):
-            name = self.topic(SEGMENT_CHANGES.name)
+            name = self.topic(topic.name)
             bounds = await self.log.bounds(name, q)
             offset = bounds.begin
             while offset < bounds.end:
@@ -148,6 +152,18 @@ class Rig:
 
         async def is_live() -> bool:
             found = (await api.get(f"/v1/segments/{segment_id}")).json()
+            return bool(found["status"] == "live" and found["version"] == answer.json()["version"])
+
+        await eventually(is_live)
+
+    async def trait_live(self, api: httpx.AsyncClient, trait_id: str, value: Any) -> None:
+        """Put a computed trait and wait until it is live everywhere."""
+        body = {"kind": "trait", "id": trait_id, "name": trait_id, "value": value}
+        answer = await api.put(f"/v1/traits/{trait_id}", json=body)
+        assert answer.status_code == 200, answer.text
+
+        async def is_live() -> bool:
+            found = (await api.get(f"/v1/traits/{trait_id}")).json()
             return bool(found["status"] == "live" and found["version"] == answer.json()["version"])
 
         await eventually(is_live)

@@ -45,8 +45,8 @@ _DAWDLE_SECONDS = 0.05
 def plant_multi() -> None:
     """One MULTI per commit, sent again by the driver when its reply is lost. The outbox numbers what comes."""
     RedisStore.commit = _multi  # type: ignore[method-assign]
-    ChangeOutbox.pending = _in_order_of_arrival  # type: ignore[method-assign]
-    ChangeOutbox.mark = _mark_without_trimming  # type: ignore[method-assign]
+    ChangeOutbox.pending = _in_order_of_arrival  # type: ignore[assignment]
+    ChangeOutbox.mark = _mark_without_trimming  # type: ignore[assignment]
 
 
 async def _multi(self: RedisStore, partition: int, expected: Watermark, commit: Commit) -> None:

@@ -26,6 +26,7 @@ from headrace.contracts.segment_conditions import (
     Trait,
     children,
 )
+from headrace.contracts.trait import TraitDefinition
 from services.segmenter.batch.customer import Subject
 from services.segmenter.batch.events import event_moments, judge_event, judge_message, message_moments
 from services.segmenter.batch.held import held_moments, judge_held
@@ -51,11 +52,13 @@ from services.segmenter.batch.view import Known, Verdict, View
 @dataclass(frozen=True, slots=True)
 class World:
     """What is known beside the customer: `definitions`, the live versions by segment id; `cuts` by population;
-    `frozen`, of each paused segment whether a profile is among its members."""
+    `frozen`, of each paused segment whether a profile is among its members; `computed`, the live definitions of
+    computed traits by id."""
 
     definitions: Mapping[str, SegmentDefinition]
     cuts: Mapping[str, CutPoints] = field(default_factory=dict)
     frozen: Mapping[str, Callable[[str], bool]] = field(default_factory=dict)
+    computed: Mapping[str, TraitDefinition] = field(default_factory=dict)
 
 
 class Evaluation:
@@ -94,7 +97,7 @@ class Evaluation:
             case InSegment():
                 return self._membership(node.segment, view)
             case Trait():
-                return judge_trait(node, view)
+                return judge_trait(node, view, self._world.computed)
             case EventCondition():
                 return judge_event(node, view)
             case Sequence():
@@ -124,7 +127,7 @@ class Evaluation:
                     return self._member_moments(test, begin, end)
                 return held_moments(length, begin, end, lambda b, e: self._member_moments(test, b, e))
             case Trait():
-                return trait_moments(node, self.known, begin, end)
+                return trait_moments(node, self.known, begin, end, self._world.computed)
             case EventCondition():
                 return event_moments(node, self.known)
             case Sequence():

@@ -7,10 +7,12 @@ from headrace.contracts.cut_points import CutPoints
 from headrace.contracts.instant import Millis
 from headrace.contracts.segment import SegmentDefinition
 from headrace.contracts.segment_conditions import Condition, InSegment, SegmentTest
+from headrace.contracts.trait import TraitDefinition
+from services.segmenter.batch.computed import computed_value
 from services.segmenter.batch.customer import Subject
 from services.segmenter.batch.evaluation import Evaluation, World
 from services.segmenter.batch.explanation import explain
-from services.segmenter.batch.needs import Needs, needs
+from services.segmenter.batch.needs import Needs, needs, needs_of_trait
 from services.segmenter.batch.view import View
 
 
@@ -19,7 +21,8 @@ class Evaluator:
 
     `definitions` are the live versions by segment id (lists and stages as their `segments()`), in which
     `segment` conditions look; they refer to each other in no cycle. `cuts` are the published cut points by
-    population. `frozen` are the paused segments: whether a profile is among the members.
+    population. `frozen` are the paused segments: whether a profile is among the members. `computed` are the live
+    definitions of computed traits.
     """
 
     def __init__(
@@ -28,12 +31,17 @@ class Evaluator:
         *,
         cuts: Mapping[str, CutPoints] | None = None,
         frozen: Mapping[str, Callable[[str], bool]] | None = None,
+        computed: Mapping[str, TraitDefinition] | None = None,
     ) -> None:
-        self._world = World(definitions, cuts or {}, frozen or {})
+        self._world = World(definitions, cuts or {}, frozen or {}, computed or {})
 
     def member(self, asked: str | Condition, subject: Subject, t: Millis) -> bool:
         evaluation = Evaluation(self._world, subject)
         return evaluation.holds(_condition(asked), View(evaluation.known, t))
+
+    def value(self, trait: TraitDefinition, subject: Subject, t: Millis) -> Any:
+        """The value of a computed trait, plain JSON; None when there is none."""
+        return computed_value(trait, View(Evaluation(self._world, subject).known, t))
 
     def members(
         self, asked: str | Condition, subjects: Iterable[Subject], t: Millis
@@ -49,6 +57,10 @@ class Evaluator:
             condition = self._world.definitions[asked].when
         evaluation = Evaluation(self._world, subject)
         return explain(evaluation, condition, View(evaluation.known, t))
+
+    def needs_of(self, trait: TraitDefinition) -> Needs:
+        """The rows without which the value could be another one."""
+        return needs_of_trait(trait)
 
     def needs(self, asked: str | Condition) -> Needs:
         """The rows without which the answer could be another one."""

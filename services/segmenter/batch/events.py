@@ -8,18 +8,19 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.segment_conditions import EventCondition, Message, MessageTest, response_events
 from headrace.contracts.segment_tests import DistinctTest, EdgeTest, EventTest, Local, NumberTest, WhereTest
 from headrace.contracts.segment_values import duration_ms
+from headrace.contracts.trait_figures import EventFigure
 from services.segmenter.batch.dates import clock, zone
 from services.segmenter.batch.values import Number, number, satisfies, typed
 from services.segmenter.batch.view import Event, Known, Verdict, View
 
-_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TOLD = 10  # messageIds of the latest events, in an explanation
 
 
 def judge_event(leaf: EventCondition, view: View) -> Verdict:
     test = leaf.event
     name, aggregate = test.aggregate
-    matching = [event for event in _within(test, view) if matches(event, test.where)]
+    matching = [event for event in within(test, view) if matches(event, test.where)]
     if name == "count":
         return Verdict(satisfies(aggregate, [len(matching)]), len(matching), told(matching))
     if isinstance(aggregate, EdgeTest):
@@ -28,7 +29,7 @@ def judge_event(leaf: EventCondition, view: View) -> Verdict:
         different = {typed(value) for event in matching for value in event.values(aggregate.of)} - {None}
         return Verdict(satisfies(aggregate, [len(different)]), len(different), told(matching))
     assert isinstance(aggregate, NumberTest)
-    counted = [event for event in matching if _in_currency(event, aggregate.currency)]
+    counted = [event for event in matching if in_currency(event, aggregate.currency)]
     result = _AGGREGATES[name](numbers(counted, aggregate.of))
     return Verdict(result is not None and _number_satisfies(aggregate, result), result, told(counted))
 
@@ -40,11 +41,11 @@ def event_moments(leaf: EventCondition, known: Known) -> Iterator[Millis]:
 
 def judge_message(leaf: Message, view: View) -> Verdict:
     test = leaf.message
-    within = _message_within(test)
+    length = _message_within(test)
     found = [
         event
         for event in view.events(response_events(test.did))
-        if (within is None or event.ts > view.t - within)
+        if (length is None or event.ts > view.t - length)
         and ("text", test.campaign) in map(typed, event.values("properties.campaign_id"))
     ]
     return Verdict(bool(found), len(found), told(found))
@@ -78,10 +79,11 @@ def told(events: Sequence[Event]) -> tuple[str, ...]:
     return tuple(event.message_id for event in events[-_TOLD:])
 
 
-def _within(test: EventTest, view: View) -> list[Event]:
+def within(test: EventTest | EventFigure, view: View) -> list[Event]:
+    """The events of its names in its window."""
     events = view.events(test.name)
-    if (within := test.within_ms) is not None:
-        return [event for event in events if event.ts > view.t - within]
+    if (length := test.within_ms) is not None:
+        return [event for event in events if event.ts > view.t - length]
     if test.between is not None:
         begin, end = test.between.bounds
         return [event for event in events if begin <= event.ts < end]
@@ -102,11 +104,12 @@ def _local(local: Local, event: Event) -> bool:
     wall = clock(event.ts, where)
     if wall is None:
         return False
-    on_day = local.weekday is None or _WEEKDAYS[wall.weekday()] in local.weekday
+    on_day = local.weekday is None or WEEKDAYS[wall.weekday()] in local.weekday
     return on_day and (local.hours is None or local.hours[0] <= wall.hour < local.hours[1])
 
 
-def _in_currency(event: Event, currency: str | None) -> bool:
+def in_currency(event: Event, currency: str | None) -> bool:
+    """Whether the event is in this currency (None: in any, or in none)."""
     if currency is None:
         return True
     own = event.values("properties.currency")

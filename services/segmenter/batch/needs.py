@@ -18,16 +18,20 @@ from headrace.contracts.segment_conditions import (
     children,
     response_events,
 )
+from headrace.contracts.trait import TraitDefinition
+from headrace.contracts.trait_figures import SessionFigure
+from headrace.contracts.trait_references import computed_id
 from services.segmenter.batch.evaluation import World
 
-What = Literal["traits", "consents", "tags", "timezone", "location"]
+What = Literal["traits", "consents", "tags", "timezone", "location", "everything"]
 _ZONED = frozenset({"within_last", "older_than", "within_next", "anniversary"})
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
     """Events of these `names`, and rows of any type that say something about `what`: traits, consents or tags that
-    they change, the timezone or location in their context. Merges, tombstones and erasures always matter."""
+    they change, the timezone or location in their context, or all (`everything`). Merges, tombstones and erasures
+    always matter."""
 
     names: frozenset[str] = frozenset()
     what: frozenset[What] = frozenset()
@@ -38,7 +42,7 @@ class Needs:
 
 def needs(node: Condition, world: World) -> Needs:
     """With those of the segments that it asks for."""
-    found = _own(node)
+    found = _own(node, world)
     for child in children(node):
         found |= needs(child, world)
     if isinstance(node, InSegment) and node.segment.id not in world.frozen:
@@ -47,7 +51,13 @@ def needs(node: Condition, world: World) -> Needs:
     return found
 
 
-def _own(node: Condition) -> Needs:
+def needs_of_trait(trait: TraitDefinition) -> Needs:
+    """Of a computed trait."""
+    figure = trait.figure
+    return Needs(what=frozenset({"everything"})) if isinstance(figure, SessionFigure) else _named(figure.name)
+
+
+def _own(node: Condition, world: World) -> Needs:
     match node:
         case EventCondition():
             return _named(node.event.name)
@@ -61,6 +71,9 @@ def _own(node: Condition) -> Needs:
             return _named(response_events(node.message.did))
         case Trait():
             zoned = node.trait.operator[0] in _ZONED
+            if (key := computed_id(node.trait.name)) is not None:
+                own = needs_of_trait(world.computed[key]) if key in world.computed else Needs()
+                return own | Needs(what=frozenset({"traits", "timezone"} if zoned else ()))
             return Needs(what=frozenset({"traits", "timezone"} if zoned else {"traits"}))
         case Consent():
             return Needs(what=frozenset({"consents"}))

@@ -59,6 +59,7 @@ _PATTERNS = {
     # written by senders
     "timezone": '%"timezone"%',
     "location": '%"location"%',
+    "everything": "%",
 }
 _UNNAMED = frozenset({"Page Viewed", "Screen Viewed"})
 _ESCAPED = r"%\\u00%"  # a letter of a sender's key may hide behind its number

@@ -1,12 +1,15 @@
 """Traits, dates among them, consents and tags: what the customer's own rows set last."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headrace.contracts.instant import Millis
 from headrace.contracts.segment_conditions import Consent, Tagged, Trait
 from headrace.contracts.segment_tests import Anniversary, TraitTest
-from headrace.contracts.segment_values import duration_ms
+from headrace.contracts.segment_values import COMPUTED, duration_ms
+from headrace.contracts.trait import TraitDefinition
+from headrace.contracts.trait_references import computed_id
+from services.segmenter.batch.computed import computed_moments, computed_value
 from services.segmenter.batch.dates import anniversaries, instant
 from services.segmenter.batch.values import reach, satisfies
 from services.segmenter.batch.view import Change, Known, Verdict, View
@@ -14,24 +17,62 @@ from services.segmenter.batch.view import Change, Known, Verdict, View
 _DATES = frozenset({"within_last", "older_than", "within_next", "anniversary"})
 
 
-def judge_trait(leaf: Trait, view: View) -> Verdict:
+def judge_trait(leaf: Trait, view: View, computed: Mapping[str, TraitDefinition]) -> Verdict:
     test = leaf.trait
+    if (key := computed_id(test.name)) is not None:
+        values = _computed(test, key, view, computed)
+        return Verdict(_holds(test, values, view), _told(values))
     change = view.change("trait", _root(test))
     values = _under(test, change)
-    operator, operand = test.operator
-    if operator in _DATES:
-        result = any(_date_satisfies(operator, operand, value, view) for value in values)
-    else:
-        result = satisfies(test, values)
-    return Verdict(result, _told(values), _by(change))
+    return Verdict(_holds(test, values, view), _told(values), _by(change))
 
 
-def trait_moments(leaf: Trait, known: Known, begin: Millis, end: Millis) -> Iterator[Millis]:
+def trait_moments(
+    leaf: Trait, known: Known, begin: Millis, end: Millis, computed: Mapping[str, TraitDefinition]
+) -> Iterator[Millis]:
     """Every instant in [begin, end] at which the truth of the condition may change, looking back; some others."""
     operator, operand = leaf.trait.operator
+    if (key := computed_id(leaf.trait.name)) is not None:
+        yield from _computed_moments(leaf.trait, key, known, begin, end, computed)
+        return
     for change in known.changes.get(("trait", _root(leaf.trait)), ()):
         yield change.at
         for value in _under(leaf.trait, change) if operator in _DATES else ():
+            for first, after in _true_spans(operator, operand, value, known, begin, end):
+                yield first
+                if after is not None:
+                    yield after
+
+
+def _holds(test: TraitTest, values: Sequence[Any], view: View) -> bool:
+    operator, operand = test.operator
+    if operator in _DATES:
+        return any(_date_satisfies(operator, operand, value, view) for value in values)
+    return satisfies(test, values)
+
+
+def _computed(test: TraitTest, key: str, view: View, computed: Mapping[str, TraitDefinition]) -> list[Any]:
+    value = computed_value(computed[key], view) if key in computed else None
+    return [] if value is None else reach({COMPUTED: {key: value}}, test.name)
+
+
+def _computed_moments(
+    test: TraitTest,
+    key: str,
+    known: Known,
+    begin: Millis,
+    end: Millis,
+    computed: Mapping[str, TraitDefinition],
+) -> Iterator[Millis]:
+    if key not in computed:
+        return
+    changes = set(computed_moments(computed[key], known, begin, end))
+    yield from changes
+    operator, operand = test.operator
+    if operator in _DATES:
+        views = [View(known, at, back=True) for at in changes]
+        values = [value for view in views for value in _computed(test, key, view, computed)]
+        for value in {value for value in values if isinstance(value, str)}:
             for first, after in _true_spans(operator, operand, value, known, begin, end):
                 yield first
                 if after is not None:

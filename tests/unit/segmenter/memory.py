@@ -7,6 +7,7 @@ from headrace.runtime.publisher import Published
 from services.segmenter.catalog import Catalog
 from services.segmenter.change import Transition, encode_change
 from services.segmenter.commit import Commit, Fenced, Range, Redacted, Watermark
+from services.segmenter.computation import encode_computation
 from services.segmenter.customer import Customer
 from services.segmenter.fold import Due
 from services.segmenter.history import History, Scripts, StoredRow
@@ -19,12 +20,15 @@ State = tuple[Watermark, Catalog, dict[str, bytes], dict[str, int]]
 
 
 class MemoryStore:
-    """`published[q]` is what was ever committed as output, by number; `states[q]` every state there was."""
+    """`published[q]` is what was ever committed as output, by number, `computed[q]` likewise of computed traits;
+    `states[q]` every state there was."""
 
     def __init__(self) -> None:
         self.states: dict[int, list[State]] = {}
         self.published: dict[int, dict[int, bytes]] = {}
         self.positions: dict[int, dict[int, str]] = {}
+        self.computed: dict[int, dict[int, bytes]] = {}
+        self.computed_positions: dict[int, dict[int, str]] = {}
         self.transitions: list[Transition] = []
 
     def roll_back(self, partition: int, commits: int) -> None:
@@ -77,6 +81,11 @@ class MemoryStore:
             known = self.published.setdefault(partition, {}).setdefault(output.seq, value)
             assert known == value, "a replay gave another output under the same number"
             self.positions.setdefault(partition, {})[output.seq] = str(output.transition.position)
+        for made in commit.computed:
+            value = encode_computation(made.computation)
+            known = self.computed.setdefault(partition, {}).setdefault(made.seq, value)
+            assert known == value, "a replay gave another computed trait under the same number"
+            self.computed_positions.setdefault(partition, {})[made.seq] = str(made.computation.position)
 
     async def reset(self, partition: int, mark: Watermark) -> None:
         self.states[partition] = [(mark, Catalog(), {}, {})]

@@ -263,10 +263,14 @@ def test_a_definition_of_any_kind(document: object, path: str, reason: str, sugg
     assert found[2].startswith(suggestion)
 
 
-def test_computed_traits_wait_for_their_kind() -> None:
-    [found] = told(definition({"trait": {"name": "computed.total_spent", "gt": 1}}))
-    assert found[0] == "when.trait.name"
-    assert "they come with kind: trait" in found[1]
+@pytest.mark.parametrize("name", ["computed", "computed.Total", "computed.total.more", "computed[].total"])
+def test_a_computed_trait_is_asked_for_by_its_id(name: str) -> None:
+    [found] = told(definition({"trait": {"name": name, "gt": 1}}))
+    assert found == (
+        "when.trait.name",
+        "names no computed trait",
+        "write computed. and its id: computed.order_count",
+    )
 
 
 def test_a_static_list_is_asked_for_by_its_id() -> None:

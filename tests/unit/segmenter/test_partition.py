@@ -119,7 +119,7 @@ async def test_after_a_restore_the_new_epoch_s_rows_are_news_though_their_number
     store = MemoryStore()
     before = "5,9000,zzz,1"
     published = MemoryPublished(Published(1, 7, before, 0), before)
-    partition = await rebuild(0, store, MemoryTimeline([rows]), Recorder(), published, epoch=2)
+    partition = await rebuild(0, store, MemoryTimeline([rows]), Recorder(), published, published, epoch=2)
     assert partition.mark.epoch == 2
     assert list(store.published[0]) == [1]
     assert b'"profile":{"id":"new"}' in store.published[0][1]

@@ -147,7 +147,8 @@ def test_a_rebuild_repeats_nothing_and_goes_on_with_the_next_number(operations: 
             seq = min(cut, len(numbers))
             published = Published(1, seq, calm.positions[q][seq] if seq else "", 0)
             timeline = MemoryTimeline(world.rows, world.moved)
-            partition = await rebuild(q, again, timeline, Recorder(), MemoryPublished(published), epoch=1, chunk=3)
+            until, nothing = MemoryPublished(published), MemoryPublished(Published(1, 0, "", 0))
+            partition = await rebuild(q, again, timeline, Recorder(), until, nothing, epoch=1, chunk=3)
             await partition.process(incoming(world.logs[q]))
             expected = {number: value for number, value in numbers.items() if number > seq}
             assert again.published.get(q, {}) == expected

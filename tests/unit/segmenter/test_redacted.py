@@ -37,6 +37,6 @@ async def test_numbers_of_transitions_rise_though_redacted_rows_make_none() -> N
     timeline.redactions[0] = there
     again = MemoryStore()
     published = MemoryPublished(Published(1, 4, calm.positions[0][4], 0))
-    await rebuild(0, again, timeline, Recorder(), published, epoch=1)
+    await rebuild(0, again, timeline, Recorder(), published, published, epoch=1)
     assert sequences(again) == {5: 5, 6: 6}
     assert set(await again.customers(0, ["p1", "p2", "p3", "p4", "p5"])) == {"p2", "p3", "p4", "p5"}

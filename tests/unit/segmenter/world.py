@@ -375,7 +375,7 @@ class World:
     def _control(self, control: str, index: int) -> None:
         known = [*self.pool, *self.edits]
         definition = known[index % len(known)]
-        key = definition["id"]
+        key = _slot(definition)
         if control == "define":
             self._numbers[key] = self._numbers.get(key, 0) + 1
             self._pending[key] = self._numbers[key]
@@ -408,6 +408,8 @@ class World:
             self.live[key] = self._definitions[key, self._pending.pop(key)]
             (self._paused.add if key in self._held else self._paused.discard)(key)
             self._held.discard(key)
+        elif key.startswith("trait:") and control in {"pause", "resume"}:
+            return
         elif control == "pause":
             self._paused |= {key} & self.live.keys()
             self._held |= {key} & self._pending.keys()
@@ -448,3 +450,8 @@ class World:
             if isinstance(row, Stating) and row.profile_id == profile:
                 traits.update(row.traits)
         return traits
+
+
+def _slot(definition: dict[str, Any]) -> str:
+    """Under which key control records speak of a definition."""
+    return f"trait:{definition['id']}" if definition["kind"] == "trait" else str(definition["id"])
