@@ -37,11 +37,12 @@ _REDACT = """
     WHERE (timeline.q, timeline.seq) = (new.q, new.seq)
 """
 _MARK = """
-    INSERT INTO redacted (q, epoch, seq, counted_seq, transitions)
-    SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
+    INSERT INTO redacted (q, epoch, seq, counted_seq, transitions, computed)
+    SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
     ON CONFLICT (q) DO UPDATE SET epoch = excluded.epoch, seq = greatest(redacted.seq, excluded.seq),
         counted_seq = greatest(redacted.counted_seq, excluded.counted_seq),
-        transitions = greatest(redacted.transitions, excluded.transitions)
+        transitions = greatest(redacted.transitions, excluded.transitions),
+        computed = greatest(redacted.computed, excluded.computed)
 """
 _DONE = """
     UPDATE erasure SET identifiers = '[]',
@@ -50,12 +51,14 @@ _DONE = """
 
 
 class Passed(msgspec.Struct, frozen=True):
-    """How far a partition's reader is: the last row it has applied, and how many transitions it has counted."""
+    """How far a partition's reader is: the last row it has applied, and how many transitions and values of
+    computed traits it has counted."""
 
     partition: int
     epoch: int
     seq: int
     transitions: int
+    computed: int = 0
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -116,6 +119,7 @@ async def mark_redacted(connection: Connection, passed: Mapping[int, Passed], re
         [seq for _, seq in found],
         [one.seq for one, _ in found],
         [one.transitions for one, _ in found],
+        [one.computed for one, _ in found],
     )
 
 

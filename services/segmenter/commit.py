@@ -151,11 +151,13 @@ class StateStore(Protocol):
 
 
 class Redacted(msgspec.Struct, frozen=True):
-    """Rows up to `seq` may say less than they did. After row `counted_seq` there were so many transitions."""
+    """Rows up to `seq` may say less than they did. After row `counted_seq` there were so many transitions
+    and values of computed traits."""
 
     seq: int = 0
     counted_seq: int = 0
     transitions: int = 0
+    computed: int = 0
 
 
 class Timeline(Protocol):

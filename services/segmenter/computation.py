@@ -67,6 +67,14 @@ def encode_computation(made: Computation) -> bytes:
     return _encode(record)
 
 
+def redacted_computation(value: bytes) -> bytes:
+    """A record without the person: no identifiers but the profile's id, and no value."""
+    record = msgspec.json.decode(value)
+    context = {**record.get("context", {}), "externalIds": []}
+    gone = {"userId": None, "anonymousId": None, "context": context, "traits": dict.fromkeys(record["traits"])}
+    return _encode({**record, **gone})
+
+
 def computation_headers(*, message_id: str, profile_id: str, traceparent: str | None) -> Headers:
     """The headers of a record, but for those of a store's output."""
     return cloud_event(kind=KIND, event_id=message_id, source=SOURCE, subject=profile_id, traceparent=traceparent)

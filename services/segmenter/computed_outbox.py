@@ -1,6 +1,6 @@
 """Computed traits on their way to `cdp.computed-traits`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -10,7 +10,7 @@ from headrace.runtime.publisher import OutboxRecord
 from services.segmenter import keys
 from services.segmenter.change import SOURCE
 from services.segmenter.commit import ComputedOutput
-from services.segmenter.computation import computation_headers, encode_computation
+from services.segmenter.computation import computation_headers, encode_computation, redacted_computation
 from services.segmenter.publications import Publications, StreamOutbox
 from services.segmenter.redis_client import Client
 
@@ -22,6 +22,14 @@ _decoder: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(_Packed)
 def pack_computed(outputs: Iterable[ComputedOutput]) -> list[bytes]:
     """Outputs as the commit stores them: the value, and what the headers say besides epoch and number."""
     return [_packed(output) for output in outputs]
+
+
+def redacted_computed(packed: bytes, profile_ids: Collection[str]) -> bytes | None:
+    """The stored output without the person and the value, if it is about one of these; else None."""
+    position, profile_id, message_id, trace, value = _decoder.decode(packed)
+    if profile_id not in profile_ids:
+        return None
+    return _encode((position, profile_id, message_id, trace, redacted_computation(value)))
 
 
 class ComputedOutbox(StreamOutbox):

@@ -120,10 +120,13 @@ class Partition:
             number, store, timeline, observer, mark=mark, catalog=catalog, later=later, chunk=chunk, known=known
         )
 
-    def count_from(self, transitions: int) -> None:
+    def count_from(self, transitions: int, computed: int) -> None:
         """Go on numbering behind these: rows that were redacted made more than they make now."""
-        if self.mark.transitions < transitions:
-            self.mark = msgspec.structs.replace(self.mark, transitions=transitions)
+        self.mark = msgspec.structs.replace(
+            self.mark,
+            transitions=max(transitions, self.mark.transitions),
+            computed=max(computed, self.mark.computed),
+        )
 
     @property
     def uncommitted(self) -> bool:

@@ -77,7 +77,7 @@ async def catch_up(number: int, partition: Partition, timeline: Timeline) -> Non
         epoch, offset = partition.mark.epoch, partition.mark.offset
         await partition.process([Incoming(msgspec.structs.replace(row, epoch=epoch), offset) for row in rows])
         if partition.mark.seq >= redacted.counted_seq:
-            partition.count_from(redacted.transitions)
+            partition.count_from(redacted.transitions, redacted.computed)
     await partition.flush()
 
 

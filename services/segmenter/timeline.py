@@ -42,7 +42,7 @@ _CONTROLS = f"""
 _ROWS = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1 WHERE partition = $1 AND seq > $2 ORDER BY seq LIMIT $3
 """  # noqa: S608
-_REDACTED = "SELECT seq, counted_seq, transitions FROM profiles.redacted_v1 WHERE partition = $1"
+_REDACTED = "SELECT seq, counted_seq, transitions, computed FROM profiles.redacted_v1 WHERE partition = $1"
 _EPOCHS = "SELECT epoch, min(seq) AS first FROM profiles.timeline_v1 WHERE partition = $1 GROUP BY epoch"
 
 

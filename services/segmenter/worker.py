@@ -144,7 +144,7 @@ class PartitionWorker:
             self.repairs.rebuilt(q)
             log.info("rebuilt", partition=q, seq=partition.mark.seq)
         if partition.mark.seq >= redacted.counted_seq:
-            partition.count_from(redacted.transitions)
+            partition.count_from(redacted.transitions, redacted.computed)
         partition.report()
         return partition
 

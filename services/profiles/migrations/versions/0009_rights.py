@@ -52,10 +52,11 @@ CREATE TABLE redacted (
     epoch int NOT NULL,
     seq bigint NOT NULL,
     counted_seq bigint NOT NULL,
-    transitions bigint NOT NULL
+    transitions bigint NOT NULL,
+    computed bigint NOT NULL
 );
 COMMENT ON COLUMN redacted.seq IS 'rows up to here may say less than they did';
-COMMENT ON COLUMN redacted.counted_seq IS 'after this row the segmenter had counted so many transitions';
+COMMENT ON COLUMN redacted.counted_seq IS 'after this row the segmenter had counted so much';
 CREATE TABLE faded (
     q int PRIMARY KEY,
     seq bigint NOT NULL
@@ -72,7 +73,7 @@ CREATE TABLE audit (
 CREATE INDEX audit_profile ON audit (profile_id, n);
 COMMENT ON TABLE audit IS 'who asked for what about whom; no personal data';
 CREATE VIEW suppressed_v1 AS SELECT profile_id FROM suppressed WHERE profile_id IS NOT NULL;
-CREATE VIEW redacted_v1 AS SELECT q AS partition, epoch, seq, counted_seq, transitions FROM redacted;
+CREATE VIEW redacted_v1 AS SELECT q AS partition, epoch, seq, counted_seq, transitions, computed FROM redacted;
 """
 
 
