@@ -118,16 +118,20 @@ class Names:
 
     def changing(self) -> tuple[set[str], set[Identifier]]:
         """The profiles that may gain an identifier or merge, and the identifiers that may connect two profiles."""
-        # by owner: of two that one profile has, found at different times, only the later knows that it has merged
-        roots = self.roots()
         profiles, links = set[str](), set[Identifier]()
+        roots: Mapping[str, str] = {}
         for one in self._incoming:
             named = one.identifiers
             if self._silent:
                 named = tuple([name for name in named if name not in self._silent])
-            found = {roots[self._stored[name].owner] for name in named if name in self._stored}
-            if len(found) == 1 and all(name in self._stored for name in named):
+            owners = {stored.owner if (stored := self._stored.get(name)) else None for name in named}
+            if len(owners) <= 1 and None not in owners:
                 continue  # as nearly all
+            # by owner: of two that one profile has, found at different times, only the later knows of its merge
+            roots = roots or self.roots()
+            found = {roots[owner] for owner in owners if owner is not None}
+            if len(found) == 1 and None not in owners:
+                continue
             profiles |= found
             if len(found) > 1:
                 links.update(name for name in named if name in self._stored)
