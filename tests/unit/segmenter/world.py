@@ -349,6 +349,8 @@ class World:
         partitions = {id(row): q for q, rows in enumerate(self.rows) for row in rows}
         self.moved[cause["id"]] = [(partitions[id(row)], row) for row in leaving]
         if choices[6]:
+            # what stays of those who are another's from here on
+            self._owners.update((id(row), old) for row in events if id(row) not in self._owners)
             for loser in [loser for loser, winner in self.roots.items() if winner == old]:
                 self.roots[loser] = new
 
