@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from headrace.contracts.computed_trait import ComputedTrait, TraitChange, TraitProfile
 from headrace.contracts.dead_letter import DeadLetter
 from headrace.contracts.event import Event
 from headrace.contracts.message import MessageOutcome
@@ -92,6 +93,16 @@ SEGMENT_CHANGE = SegmentChange(
     context={"traits": {"email": "eva@example.com"}},
     profile=ChangeProfile("p1"),
 )
+COMPUTED_TRAIT = ComputedTrait(
+    message_id="c1",
+    user_id="u1",
+    anonymous_id=None,
+    timestamp="2026-09-21T13:33:20.000Z",
+    traits={"total_spent": 1250.5},
+    context={"personas": {"computation_class": "trait", "computation_key": "total_spent"}},
+    profile=TraitProfile("p1"),
+    trait=TraitChange(id="total_spent", version=1, reason="event", sequence=7),
+)
 MEMBERSHIP = SegmentMembership(
     segment_id="vip",
     profile_id="p1",
@@ -128,6 +139,7 @@ BY_SCHEMA: dict[str, list[msgspec.Struct]] = {
     "profile-event": list(PROFILE_EVENTS),
     "segment-change": [SEGMENT_CHANGE],
     "segment-membership": [MEMBERSHIP],
+    "computed-trait": [COMPUTED_TRAIT],
     "message-outcome": [OUTCOME],
     "dead-letter": [DEAD_LETTER],
     "control-request": [CONTROL],
