@@ -34,7 +34,7 @@ UPDATE_COUNTERS = """
 """
 
 
-PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 """Every statement looks up what it names. A plan that was made while a table was small and is kept would read all
 of it when it has grown."""
 

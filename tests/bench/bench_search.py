@@ -83,6 +83,7 @@ def _syllables(number: int) -> str:
 async def plant(pool: asyncpg.Pool, count: int) -> None:
     """As the service would have written them; indexes are made when all is there, which is quicker."""
     async with pool.acquire() as connection:
+        await connection.execute("SET statement_timeout = 0")  # making an index takes long
         indexes = await connection.fetch(_INDEXES)
         for index in indexes:
             await connection.execute(f"DROP INDEX {index['indexname']}")
