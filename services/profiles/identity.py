@@ -25,7 +25,7 @@ Sides = Mapping[Identifier, frozenset[tuple[str, int]]]
 def own_profile(found: Identifier, quarantined_at: Millis) -> str:
     """Id of the profile of an identifier in quarantine: of the events that name nobody else. Each quarantine has
     another: an earlier one's may have been merged or erased."""
-    return content_id("q", *found, quarantined_at)
+    return content_id("u", "quarantine", *found, quarantined_at)
 
 
 class Refusal(NamedTuple):

@@ -193,7 +193,7 @@ async def _take_apart(connection: Connection, out: Identifier, partitions: int, 
         raise Overtaken("the identifier has moved")
     *parts, own = apart_without(out, customer.owners, customer.evidence(), _seniority(customer.seen, rules))
     request = own_profile(out, at)
-    made = [(content_id("q", *out, at, *min(part.identifiers)), part) for part in parts]
+    made = [(content_id("u", "quarantine", *out, at, *min(part.identifiers)), part) for part in parts]
     if own.identifiers < customer.owners.keys():
         if own.rows:
             made.append((request, own))
