@@ -26,6 +26,7 @@ from services.profiles.provenance import ZERO_PARTY
 from services.profiles.sequence import assign, partitions_of
 from services.profiles.stated import Stated, apply_stated
 from services.profiles.store import Connection, lock_counters, write_rows
+from services.profiles.suppression_sql import is_suppressed
 from services.profiles.survey_answers import (
     SURVEY_ANSWERED,
     SURVEY_ASKED,
@@ -58,8 +59,8 @@ class Taken(msgspec.Struct, frozen=True):
 async def take(
     pool: asyncpg.Pool, profile_id: str, taken: Taken, *, now: Millis, partitions: int
 ) -> Respondent | None:
-    """Write it down, if the question is open; return the customer after it, None when there is none (any more).
-    Never cancel it half-way."""
+    """Write it down, if the question is open; return the customer after it, None when there is none (any more)
+    or nothing is collected of them. Never cancel it half-way."""
 
     async def once(connection: Connection) -> Respondent | None:
         found = await _lock(connection, profile_id)
@@ -106,7 +107,7 @@ async def _patiently(pool: asyncpg.Pool, work: Callable[[Connection], Awaitable[
 async def _lock(connection: Connection, profile_id: str) -> tuple[People, Profile, Documents, Known] | None:
     people = await lock_profiles(connection, [profile_id])
     profile = people.profile(profile_id)
-    if profile is None:
+    if profile is None or await is_suppressed(connection, profile.id):
         return None
     [documents] = await load_documents(connection, [profile])
     return people, profile, documents, await known_of(connection, profile.id, documents)

@@ -13,6 +13,7 @@ import asyncpg
 
 from headrace.contracts.errors import SettingsError
 from headrace.contracts.instant import Millis
+from services.profiles.history_sql import family
 from services.profiles.identity import Identifier
 from services.profiles.intake import Incoming
 from services.profiles.store import Connection
@@ -31,6 +32,7 @@ _PUT = """
 _NAMES = """
     SELECT type, value FROM identifier WHERE profile_id = ANY($1::text[]) AND quarantined_at IS NULL
 """
+_IS_SUPPRESSED = "SELECT EXISTS (SELECT FROM suppressed WHERE profile_id = ANY($1::text[]))"
 _KEY = """
     INSERT INTO suppression_key (secret, fingerprint) VALUES ($1, $2)
     ON CONFLICT (one) DO UPDATE SET one = excluded.one RETURNING secret, fingerprint
@@ -86,6 +88,11 @@ async def put_suppressed(
 ) -> None:
     """`profile_id`: whose record is kept; None when the person is erased. The inputs are held."""
     await connection.execute(_PUT, [suppressor.hash(name) for name in names], at, profile_id)
+
+
+async def is_suppressed(connection: Connection, profile_id: str) -> bool:
+    """Whether nothing is collected of this profile, whose record is kept."""
+    return bool(await connection.fetchval(_IS_SUPPRESSED, await family(connection, profile_id)))
 
 
 async def lift(connection: Connection, suppressor: Suppressor, name: Identifier) -> bool:

@@ -357,3 +357,14 @@ async def test_what_was_kept_before_sources_were_is_outranked_by_time_as_ever(su
         "city": {"value": "Praha", "party": "first", "source": "shop", "time": T0 + 1},
         "plan": {"value": "gold", "party": "first", "source": None, "time": T0},
     }
+
+
+async def test_a_suppressed_customer_is_asked_nothing_and_answers_are_not_taken(surveys: Surveys) -> None:
+    await surveys.put(TASTE)
+    customer = await surveys.customer()
+    link = await surveys.link(customer)
+    assert (await surveys.api.post(f"/v1/profiles/{customer}/suppress")).status_code == 200
+    assert (await surveys.browser.post(link, data=FORM)).status_code == 404
+    await surveys.api.get(f"/v1/profiles/{customer}/next-question")
+    assert await surveys.rows(customer) == []
+    assert (await surveys.profile(customer))["traits"] == {}
