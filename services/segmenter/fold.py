@@ -452,10 +452,13 @@ class Fold:
     def _unmerge(self, row: UnmergeRow | SplitRow) -> None:
         if self._past is None:
             raise RuntimeError("an unmerge needs the history that is left")
-        remaining = self._past.remaining(row, self.plan, self.clock.now)
         customer = self.customers.get(row.profile_id) or self._new(row.profile_id)
-        customer.identify_again(row.user_id, remaining.events)
         self._traits(row, trait_changes(row), customer)
+        if isinstance(row, UnmergeRow) and row.more:
+            self.changed.add(row.profile_id)
+            return  # no transition comes of a history that is half taken apart
+        remaining = self._past.remaining(row, self.plan, self.clock.now)
+        customer.identify_again(row.user_id, remaining.events)
         customer.take_events(remaining.customer)
         at = max(self.clock.now, row.time)
         cause = ids.record_cause(row.profile_id, row.seq)

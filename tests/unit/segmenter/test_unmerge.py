@@ -33,12 +33,19 @@ class Shop:
         return row
 
     def part(
-        self, leaving: Sequence[EventRow], *, at: int, old: Mapping[str, Any], new: Mapping[str, Any]
+        self,
+        leaving: Sequence[EventRow],
+        *,
+        at: int,
+        old: Mapping[str, Any] | None = None,
+        new: Mapping[str, Any] | None = None,
+        to: int = 1,
     ) -> None:
-        """These events of `old` are those of `new`."""
-        self.rows[OLD].append(unmerge(self.next(OLD), "old", "new", at=at, **old))
-        self.rows[NEW].append(split(self.next(NEW), "new", "old", at=at, **new))
-        self._moved["new"] = [(PROFILES.index(row.profile_id), row) for row in leaving]
+        """These events of `old` are those of `new`, or of whom is on partition `to`."""
+        name = PROFILES[to]
+        self.rows[OLD].append(unmerge(self.next(OLD), "old", name, at=at, **(old or {})))
+        self.rows[to].append(split(self.next(to), name, "old", at=at, **(new or {})))
+        self._moved[name] = [(PROFILES.index(row.profile_id), row) for row in leaving]
 
     def merge(self, loser: int, winner: int, *, at: int) -> None:
         self.rows[loser].append(tombstone(self.next(loser), PROFILES[loser], PROFILES[winner], at=at))
@@ -72,7 +79,7 @@ def of(transitions: Sequence[Transition], profile: str) -> list[tuple[str, str]]
 async def test_who_is_no_member_without_what_left_exits_and_who_got_it_enters() -> None:
     shop = Shop(TWO)
     leaving = [shop.event(OLD, at=1_000), shop.event(OLD, at=2_000)]
-    shop.part(leaving, at=3_000, old={}, new={})
+    shop.part(leaving, at=3_000)
     found = await shop.folded()
     assert of(found, "old") == [("entered", "event"), ("exited", "unmerge")]
     assert of(found, "new") == [("entered", "unmerge")]
@@ -83,14 +90,14 @@ async def test_who_is_no_member_without_what_left_exits_and_who_got_it_enters() 
 async def test_who_stays_a_member_keeps_the_entry() -> None:
     shop = Shop(TWO)
     [_, decided, _] = [shop.event(OLD, at=at) for at in (1_000, 2_000, 2_500)]
-    shop.part([decided], at=3_000, old={}, new={})
+    shop.part([decided], at=3_000)
     assert of(await shop.folded(), "old") == [("entered", "event")]
 
 
 async def test_both_may_enter() -> None:
     shop = Shop(ONE)
     [_, second] = [shop.event(OLD, at=at) for at in (1_000, 2_000)]
-    shop.part([second], at=3_000, old={}, new={})
+    shop.part([second], at=3_000)
     found = await shop.folded()
     assert of(found, "old") == [("entered", "event"), ("exited", "event"), ("entered", "unmerge")]
     assert of(found, "new") == [("entered", "unmerge")]
@@ -109,7 +116,7 @@ async def test_each_is_named_by_the_identifiers_of_its_own_events() -> None:
     shop = Shop(ONE)
     shop.event(OLD, at=1_000, anonymous_id="laptop", user_id="ann")
     tablet = shop.event(OLD, at=2_000, anonymous_id="tablet", user_id="ann")
-    shop.part([tablet], at=3_000, old={"user_id": "ann"}, new={})
+    shop.part([tablet], at=3_000, old={"user_id": "ann"})
     people = {change.profile_id: change.occasion.person for change in await shop.folded()}
     assert (people["old"].anonymous_id, people["old"].user_id) == ("laptop", "ann")
     assert (people["new"].anonymous_id, people["new"].user_id) == ("tablet", None)
@@ -118,7 +125,7 @@ async def test_each_is_named_by_the_identifiers_of_its_own_events() -> None:
 async def test_together_again_they_have_an_entry_that_triggers_nothing() -> None:
     shop = Shop(TWO)
     [_, second] = [shop.event(OLD, at=at) for at in (1_000, 2_000)]
-    shop.part([second], at=3_000, old={}, new={})
+    shop.part([second], at=3_000)
     shop.merge(NEW, OLD, at=4_000)
     found = await shop.folded()
     assert of(found, "old") == [("entered", "event"), ("exited", "unmerge"), ("entered", "merge")]
@@ -129,7 +136,7 @@ async def test_who_got_the_event_that_decided_an_entry_never_gets_that_entry() -
     """It is somebody's who is a member still: two customers would have one message."""
     shop = Shop(TWO)
     [_, decided, _] = [shop.event(OLD, at=at) for at in (1_000, 2_000, 2_500)]
-    shop.part([decided], at=3_000, old={}, new={})
+    shop.part([decided], at=3_000)
     shop.event(OTHER, at=1_500)
     shop.merge(NEW, OTHER, at=4_000)
     entered = {change.profile_id: change for change in await shop.folded()}
@@ -141,6 +148,20 @@ async def test_who_got_the_event_that_decided_an_entry_never_gets_that_entry() -
 async def test_what_came_back_with_a_merge_counts_once() -> None:
     shop = Shop({"event": {"name": "A", "count": {"eq": 2}}})
     [_, second] = [shop.event(OLD, at=at) for at in (1_000, 2_000)]
-    shop.part([second], at=3_000, old={}, new={})
+    shop.part([second], at=3_000)
     shop.merge(NEW, OLD, at=4_000)
     assert of(await shop.folded(), "old")[-1] == ("entered", "merge")
+
+
+async def test_who_is_taken_apart_into_three_is_looked_at_when_all_is_done() -> None:
+    """Without the first part alone it would be no member, and with what the last one leaves it is one again."""
+    bought_or_brno = {"any": [{"event": {"name": "B"}}, BRNO]}
+    shop = Shop(bought_or_brno)
+    first = shop.event(OLD, "B", at=1_000)
+    second = shop.event(OLD, at=2_000, traits={"city": "Praha"})
+    shop.part([first], at=3_000, old={"more": True})
+    shop.part([second], at=3_000, old={"traits": {"city": "Brno"}}, to=OTHER)
+    found = await shop.folded()
+    assert of(found, "old") == [("entered", "event")]
+    assert of(found, "new") == [("entered", "unmerge")]
+    assert of(found, "other") == []
