@@ -30,8 +30,8 @@ RECORD_TYPES: Mapping[Topic, RecordType] = {
     topics.PROFILE_EVENTS: RecordType(
         "profile-event",
         "Profile event",
-        "A row of a customer's timeline (event, merge, tombstone, erasure, control) or a tick, told by `kind`. "
-        "A tick has no key and repeats the number of the row it follows.",
+        "A row of a customer's timeline (event, merge, tombstone, unmerge, split, erasure, control) or a "
+        "tick, told by `kind`. A tick has no key and repeats the number of the row it follows.",
         r"profile\.[a-z]+\.v1",
         numbered=True,
     ),

@@ -86,7 +86,8 @@ class MergeRow(Row, tag="merge", frozen=True):
 class UnmergeRow(Row, tag="unmerge", frozen=True):
     """On the partition of `profile_id`: the rows of unmerge `id` (view `profiles.moved_v1`) are no longer part of
     its history, they are `into`'s now. `traits`, `consents` and `tags` are what that changed on `profile_id`, null
-    or false where nothing is left; `user_id` is its known user id after it."""
+    or false where nothing is left; `user_id` is its known user id after it. `more`: one of several that were
+    written together, and not the last; what becomes of the customer is seen after that one."""
 
     profile_id: str
     into: str
@@ -97,6 +98,7 @@ class UnmergeRow(Row, tag="unmerge", frozen=True):
     consents: dict[str, ConsentStatus | None] = {}
     tags: dict[str, bool] = {}
     user_id: str | None = None
+    more: bool = False
 
 
 class SplitRow(Row, tag="split", frozen=True):

@@ -65,12 +65,17 @@ async def write_claims(connection: Connection, prepared: Sequence[Prepared], now
     )
 
 
-async def follow_merge(connection: Connection, loser: str, winner: str, now: Millis) -> list[NewOutcome]:
-    """The loser's messages are the winner's from now on. Where both wait for the same step of a campaign, the one
-    customer gets it once, for the earlier entry. Returns the outcomes of the others."""
-    await connection.execute("UPDATE message SET profile_id = $2 WHERE profile_id = $1", loser, winner)
-    rows = await connection.fetch(_COLLAPSE, winner, now)
-    return [outcome_of(row, "skipped", now, reason=row["reason"]) for row in rows]
+async def collapse(connection: Connection, family: Sequence[str], now: Millis) -> list[NewOutcome]:
+    """`family`: the ids of one customer, its present one first. Where several of them wait for the same step of a
+    campaign, the customer gets it once, for the earliest entry. Returns the outcomes of the others.
+
+    Messages keep the id that they were decided under, or sent to: should the customer be taken apart again, each
+    one's are known.
+    """
+    rows = await connection.fetch(_COLLAPSE, list(family), now)
+    return [
+        outcome_of({**dict(row), "profile_id": family[0]}, "skipped", now, reason=row["reason"]) for row in rows
+    ]
 
 
 async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis) -> Sequence[tuple[str, str]]:
@@ -169,11 +174,11 @@ OUTCOME_COLUMNS = """m.id, m.channel, m.profile_id, m.campaign_id, m.campaign_ve
 _COLLAPSE = f"""
     UPDATE message m SET status = 'skipped', reason = 'merged', settled_at = $2
     FROM entry e
-    WHERE m.profile_id = $1 AND m.status = 'pending' AND m.reason IS DISTINCT FROM 'process_gone'
+    WHERE m.profile_id = ANY($1::text[]) AND m.status = 'pending' AND m.reason IS DISTINCT FROM 'process_gone'
         AND e.campaign_id = m.campaign_id AND e.entry_id = m.entry_id
         AND EXISTS (
             SELECT FROM message k JOIN entry f USING (campaign_id, entry_id)
-            WHERE k.profile_id = $1 AND k.status = 'pending'
+            WHERE k.profile_id = ANY($1::text[]) AND k.status = 'pending'
                 AND k.campaign_id = m.campaign_id AND k.step = m.step AND f.profile_id <> e.profile_id
                 AND (f.entered_at, k.id) < (e.entered_at, m.id))
     RETURNING {OUTCOME_COLUMNS}

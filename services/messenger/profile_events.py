@@ -1,4 +1,8 @@
-"""Applies what happens to customers: a merge moves their messages, an erasure forgets them."""
+"""Applies what happens to customers: who became one gets once what waited for both, an erasure forgets them.
+
+An unmerge needs nothing: messages keep the ids that they were decided under, and the profile service's views say
+whose those ids are.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -57,11 +61,11 @@ class ProfileEvents:
         now, outcomes = self._clock(), list[NewOutcome]()
         async with self._positions.advance(self.topic, partition, expected, batch.position) as connection:
             for row in rows:
+                family = await family_of(connection, row.profile_id)
                 if isinstance(row, MergeRow):
-                    outcomes += await ledger.follow_merge(connection, row.loser, row.profile_id, now)
+                    outcomes += await ledger.collapse(connection, family, now)
                 else:
-                    ids = {row.profile_id, *await family_of(connection, row.profile_id)}
-                    sent = await ledger.redact(connection, ids, now)
+                    sent = await ledger.redact(connection, {row.profile_id, *family}, now)
                     await forget(self._providers, sent)
             await self._outbox.append(connection, outcomes, now)
         if outcomes:

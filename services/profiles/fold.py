@@ -58,7 +58,7 @@ class MergeDraft(msgspec.Struct, frozen=True, gc=False):
 
 class UnmergeDraft(msgspec.Struct, frozen=True, gc=False):
     """Becomes an unmerge row on the partition of `profile_id` and a split row on `into`'s, the new profile's.
-    `taken`: what changed on `profile_id`; `given`: all that `into` has."""
+    `taken`: what changed on `profile_id`; `given`: all that `into` has; `more`: others of this profile follow."""
 
     id: str
     profile_id: str
@@ -69,6 +69,7 @@ class UnmergeDraft(msgspec.Struct, frozen=True, gc=False):
     given: tuple[dict[str, Any], dict[str, ConsentStatus], dict[str, bool]]
     user_id: str | None
     into_user_id: str | None
+    more: bool = False
 
 
 Draft = EventDraft | MergeDraft | UnmergeDraft

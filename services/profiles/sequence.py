@@ -187,6 +187,7 @@ def _unmerge(draft: UnmergeDraft, counters: Mapping[int, Counter], partitions: i
         consents=consents,
         tags=tags,
         user_id=draft.user_id,
+        more=draft.more,
     )
     traits, given_consents, tags = draft.given
     split = SplitRow(

@@ -258,7 +258,8 @@ async def _write(
         new = _new_profile(new_id, part, gone, [customer.seen[one] for one in part.identifiers])
         await write_profiles(connection, [new])
         await _record(connection, customer, new_id, part, request, left if remember else ())
-        drafts.append(_draft(old, new, request, differences(before, old.documents) if last else ({}, {}, {})))
+        taken: Taken = differences(before, old.documents) if last else ({}, {}, {})
+        drafts.append(_draft(old, new, request, taken, more=not last))
     if drafts:
         counters = await lock_counters(connection, partitions_of(drafts, partitions))
         await write_rows(connection, assign(drafts, counters, others_low=0, partitions=partitions), counters)
@@ -276,7 +277,7 @@ def _user_id(identifiers: Iterable[Identifier]) -> str | None:
     return next((value for kind, value in sorted(identifiers) if kind == USER_ID), None)
 
 
-def _draft(old: Profile, new: Profile, request: str, taken: Taken) -> UnmergeDraft:
+def _draft(old: Profile, new: Profile, request: str, taken: Taken, *, more: bool) -> UnmergeDraft:
     assert new.documents is not None, "just computed"
     return UnmergeDraft(
         id=new.id,
@@ -288,6 +289,7 @@ def _draft(old: Profile, new: Profile, request: str, taken: Taken) -> UnmergeDra
         given=contents(new.documents),
         user_id=old.user_id,
         into_user_id=new.user_id,
+        more=more,
     )
 
 

@@ -30,7 +30,6 @@ from services.segmenter.computed import ComputedTrait
 from services.segmenter.computing import Computing
 from services.segmenter.customer import Customer, StatingRow, changed_at, trait_changes
 from services.segmenter.leaves import EventLeaf, Segment
-from services.segmenter.memberships import Membership
 from services.segmenter.plan import Plan
 from services.segmenter.state import Admission, flips, forget, rearm, rearm_leaves, truths, wake
 from services.segmenter.timed import TimedLeaf
@@ -52,12 +51,14 @@ class Clock(msgspec.Struct):
 
 
 class Merged(msgspec.Struct, frozen=True):
-    """What the combined history of a merge says: a customer with its journals, who the loser was a member as, and
-    (found when asked for) by segment the entry that the combined history itself would have led to."""
+    """What the combined history of a merge says: a customer with its journals, the loser as it was, and (found
+    when asked for) by segment the entry that the combined history itself would have led to. `parted`: something
+    was taken out of one of the two histories, or had been taken out of another one."""
 
     combined: Customer
-    loser: Mapping[str, Membership]
+    loser: Customer
     entries: Callable[[], Mapping[str, Transition]]
+    parted: bool
 
 
 class Remaining(msgspec.Struct, frozen=True):
@@ -451,10 +452,13 @@ class Fold:
     def _unmerge(self, row: UnmergeRow | SplitRow) -> None:
         if self._past is None:
             raise RuntimeError("an unmerge needs the history that is left")
-        remaining = self._past.remaining(row, self.plan, self.clock.now)
         customer = self.customers.get(row.profile_id) or self._new(row.profile_id)
-        customer.identify_again(row.user_id, remaining.events)
         self._traits(row, trait_changes(row), customer)
+        if isinstance(row, UnmergeRow) and row.more:
+            self.changed.add(row.profile_id)
+            return  # no transition comes of a history that is half taken apart
+        remaining = self._past.remaining(row, self.plan, self.clock.now)
+        customer.identify_again(row.user_id, remaining.events)
         customer.take_events(remaining.customer)
         at = max(self.clock.now, row.time)
         cause = ids.record_cause(row.profile_id, row.seq)
@@ -553,7 +557,7 @@ class _Change:
     def reconcile(self, segment: Segment, merged: Merged) -> None:
         """The rules of DESIGN §4.5 for a merge."""
         members = self._customer.members
-        own, theirs = members.get(segment.id), merged.loser.get(segment.id)
+        own, theirs = members.get(segment.id), merged.loser.members.get(segment.id)
         held = [entry for entry in (own, theirs) if entry is not None]
         paused = segment.id in self._fold.plan.paused
         inside = bool(held) if paused else segment.truth(self._customer, self._fold.clock.now)
@@ -563,22 +567,26 @@ class _Change:
             if own is None:
                 self._record(segment.id, segment.name, segment.version, "entered", earlier.entry_id)
         elif inside:
-            self._enter_combined(segment, merged.entries().get(segment.id))
+            self._enter_combined(segment, merged.entries().get(segment.id), merged)
         else:
             if members.pop(segment.id, None) is not None:
                 self._leave_behind(segment.id)
             for entry_id in sorted({entry.entry_id for entry in held}):
                 self._record(segment.id, segment.name, segment.version, "exited", entry_id)
 
-    def _enter_combined(self, segment: Segment, entry: Transition | None) -> None:
+    def _enter_combined(self, segment: Segment, entry: Transition | None, merged: Merged) -> None:
         """Neither was a member, together they are: an ordinary entry, by the event that decided it. A customer
         who has left before may have had that very entry: it gets one of this record's own, or consumers, who
-        know the entry's messageId, would drop it."""
-        if entry is not None and segment.id not in self._customer.left:
+        know the entry's messageId, would drop it. Likewise where an event is another customer's than it was: that
+        one may have the entry still. Who was taken apart, left by that and is one again does nothing new."""
+        left = segment.id in self._customer.left
+        if entry is not None and not left and not merged.parted:
             entry_id = entry.entry_id
         else:
             entry_id = ids.entry_id(segment.id, segment.version, ids.record_cause(self._profile_id, self._row_seq))
         reason: ChangeReason = "event" if entry is None else entry.reason
+        if merged.parted and (left or segment.id in merged.loser.left):
+            reason = "merge"
         cause_message_id = self._cause_message_id if entry is None else entry.cause_message_id
         self._customer.members.begin(segment.id, segment.version, self._at, entry_id, cause_message_id)
         occasion = msgspec.structs.replace(self._common(), reason=reason, cause_message_id=cause_message_id)

@@ -27,7 +27,6 @@ from services.segmenter.change import Transition
 from services.segmenter.compiler import compile_plan
 from services.segmenter.customer import Customer, StatingRow, changed_at, trait_changes
 from services.segmenter.fold import Clock, Fold, Merged, Remaining
-from services.segmenter.memberships import Membership
 from services.segmenter.plan import NOTHING, Parts, Plan, missing
 from services.segmenter.state import Admission
 
@@ -163,7 +162,7 @@ class History:
         self._rows = rows
         self._controls = controls
         self._scripts = scripts
-        self._losers: dict[tuple[str, int], Mapping[str, Membership]] = {}
+        self._losers: dict[tuple[str, int], Customer] = {}
 
     def on(self, partition: int) -> "PartitionPast":
         """The past as the fold of a partition asks for it."""
@@ -201,8 +200,9 @@ class History:
 
     def merged(self, row: MergeRow, partition: int, plan: Plan, now: int) -> Merged:
         """The two customers of a merge row on `partition`, before it and together."""
-        rows = self.combined(row.profile_id, row.seq) + self.combined(row.loser, row.loser_seq)
-        rows.sort(key=_order)
+        both = self._own(row.profile_id, row.seq), self._own(row.loser, row.loser_seq)
+        rows = sorted((stored for own in both for stored in self._flat(own)), key=_order)
+        parted = any(isinstance(s.row, UnmergeRow | SplitRow) for own in both for s in self._lineage(own))
         cuts = plan.cuts  # the replays of others may share the plan, and score by other ones
 
         @cache  # most merges let nobody enter, and do not ask
@@ -214,15 +214,15 @@ class History:
 
         loser = self._loser(row)
         plan.cut(cuts)
-        return Merged(_journals(plan, row.profile_id, rows, now), loser, entries)
+        return Merged(_journals(plan, row.profile_id, rows, now), loser, entries, parted)
 
     def remaining(self, row: UnmergeRow | SplitRow, plan: Plan, now: int) -> Remaining:
         """What the customer has after an unmerge row, or a split row."""
         rows = self.combined(row.profile_id, row.seq + 1)
         return Remaining(_journals(plan, row.profile_id, rows, now), _events(rows))
 
-    def _loser(self, row: MergeRow) -> Mapping[str, Membership]:
-        """What the loser was a member of before its tombstone."""
+    def _loser(self, row: MergeRow) -> Customer:
+        """The loser before its tombstone, with its memberships."""
         if (row.loser, row.loser_seq) not in self._losers:
             # those merged into it before it: a chain of merges must not become as deep a chain of calls
             chain = [row]
@@ -232,8 +232,8 @@ class History:
                 loser = self.replay(
                     merge.loser, merge.loser_partition, merge.loser_seq, self._tombstone(merge).low
                 )
-                members = loser.customers.get(merge.loser, Customer()).members
-                self._losers[merge.loser, merge.loser_seq] = members
+                found = loser.customers.get(merge.loser, Customer())
+                self._losers[merge.loser, merge.loser_seq] = found
         return self._losers[row.loser, row.loser_seq]
 
     def _fold(self, profile_id: str, partition: int, before: int, rows: Sequence[StoredRow], now: int) -> Fold:
@@ -272,12 +272,15 @@ class History:
     def _after(self, plan: Plan, profile_id: str, own: Sequence[StoredRow], now: int) -> Customer:
         """What is kept of a customer after these rows of its own."""
         customer = _journals(plan, profile_id, sorted(self._flat(own), key=_order), now)
+        parted = [place for place, stored in enumerate(own) if isinstance(stored.row, UnmergeRow | SplitRow)]
+        last = parted[-1] if parted else -1  # identifies the customer anew
         for place, stored in enumerate(own):
             row = stored.row
             if isinstance(row, UnmergeRow | SplitRow):
-                left = sorted(self._flat(own[: place + 1]), key=_order)
-                customer.identify_again(row.user_id, _events(left))
-            elif isinstance(row, EventRow | MergeRow):
+                if place == last:
+                    left = sorted(self._flat(own[: place + 1]), key=_order)
+                    customer.identify_again(row.user_id, _events(left))
+            elif isinstance(row, EventRow | MergeRow) and place > last:
                 customer.take_identity(row)
             if isinstance(row, StatingRow):
                 customer.take_traits(trait_changes(row), changed_at(row), plan.kept_traits, plan.lookbacks, now)
@@ -289,22 +292,25 @@ class History:
         come once more."""
         found: dict[tuple[int, int], StoredRow] = {}
         times: Counter[tuple[int, int]] = Counter()
+        for stored in self._lineage(own):
+            row = stored.row
+            events: Sequence[StoredRow] = (stored,) if isinstance(row, EventRow) else ()
+            if isinstance(row, UnmergeRow | SplitRow):
+                events = self._moved.get(row.id, ())
+            for event in events:
+                place = event.partition, event.row.seq
+                found[place] = event
+                times[place] += -1 if isinstance(row, UnmergeRow) else 1
+        return (stored for place, stored in found.items() if times[place] > 0)
+
+    def _lineage(self, own: Sequence[StoredRow]) -> Iterator[StoredRow]:
+        """A customer's rows, and those of everybody who was merged into it by one of them."""
         left = [own]
         while left:
             for stored in left.pop():
-                row = stored.row
-                if isinstance(row, MergeRow):
-                    left.append(self._own(row.loser, row.loser_seq))
-                    continue
-                if isinstance(row, EventRow):
-                    events: Sequence[StoredRow] = (stored,)
-                else:
-                    events = self._moved.get(row.id, ()) if isinstance(row, UnmergeRow | SplitRow) else ()
-                for event in events:
-                    place = event.partition, event.row.seq
-                    found[place] = event
-                    times[place] += -1 if isinstance(row, UnmergeRow) else 1
-        return (stored for place, stored in found.items() if times[place] > 0)
+                if isinstance(stored.row, MergeRow):
+                    left.append(self._own(stored.row.loser, stored.row.loser_seq))
+                yield stored
 
     def _own(self, profile_id: str, before: int) -> list[StoredRow]:
         return [stored for stored in self._rows.get(profile_id, ()) if stored.row.seq < before]

@@ -279,8 +279,9 @@ class Partition:
         ids = {row.profile_id for row in rows if isinstance(row, MergeRow | UnmergeRow | SplitRow)}
         past = None
         if ids:
-            ids |= {row.loser for row in rows if isinstance(row, MergeRow)}
-            past = (await self._timeline.history(sorted(ids), replayed=True)).on(self._q)
+            losers = {row.loser for row in rows if isinstance(row, MergeRow)}
+            ids |= losers
+            past = (await self._timeline.history(sorted(ids), replayed=bool(losers))).on(self._q)
         return Fold(
             self._plan,
             await self._customers(sorted(touched)),

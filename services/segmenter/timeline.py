@@ -1,6 +1,6 @@
 """Reads of `profiles.timeline_v1`, on the primary: always ahead of the log."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -37,13 +37,21 @@ _MOVED = f"""
 """  # noqa: S608
 _CONTROLS = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1
-    WHERE profile_id = '' AND kind = 'control' AND ($1::int IS NULL OR partition = $1) ORDER BY partition, seq
+    WHERE profile_id = '' AND kind = 'control' AND partition = $1 ORDER BY seq
+"""  # noqa: S608
+# from the last one that is known on: whether it is still there says whether those before it are
+_NEW_CONTROLS = f"""
+    SELECT {_COLUMNS} FROM profiles.timeline_v1
+    LEFT JOIN unnest($1::int[], $2::bigint[]) AS known (partition, last) USING (partition)
+    WHERE profile_id = '' AND kind = 'control' AND seq >= coalesce(known.last, 0) ORDER BY partition, seq
 """  # noqa: S608
 _ROWS = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1 WHERE partition = $1 AND seq > $2 ORDER BY seq LIMIT $3
 """  # noqa: S608
 _REDACTED = "SELECT seq, counted_seq, transitions, computed FROM profiles.redacted_v1 WHERE partition = $1"
 _EPOCHS = "SELECT epoch, min(seq) AS first FROM profiles.timeline_v1 WHERE partition = $1 GROUP BY epoch"
+
+Controls = Mapping[int, Sequence[ControlRow]]
 
 
 class PostgresTimeline:
@@ -52,6 +60,7 @@ class PostgresTimeline:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._scripts = Scripts()
+        self._controls: Controls = {}
 
     async def history(
         self, profile_ids: Sequence[str], *, replayed: bool = False, names: Collection[str] | None = None
@@ -96,12 +105,28 @@ class PostgresTimeline:
         row = await self._pool.fetchrow(_REDACTED, partition)
         return Redacted() if row is None else Redacted(*row)
 
-    async def _all_controls(self) -> dict[int, list[ControlRow]]:
-        controls: dict[int, list[ControlRow]] = {}
-        for stored in _decoded(await self._pool.fetch(_CONTROLS, None)):
+    async def _all_controls(self) -> Controls:
+        """Each partition's control rows. They only ever come behind those that are known, unless the database was
+        restored: then the last one known is no longer there, or in its place another one of a later epoch."""
+        known = self._controls
+        news = await self._controls_from(known)
+        lost = [q for q, rows in known.items() if q not in news or news[q][0] != rows[-1]]
+        if lost:
+            log.warning("controls_read_again", partitions=lost)
+            known, news = {}, await self._controls_from({})
+        grown = {q: [*known.get(q, [])[:-1], *rows] for q, rows in news.items() if len(rows) > 1 or q not in known}
+        if grown or known is not self._controls:
+            self._controls = {**known, **grown}
+        return self._controls
+
+    async def _controls_from(self, known: Controls) -> dict[int, list[ControlRow]]:
+        """By partition, the last control row that is known and those behind it."""
+        last = [rows[-1].seq for rows in known.values()]
+        found: dict[int, list[ControlRow]] = {}
+        for stored in _decoded(await self._pool.fetch(_NEW_CONTROLS, list(known), last)):
             if isinstance(stored.row, ControlRow):
-                controls.setdefault(stored.partition, []).append(stored.row)
-        return controls
+                found.setdefault(stored.partition, []).append(stored.row)
+        return found
 
 
 def _decoded(found: Iterable[Iterable[Any]]) -> list[StoredRow]:

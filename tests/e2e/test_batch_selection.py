@@ -8,15 +8,26 @@ import asyncpg
 import msgspec
 import pytest
 
-from headrace.contracts.profile_event import ErasureRow, EventRow, MergeRow, ProfileRow, TombstoneRow, encode_row
+from headrace.contracts.profile_event import (
+    ErasureRow,
+    EventRow,
+    MergeRow,
+    ProfileRow,
+    SplitRow,
+    TombstoneRow,
+    UnmergeRow,
+    encode_row,
+)
 from headrace.contracts.segment import SegmentDefinition, parse_segment
 from services.segmenter.batch.customer import Subject, subject
 from services.segmenter.batch.evaluator import Evaluator
 from services.segmenter.batch.needs import Needs
 from services.segmenter.batch.selection import evaluate_all, subjects
 from services.segmenter.paths import decode_row
+from tests.e2e.parted import part
 from tests.e2e.segmenter_rig import HOUR, PARTITIONS, T0, Rig, segmenter_rig
 
+Known = EventRow | MergeRow | UnmergeRow | SplitRow | TombstoneRow | ErasureRow
 NOW = T0 + HOUR
 BRNO = {"location": {"latitude": 49.19, "longitude": 16.61}}
 PRAGUE = {"timezone": "Europe/Prague"}
@@ -52,8 +63,8 @@ async def rig(database_url: str, redis_url: str, log_url: str, topic_prefix: str
 
 async def wrote(rig: Rig, profile: str, name: str | None = None, **fields: Any) -> EventRow:
     """A stored event row."""
-    for part in ("properties", "context"):
-        fields[part] = msgspec.Raw(msgspec.json.encode(fields.get(part, {})))
+    for raw in ("properties", "context"):
+        fields[raw] = msgspec.Raw(msgspec.json.encode(fields.get(raw, {})))
     header = await rig.header(rig.q(profile))
     row = EventRow(
         **header,
@@ -121,15 +132,22 @@ async def answers(rig: Rig, key: str, at: Mapping[int, tuple[int, int]], **how: 
 async def everything(rig: Rig, at: Mapping[int, tuple[int, int]]) -> dict[str, Subject]:
     """Every customer with all rows there are."""
     rows: dict[str, list[ProfileRow]] = {}
+    places: dict[tuple[int, int], Known] = {}
     for q, seq, time, payload in await rig.pool.fetch(
         "SELECT q, seq, time, payload FROM profiles.timeline ORDER BY seq"
     ):
         row = decode_row(encode_row(seq=seq, epoch=1, time=time, low=time, payload=payload.encode()))
-        assert isinstance(row, EventRow | MergeRow | TombstoneRow | ErasureRow)
+        assert isinstance(row, Known)
+        places[q, seq] = row
         if seq <= at[q][0]:
             rows.setdefault(row.profile_id, []).append(row)
-    here = [key for key, own in rows.items() if isinstance(own[-1], EventRow | MergeRow)]
-    return {key: subject(key, rows, at[rig.q(key)][0]) for key in here}
+    moved: dict[str, list[EventRow]] = {}
+    for unmerge, q, seq in await rig.pool.fetch("SELECT unmerge_id, q, seq FROM profiles.moved"):
+        row = places[q, seq]
+        assert isinstance(row, EventRow)
+        moved.setdefault(unmerge, []).append(row)
+    here = [key for key, own in rows.items() if not isinstance(own[-1], TombstoneRow | ErasureRow)]
+    return {key: subject(key, rows, at[rig.q(key)][0], moved) for key in here}
 
 
 async def test_the_rows_that_a_condition_needs_give_the_answer_of_all_rows(rig: Rig) -> None:
@@ -141,6 +159,35 @@ async def test_the_rows_that_a_condition_needs_give_the_answer_of_all_rows(rig: 
         expected = {one: judge.member(key, whole[one], NOW) for one in whole}
         assert await answers(rig, key, at) == expected, key
         assert set(expected.values()) == {True, False}, key  # otherwise it says nothing
+
+
+async def test_what_unmerges_have_moved_is_read_with_whom_they_made(rig: Rig) -> None:
+    await people(rig)
+    page = await wrote(rig, "p10", type="page", context=PRAGUE, properties={"a": 1})
+    [own] = await written(rig, "p10", "Order Completed")
+    [once] = await written(rig, "p12", "Order Completed")
+    await part(rig, "p10", "n1", [page, own, once], stays={"traits": {"city": None}}, goes={"tags": {"vip": True}})
+    await part(rig, "n1", "n2", [once], goes={"consents": {"sms": "granted"}})
+    await wrote(rig, "n2", "Order Completed")
+    await merged(rig, "p10", "n1")
+    at = await positions(rig)
+    whole = await everything(rig, at)
+    assert {key: len(one.events) for key, one in whole.items() if key in {"p10", "n2"}} == {"p10": 4, "n2": 2}
+    judge = Evaluator(definitions())
+    for key in CONDITIONS:
+        expected = {one: judge.member(key, whole[one], NOW) for one in whole}
+        assert await answers(rig, key, at) == expected, key
+
+
+async def written(rig: Rig, profile: str, name: str) -> list[EventRow]:
+    rows = await rig.pool.fetch(
+        "SELECT seq, time, payload FROM profiles.timeline WHERE profile_id = $1 AND event = $2", profile, name
+    )
+    found = [
+        decode_row(encode_row(seq=seq, epoch=1, time=time, low=time, payload=payload.encode()))
+        for seq, time, payload in rows
+    ]
+    return [row for row in found if isinstance(row, EventRow)]
 
 
 async def test_customers_are_those_that_are_there(rig: Rig) -> None:

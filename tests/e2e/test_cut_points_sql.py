@@ -13,6 +13,7 @@ import pytest
 from headrace.contracts.profile_event import ErasureRow, EventRow
 from services.segmenter.cut_points_sql import Quintiles, limit
 from tests.e2e.naive_scores import cuts_of, orders, score
+from tests.e2e.parted import part
 from tests.e2e.rfm_rig import computed
 from tests.e2e.segmenter_rig import HOUR, T0, Rig, segmenter_rig
 
@@ -110,6 +111,23 @@ async def test_merged_customers_count_once_and_the_erased_not_at_all(rig: Rig) -
         [(T0 + 5, 2, Decimal(50)), *((T0 + number, 1, Decimal(10 * number)) for number in (1, 2, 3, 4))]
     )
     assert found.frequency == (1, 1, 1, 1)
+
+
+async def test_what_was_taken_out_counts_in_whom_it_made(rig: Rig) -> None:
+    for number in range(5):
+        await buy(rig, f"p{number}", 10 * number, ts=T0 + number)
+    lost = [await buy(rig, "p1", 500, ts=T0 + 6), await buy(rig, "p0", 700, ts=T0 + 7)]
+    await merge(rig, "p0", "p1")
+    await part(rig, "p1", "n1", lost)
+    others = [(T0 + number, 1, Decimal(10 * number)) for number in (2, 3, 4)]
+    found = await computed(rig)
+    assert found == expected([(T0 + 1, 2, Decimal(10)), (T0 + 7, 2, Decimal(1200)), *others])
+
+    await part(rig, "n1", "n2", lost[1:])
+    await merge(rig, "n1", "p2")
+    await erase(rig, "p1")
+    found = await computed(rig)
+    assert found == expected([(T0 + 6, 2, Decimal(520)), (T0 + 7, 1, Decimal(700)), *others[1:]])
 
 
 async def test_refunds_are_negative_and_the_names_are_one_population(rig: Rig) -> None:

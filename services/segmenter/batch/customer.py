@@ -1,6 +1,7 @@
 """What is known of a customer: the events with those of everybody merged into it, less those that were taken out,
 and what its own rows set."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,13 +50,12 @@ def subject(
 
 def _less(came: Iterable[EventRow], went: Iterable[EventRow]) -> list[EventRow]:
     """An event that was taken out and came back with a later merge has come twice and gone once."""
-    gone: dict[tuple[str, str], int] = {}
-    for row in went:
-        gone[row.source, row.message_id] = gone.get((row.source, row.message_id), 0) + 1
+    gone = Counter((row.profile_id, row.seq) for row in went)
     kept = []
     for row in came:
-        if gone.get((row.source, row.message_id), 0):
-            gone[row.source, row.message_id] -= 1
+        place = row.profile_id, row.seq  # a profile's rows are all on one partition
+        if gone[place]:
+            gone[place] -= 1
         else:
             kept.append(row)
     return kept

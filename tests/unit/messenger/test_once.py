@@ -415,6 +415,12 @@ async def test_a_merged_profile_gets_the_message_under_its_winner(rig: Rig) -> N
     assert outcome.profile_id == "winner"
 
 
+async def joined(rig: Rig, loser: str, winner: str) -> None:
+    """As the profile service's view says it from now on."""
+    await rig.pool.execute("DELETE FROM profiles.alias_v1 WHERE profile_id = $1", loser)
+    await rig.pool.execute("INSERT INTO profiles.alias_v1 VALUES ($1, $2)", loser, winner)
+
+
 def merge(winner: str, loser: str) -> MergeRow:
     return MergeRow(
         seq=1,
@@ -430,10 +436,11 @@ def merge(winner: str, loser: str) -> MergeRow:
     )
 
 
-async def test_a_merge_moves_and_an_erasure_forgets(rig: Rig) -> None:
+async def test_an_erasure_forgets_what_all_that_became_one_were_sent(rig: Rig) -> None:
     await pending(rig, 2)
     messenger = await rig.assemble()
     await messenger.claims.claim(1, rig.clock())
+    await joined(rig, "p1", "winner")
     q = partition_of("winner", PARTITIONS)
     async with rig.running("follow") as following:
         await rig.publish_tick(q)
@@ -443,7 +450,6 @@ async def test_a_merge_moves_and_an_erasure_forgets(rig: Rig) -> None:
     duplicates = following.metrics.duplicates.labels(PROFILE_EVENTS.name)
     assert await is_at(duplicates, 0)
     messages = await rig.messages()
-    assert {m["profile_id"] for m in messages} == {"winner"}
     assert sorted((m["status"], m["reason"]) for m in messages) == [("claimed", None), ("skipped", "erased")]
     assert all(m[name] is None for m in messages for name in ("address", "subject", "text", "html"))
     assert "jana" not in str([dict(m) for m in messages]).lower()
@@ -467,14 +473,51 @@ async def test_two_who_are_one_get_what_waits_for_both_once(
         await rig.enter("p1", "e1", at=START - 2)
         await rig.enter(second, "e2", at=START - 1)
         await eventually(lambda: has_messages(rig, 2))
+        await joined(rig, "p1", "winner")
         await rig.publish_row(merge("winner", "p1"))
         await eventually(lambda: at_seq(rig, PROFILE_EVENTS.name, q, 1))
         skipped = [reason for status, reason in fates.values() if status == "skipped"]
         await eventually(lambda: told(rig, len(skipped)))
     messages = await rig.messages()
     assert {m["entry_id"]: (m["status"], m["reason"]) for m in messages} == fates
-    assert {m["profile_id"] for m in messages} == {"winner"}
-    assert by_outcome(await rig.published()) == [("skipped", reason) for reason in skipped]
+    assert by_outcome(published := await rig.published()) == [("skipped", reason) for reason in skipped]
+    assert {outcome.profile_id for outcome in published} <= {"winner"}
+
+
+async def test_what_waits_for_who_is_taken_apart_again_goes_to_whom_it_was_decided_for(rig: Rig) -> None:
+    for name in ("p1", "winner", "new"):
+        await rig.customer(name, first_name=name)
+    q = partition_of("winner", PARTITIONS)
+    async with rig.running("follow"):
+        await rig.enter("p1", "e1")
+        await eventually(lambda: has_messages(rig, 1))
+        await joined(rig, "p1", "winner")
+        await rig.publish_row(merge("winner", "p1"))
+        await eventually(lambda: at_seq(rig, PROFILE_EVENTS.name, q, 1))
+    await joined(rig, "p1", "new")  # what an unmerge does
+    async with rig.running():
+        await eventually(lambda: told(rig, 1))
+    assert [sent.text for sent in scripted(rig).sent] == ["Hi new"]
+    (outcome,) = await rig.published()
+    assert outcome.profile_id == "new"
+
+
+async def test_a_message_stays_with_whom_it_was_sent_to(rig: Rig) -> None:
+    for name in ("p1", "winner", "new"):
+        await rig.customer(name, first_name=name)
+    q = partition_of("winner", PARTITIONS)
+    async with rig.running():
+        await rig.enter("p1", "e1")
+        await eventually(lambda: told(rig, 1))
+        await joined(rig, "p1", "winner")
+        await rig.publish_row(merge("winner", "p1"))
+        await rig.enter("p1", "e2")
+        await eventually(lambda: told(rig, 2))
+        await joined(rig, "p1", "new")
+        await rig.publish_row(ErasureRow(seq=2, epoch=1, time=START, low=START, profile_id="winner"))
+        await eventually(lambda: at_seq(rig, PROFILE_EVENTS.name, q, 2))
+    sent = {m["entry_id"]: (m["profile_id"], m["address"] is None) for m in await rig.messages()}
+    assert sent == {"e1": ("p1", False), "e2": ("winner", True)}
 
 
 async def test_a_record_that_cannot_be_read_goes_aside_and_the_partition_goes_on(rig: Rig) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, TombstoneRow
+from headrace.contracts.profile_event import ControlRow, EventRow, MergeRow, SplitRow, TombstoneRow, UnmergeRow
 from headrace.contracts.segment import parse_segment
 from services.segmenter.compiler import compile_plan
 from services.segmenter.fold import Clock, Fold
@@ -82,6 +82,17 @@ def tombstone(seq: int, loser: str, winner: str, *, at: int) -> TombstoneRow:
     return TombstoneRow(
         seq=seq, epoch=1, time=at, low=at, profile_id=loser, into=winner, source="web", message_id="link"
     )
+
+
+def unmerge(seq: int, old: str, new: str, *, at: int, **fields: Any) -> UnmergeRow:
+    """The rows that have gone are those of unmerge `new`."""
+    cause: dict[str, Any] = {"id": new, "source": "api", "message_id": f"part-{new}"}
+    return UnmergeRow(seq=seq, epoch=1, time=at, low=at, profile_id=old, into=new, **cause, **fields)
+
+
+def split(seq: int, new: str, old: str, *, at: int, **fields: Any) -> SplitRow:
+    cause: dict[str, Any] = {"id": new, "source": "api", "message_id": f"part-{new}"}
+    return SplitRow(seq=seq, epoch=1, time=at, low=at, profile_id=new, origin=old, **cause, **fields)
 
 
 def story(target: Fold) -> list[tuple[str, str, str, str, int]]:

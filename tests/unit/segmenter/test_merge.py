@@ -127,6 +127,6 @@ async def test_a_chain_of_merges_is_as_long_as_it_likes() -> None:
         other.append(last)
     history = await MemoryTimeline(rows).history([last.profile_id, last.loser], replayed=True)
     merged = history.merged(last, length % 2, plan(s=TWO), 2_000)
-    assert list(merged.loser) == ["s"]
+    assert list(merged.loser.members) == ["s"]
     (journal,) = (merged.combined.opened(key) for key in merged.combined.journal_keys())
     assert [journal.opened(atom).seen for atom in journal.atom_ids()] == [length + 1]

@@ -123,6 +123,7 @@ async def agree_after_every_record(world: World, operations: Operations) -> None
 
 
 async def agree(world: World, store: MemoryStore) -> None:
+    entries: list[str] = []
     for profile in world.customers():
         q = int(profile[1:]) % PARTITIONS
         customer = (await store.customers(q, [profile]))[profile]
@@ -132,6 +133,8 @@ async def agree(world: World, store: MemoryStore) -> None:
             events, traits = world.events_of(profile), world.traits_of(profile)
             expected = naive.member(definition, events, traits, loaded[0].now)
             assert (key in customer.members) == expected, (profile, key)
+        entries += [customer.members[key].entry_id for key in customer.members]
+    assert len(entries) == len(set(entries)), "an entry is one customer's"
 
 
 @EXAMPLES

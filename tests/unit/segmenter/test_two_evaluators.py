@@ -12,8 +12,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.contracts.profile_event import ControlRow, ProfileRow
 from headrace.contracts.segment import SegmentDefinition, parse_segment
-from services.segmenter.batch.customer import Subject
+from services.segmenter.batch.customer import Subject, subject
 from services.segmenter.batch.evaluator import Evaluator
 from tests.unit.segmenter.memory import MemoryStore
 from tests.unit.segmenter.test_partition_properties import Operations, incoming, opened
@@ -56,10 +57,21 @@ async def agree(world: World, store: MemoryStore, profile: str) -> None:
         key: partial(_among, live, key) for key in _segments(world.live[one] for one in world.paused)
     }
     evaluator = Evaluator(_segments(world.live.values()), cuts=world.cuts, frozen=paused)
-    subject = Subject(profile, world.events_of(profile), world.own_rows(profile))
+    customer = known(world, profile, loaded[0].seq)
     for key in _segments(world.evaluated().values()):
-        expected = evaluator.member(key, subject, loaded[0].now)
+        expected = evaluator.member(key, customer, loaded[0].now)
         assert (key in live) == expected, (profile, key, loaded[0].now)
+
+
+def known(world: World, profile: str, upto: int) -> Subject:
+    """The customer as the batch evaluator finds it among everybody's rows: with the events that it should have."""
+    rows: dict[str, list[ProfileRow]] = {}
+    for row in (row for written in world.rows for row in written if not isinstance(row, ControlRow)):
+        rows.setdefault(row.profile_id, []).append(row)
+    moved = {unmerge: [row for _, row in some] for unmerge, some in world.moved.items()}
+    found = subject(profile, rows, upto, moved)
+    assert sorted(map(id, found.events)) == sorted(map(id, world.events_of(profile)))
+    return found
 
 
 def _among(live: Mapping[str, Any], key: str, profile_id: str) -> bool:

@@ -118,7 +118,9 @@ tick_op = st.tuples(st.just("tick"), st.sampled_from([1, 500, 2500, 9000, 30_000
 erase_op = st.tuples(st.just("erase"), st.integers(0, CUSTOMERS - 1))
 merge_op = st.tuples(st.just("merge"), st.integers(0, CUSTOMERS - 1), st.integers(0, CUSTOMERS - 1))
 unmerge_op = st.tuples(
-    st.just("unmerge"), st.integers(0, CUSTOMERS - 1), st.lists(st.booleans(), min_size=7, max_size=7)
+    st.just("unmerge"),
+    st.integers(0, CUSTOMERS - 1),
+    st.lists(st.sampled_from([0, 0, 0, 1, 1, 2, 3]), min_size=7, max_size=7),
 )
 control_op = st.tuples(
     st.sampled_from(["define", "activate", "activate", "pause", "resume", "delete"]),
@@ -308,13 +310,27 @@ class World:
         )
         self.roots[loser] = winner
 
-    def _unmerge(self, who: int, choices: Sequence[bool]) -> None:
-        """Some of a customer's events, and perhaps some of those who became it, are another customer's again."""
+    def _unmerge(self, who: int, choices: Sequence[int]) -> None:
+        """A customer's events, and those of all who became it, are those of one to four customers again: by their
+        place, the first (0) stays."""
         old = self._person(who)
         events = self.events_of(old) if old in self.customers() else []
-        leaving = [row for place, row in enumerate(events) if choices[place % len(choices)]]
-        if not leaving:
-            return
+        found: dict[int, list[EventRow]] = {}
+        for place, row in enumerate(events):
+            found.setdefault(choices[place % len(choices)], []).append(row)
+        parts = [leaving for number, leaving in sorted(found.items()) if number]
+        for number, leaving in enumerate(parts):
+            self._part(old, who, leaving, [*choices[number:], *choices[:number]], more=number < len(parts) - 1)
+        if parts and choices[6]:
+            new = f"p{999 + len(self.moved)}"
+            # what stays of those who are another's from here on
+            self._owners.update((id(row), old) for row in found.get(0, ()))
+            for loser in [loser for loser, winner in self.roots.items() if winner == old]:
+                self.roots[loser] = new
+
+    def _part(
+        self, old: str, who: int, leaving: Sequence[EventRow], choices: Sequence[int], *, more: bool
+    ) -> None:
         self._events += 1
         new = f"p{1_000 + len(self.moved)}"
         source, target = int(old[1:]) % PARTITIONS, int(new[1:]) % PARTITIONS
@@ -330,6 +346,7 @@ class World:
                 consents={"sms": None} if choices[1] else {},
                 tags={"vip": False} if choices[2] else {},
                 user_id=f"u{who}",
+                more=more,
                 **cause,
             ),
         )
@@ -348,11 +365,6 @@ class World:
         self._owners.update((id(row), new) for row in leaving)
         partitions = {id(row): q for q, rows in enumerate(self.rows) for row in rows}
         self.moved[cause["id"]] = [(partitions[id(row)], row) for row in leaving]
-        if choices[6]:
-            # what stays of those who are another's from here on
-            self._owners.update((id(row), old) for row in events if id(row) not in self._owners)
-            for loser in [loser for loser, winner in self.roots.items() if winner == old]:
-                self.roots[loser] = new
 
     def _root(self, profile: str) -> str:
         while profile in self.roots:
