@@ -52,6 +52,7 @@ from services.segmenter.timeline import PostgresTimeline
 from services.segmenter.trait_definitions import TraitDefinitions
 from services.segmenter.trait_preview import TraitPreview
 from services.segmenter.trait_routes import trait_router
+from services.segmenter.trait_verification import TraitVerification
 from services.segmenter.verification import Verification
 from services.segmenter.versions import Versions
 from services.segmenter.webhooks.assembly import Webhooks, assemble_webhooks
@@ -161,7 +162,12 @@ def assemble(
         first=[comparison_router(definitions, reader, partitions=count, admin_token=token)],
     )
     traits, preview = TraitDefinitions(pool, count), TraitPreview(standings, recount)
-    app.include_router(trait_router(traits, preview, members, inspection, sending(controls), admin_token=token))
+    trait_verification = TraitVerification(standings, recount)
+    app.include_router(
+        trait_router(
+            traits, preview, trait_verification, members, inspection, sending(controls), admin_token=token
+        )
+    )
     app.include_router(schema_router())
     app.include_router(history_router(definitions, members, inspection, history, admin_token=token))
     app.include_router(export_router(definitions, members, history, pool, admin_token=token))

@@ -43,10 +43,13 @@ class Recount:
                 for one in await asyncio.to_thread(_judged, evaluator, conditions, some, mark.now):
                     yield one
 
-    async def values(self, standing: Standing, trait: TraitDefinition) -> AsyncGenerator[tuple[str, Any]]:
-        """Every customer of the partition that has a value of this computed trait, by profile id."""
-        evaluator, now = Evaluator({}), standing.mark.now
-        selected = subjects(self._pool, evaluator.needs_of(trait), standing.partition, standing.mark.seq)
+    async def values(
+        self, standing: Standing, trait: TraitDefinition, profile_ids: Collection[str] | None = None
+    ) -> AsyncGenerator[tuple[str, Any]]:
+        """Every customer of the partition (or of these) that has a value of this computed trait, by profile id."""
+        evaluator, mark = Evaluator({}), standing.mark
+        needs, now = evaluator.needs_of(trait), mark.now
+        selected = subjects(self._pool, needs, standing.partition, mark.seq, profile_ids=profile_ids)
         async with aclosing(selected):
             async for some in selected:
                 for one in await asyncio.to_thread(_valued, evaluator, trait, some, now):

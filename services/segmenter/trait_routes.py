@@ -13,6 +13,7 @@ from services.segmenter.members import Members
 from services.segmenter.paths import decode_json
 from services.segmenter.trait_definitions import TraitDefinitions
 from services.segmenter.trait_preview import TraitPreview
+from services.segmenter.trait_verification import TraitVerification
 
 _DRAFT = {"kind": "trait", "id": "preview", "name": "Preview"}
 
@@ -20,6 +21,7 @@ _DRAFT = {"kind": "trait", "id": "preview", "name": "Preview"}
 def trait_router(
     traits: TraitDefinitions,
     preview: TraitPreview,
+    verification: TraitVerification,
     members: Members,
     inspection: Inspection,
     send: Send,
@@ -60,6 +62,11 @@ def trait_router(
         version = await traits.delete(trait_id)
         await send()
         return answer({"id": trait_id, "version": version, "status": "deleted"})
+
+    @router.post("/traits/{trait_id}/verify")
+    async def verify(trait_id: str) -> Response:
+        """Compare what is published with the second evaluator, for everybody."""
+        return answer(await verification.run(trait_id))
 
     @router.get("/profiles/{profile_id}/traits")
     async def values(profile_id: str) -> Response:

@@ -9,6 +9,8 @@ import pytest
 from headrace.contracts.computed_trait import ComputedTrait
 from headrace.contracts.headers import SEQ, header
 from headrace.contracts.topics import COMPUTED_TRAITS
+from services.segmenter import keys
+from services.segmenter.customer import Customer
 from tests.e2e.segmenter_rig import Rig, Running, eventually, segmenter_rig
 
 DAY = 86_400_000
@@ -122,6 +124,24 @@ async def test_what_is_not_there_is_refused_and_what_is_in_use_is_kept(rig: Rig)
             assert (await api.request(method, path)).status_code == 404, path
         assert (await api.get("/v1/traits")).json()["items"] == []
         assert (await api.get("/v1/segments")).json()["items"] == []
+
+
+async def test_verify_finds_a_value_that_is_not_what_the_history_says(rig: Rig) -> None:
+    async with rig.segmenter() as running:
+        await rig.trait_live(running.api, "total_spent", SPENT)
+        await rig.event("p1", properties={"total": 1.5})
+        await eventually(lambda: _are(running, "p1", {"total_spent": 1.5}))
+        found = (await running.api.post("/v1/traits/total_spent/verify")).json()
+        assert found == {"checked": 1, "mismatches": 0, "skipped": 0, "examples": []}
+        key = keys.customers(rig.q("p1"))
+        packed = await running.redis.hget(key, "p1")
+        assert isinstance(packed, bytes)
+        customer = Customer.unpack(packed, "p1")
+        customer.computed["total_spent"] = 1, 0, b"2"
+        await running.redis.hset(key, "p1", customer.pack())
+        found = (await running.api.post("/v1/traits/total_spent/verify")).json()
+        assert found["examples"] == [{"profile_id": "p1", "published": 2, "expected": 1.5}]
+        assert (await running.api.post("/v1/traits/nothing/verify")).status_code == 404
 
 
 async def test_a_preview_says_how_the_values_would_lie(rig: Rig) -> None:
