@@ -32,6 +32,12 @@ SEGMENT = {
     "name": "Wire checked",
     "when": {"event": {"name": "Wire Checked"}},
 }
+TRAIT = {
+    "kind": "trait",
+    "id": "wire_checks",
+    "name": "Wire checks",
+    "value": {"event": {"name": "Wire Checked", "count": {}}},
+}
 TEMPLATE = {"kind": "template", "id": "wire-checked", "channel": "sms", "text": "Hello"}
 CAMPAIGN = {
     "kind": "campaign",
@@ -46,6 +52,9 @@ CAMPAIGN = {
 def played(stack: Stack) -> Stack:
     """The stack after a customer went all the way, from an event to a message, and an item was refused."""
     with httpx.Client(timeout=10, headers={"Authorization": f"Bearer {stack.admin_token}"}) as admin:
+        trait = f"{stack.segmenter_url}/v1/traits/wire_checks"
+        admin.put(trait, json=TRAIT).raise_for_status()
+        wait_until(lambda: admin.get(trait).json()["status"] == "live", what="the computed trait is live")
         segment = f"{stack.segmenter_url}/v1/segments/wire-checked"
         admin.put(segment, json=SEGMENT).raise_for_status()
         wait_until(lambda: admin.get(segment).json()["status"] == "live", what="the segment is live")
@@ -102,8 +111,24 @@ def test_records_are_as_published(topic: Topic, played: Stack) -> None:
         value.validate(json.loads(record.value or b"null"))
 
 
+def test_the_customer_s_record_has_the_computed_trait(played: Stack) -> None:
+    address = f"{played.profiles_url}/v1/profiles/lookup?type=user_id&value=wire-1"
+    headers = {"Authorization": f"Bearer {played.admin_token}"}
+
+    def computed() -> bool:
+        return bool(httpx.get(address, headers=headers, timeout=10).json().get("computed") == {"wire_checks": 1})
+
+    wait_until(computed, what="the computed trait is in the profile")
+
+
 def test_a_record_lies_in_its_keys_partition(played: Stack) -> None:
-    for topic in (topics.EVENTS, topics.PROFILE_EVENTS, topics.SEGMENT_CHANGES, topics.MESSAGES):
+    for topic in (
+        topics.EVENTS,
+        topics.PROFILE_EVENTS,
+        topics.SEGMENT_CHANGES,
+        topics.COMPUTED_TRAITS,
+        topics.MESSAGES,
+    ):
         for record in records_of(played, topic):
             if record.key is not None:
                 assert topics.partition_of(record.key.decode(), PARTITIONS) == record.partition
