@@ -164,3 +164,21 @@ def test_what_was_wrong_is_taken_apart_and_nobody_hears_of_it(api: Api) -> None:
         verified = api.admin.post(f"{api.stack.segmenter_url}/v1/segments/{segment}/verify", timeout=60).json()
         assert verified["mismatches"] == 0
     assert len(api.sms("+420601000101", "+420601000102")) == 3
+    assert campaigns_of(api, sam) == ["story-thanks", "story-welcome"]
+    assert campaigns_of(api, kim) == ["story-welcome"]
+
+    merged = api.admin.post(f"{api.stack.profiles_url}/v1/profiles/{kim}/merge", json={"into": sam})
+    merged.raise_for_status()
+    wait_until(lambda: sam in api.members("story-two-orders"), 20, what="two orders together again")
+    send(api, type="identify", userId="story-new", traits={"phone": "+420601000103"})
+    send(api, type="track", event="Consent Given", userId="story-new", properties={"channel": "sms"})
+    send(api, **shop, userId="story-new")
+    wait_until(lambda: len(api.sms("+420601000103")) == 1, 20, what="a welcome to somebody else")
+    assert len(api.sms("+420601000101", "+420601000102")) == 3
+    assert campaigns_of(api, sam) == ["story-thanks", "story-welcome", "story-welcome"]
+
+
+def campaigns_of(api: Api, profile_id: str) -> list[str]:
+    """The campaigns that the customer has had a message of."""
+    items = api.get("messenger", "/v1/messages", profile_id=profile_id)["items"]
+    return sorted(item["campaign_id"] for item in items)

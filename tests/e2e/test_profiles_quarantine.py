@@ -73,6 +73,11 @@ async def test_visitors_behind_one_device_become_customers_of_their_own(rig: Rig
         await quarantine(rig).work()
         assert await waiting(rig) == 0
         assert await rig.people() - {frozenset({KIOSK})} == await everybody(rig)
+        told = (
+            "SELECT coalesce(payload::json ->> 'more', 'false') FROM timeline WHERE kind = 'unmerge' ORDER BY seq"
+        )
+        *others, last = [row[0] for row in await rig.pool.fetch(told)]
+        assert (set(others), last) == ({"true"}, "false"), "the customer is looked at once, when all have left"
 
         # from then on it leads to nobody, and who names nobody else is its own profile
         await rig.send(at_the_kiosk(VISITORS), at_the_kiosk(VISITORS + 1), at_the_kiosk(0, user="u1"))
