@@ -44,11 +44,12 @@ async def agree_after_every_record(world: World, operations: Operations) -> None
             partition = await opened(world, store, q)
             await partition.process(incoming(log)[partition.mark.offset :])
             await partition.flush()
+        written = Written(world)
         for profile in world.customers():
-            await agree(world, store, profile)
+            await agree(world, store, profile, written)
 
 
-async def agree(world: World, store: MemoryStore, profile: str) -> None:
+async def agree(world: World, store: MemoryStore, profile: str, written: "Written") -> None:
     q = int(profile[1:]) % PARTITIONS
     loaded = await store.load(q)
     assert loaded is not None
@@ -57,21 +58,27 @@ async def agree(world: World, store: MemoryStore, profile: str) -> None:
         key: partial(_among, live, key) for key in _segments(world.live[one] for one in world.paused)
     }
     evaluator = Evaluator(_segments(world.live.values()), cuts=world.cuts, frozen=paused)
-    customer = known(world, profile, loaded[0].seq)
+    customer = written.subject(profile, loaded[0].seq)
     for key in _segments(world.evaluated().values()):
         expected = evaluator.member(key, customer, loaded[0].now)
         assert (key in live) == expected, (profile, key, loaded[0].now)
 
 
-def known(world: World, profile: str, upto: int) -> Subject:
-    """The customer as the batch evaluator finds it among everybody's rows: with the events that it should have."""
-    rows: dict[str, list[ProfileRow]] = {}
-    for row in (row for written in world.rows for row in written if not isinstance(row, ControlRow)):
-        rows.setdefault(row.profile_id, []).append(row)
-    moved = {unmerge: [row for _, row in some] for unmerge, some in world.moved.items()}
-    found = subject(profile, rows, upto, moved)
-    assert sorted(map(id, found.events)) == sorted(map(id, world.events_of(profile)))
-    return found
+class Written:
+    """Everybody's rows, as the batch evaluator reads them."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._rows: dict[str, list[ProfileRow]] = {}
+        for row in (row for written in world.rows for row in written if not isinstance(row, ControlRow)):
+            self._rows.setdefault(row.profile_id, []).append(row)
+        self._moved = {unmerge: [row for _, row in some] for unmerge, some in world.moved.items()}
+
+    def subject(self, profile: str, upto: int) -> Subject:
+        """The customer, with the events that it should have."""
+        found = subject(profile, self._rows, upto, self._moved)
+        assert sorted(map(id, found.events)) == sorted(map(id, self._world.events_of(profile)))
+        return found
 
 
 def _among(live: Mapping[str, Any], key: str, profile_id: str) -> bool:
