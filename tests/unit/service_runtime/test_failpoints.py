@@ -45,7 +45,7 @@ def test_the_declared_points_are_the_calls_in_the_code(service: str) -> None:
     if any(" Relay(" in source for source in sources):
         calls += _CALL.findall(Path(publisher.__file__).read_text("utf-8"))
 
-    assert sorted(calls) == sorted(POINTS[service])
+    assert sorted(set(calls)) == sorted(POINTS[service])  # several transactions may share a name
 
 
 def test_off_by_default() -> None:
