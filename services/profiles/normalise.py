@@ -72,13 +72,27 @@ def email(text: str) -> str | None:
 @lru_cache(maxsize=_CACHE)
 def phone(text: str, region: str | None) -> str | None:
     """E.164. Without a region only numbers in international form (`+…` or `00…`) are understood."""
+    number = _parsed(text, region)
+    if number is None or not phonenumbers.is_valid_number(number):
+        return None
+    return _e164(number)
+
+
+def phone_beginning(text: str, region: str | None) -> str | None:
+    """How the E.164 numbers begin whose first digits `text` is; None when that cannot be told."""
+    number = _parsed(text, region)
+    return None if number is None else _e164(number)
+
+
+def _parsed(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
     international = f"+{text[2:]}" if text.startswith("00") else text
     try:
-        number = phonenumbers.parse(international, region)
+        return phonenumbers.parse(international, region)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_valid_number(number):
-        return None
+
+
+def _e164(number: phonenumbers.PhoneNumber) -> str:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from headrace.contracts.errors import ApiError
-from headrace.contracts.identifiers import PHONE
-from services.profiles.normalise import identifier
+from services.profiles.normalise import phone_beginning
 from services.profiles.spelling import spellings
 
 MAX_QUERY = 256
@@ -29,7 +28,7 @@ def beginnings(query: str, region: str | None) -> list[Range]:
     wanted = {written, written.lower()}
     if phone.removeprefix("+").isdigit():
         wanted.add(phone)
-        wanted.add(identifier(PHONE, written, region) or phone)
+        wanted.add(phone_beginning(phone, region) or phone)
     usable = sorted(one for one in wanted if one and "\0" not in one)
     apart = [one for one in usable if not any(one != other and one.startswith(other) for other in usable)]
     return [(one, one + _LAST) for one in apart]
