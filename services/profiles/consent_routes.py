@@ -39,7 +39,7 @@ Slug = Annotated[str, AfterValidator(_slug)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_WORDING, pattern=r"^[^\x00]+$")]
 
 
-class ConsentRequest(BaseModel):
+class ConsentRequest(BaseModel, extra="forbid"):
     """`wording`: version of the text that was agreed to. `proof`: any JSON. `at`: when the customer said so (now).
     `id` (or the header `Idempotency-Key`) makes a repeat change nothing."""
 

@@ -26,7 +26,7 @@ MAX_LINKS = 1_000
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
-class LinksWanted(BaseModel):
+class LinksWanted(BaseModel, extra="forbid"):
     """`expires_in`: for how long the links are good, such as 30d; absent: for ever."""
 
     profile_ids: Annotated[list[str], Field(min_length=1, max_length=MAX_LINKS)]

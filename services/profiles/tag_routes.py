@@ -45,7 +45,7 @@ Tag = Annotated[str, AfterValidator(_tag)]
 OwnTags = Annotated[list[Annotated[str, AfterValidator(_own_tag)]], Field(max_length=MAX_CHANGES)]
 
 
-class ProfileTags(BaseModel):
+class ProfileTags(BaseModel, extra="forbid"):
     """Tags to put on and to take off; `id` (or the header `Idempotency-Key`) makes a repeat change nothing."""
 
     add: OwnTags = []
@@ -53,13 +53,13 @@ class ProfileTags(BaseModel):
     id: Id | None = None
 
 
-class Change(BaseModel):
+class Change(BaseModel, extra="forbid"):
     profile_id: Id
     tag: Tag
     on: StrictBool
 
 
-class Changes(BaseModel):
+class Changes(BaseModel, extra="forbid"):
     """Applied in order, all or nothing, once per `id`."""
 
     id: Id

@@ -33,7 +33,7 @@ class Named(BaseModel):
     value: StrictStr
 
 
-class UnmergeRequest(BaseModel):
+class UnmergeRequest(BaseModel, extra="forbid"):
     """Either an identifier to take out, or the id of a merge (as `merges` lists it). `id` (or the header
     `Idempotency-Key`) makes a repeat change nothing."""
 

@@ -112,6 +112,7 @@ async def test_what_cannot_be_declared_is_refused(rig: Rig, api: httpx.AsyncClie
     for body, status in [
         ({"channel": "no way", "status": "granted"}, 400),
         ({"channel": "sms", "status": "maybe"}, 400),
+        ({"channel": "sms", "status": "granted", "purposes": "research"}, 400),
         ({"channel": "sms", "status": "granted", "at": "yesterday"}, 400),
         ({"channel": "sms", "status": "granted", "proof": "x" * 5000}, 413),
     ]:

@@ -205,6 +205,7 @@ async def test_many_changes_at_once_with_static_lists(rig: Rig, api: httpx.Async
         ("profiles/p1/tags", {"add": [" "]}),
         ("profiles/p1/tags", {"remove": ["a\x00b"]}),
         ("profiles/p1/tags", {"add": "vip"}),
+        ("profiles/p1/tags", {"tags": ["vip"]}),
         ("profiles/p1/tags", {"add": ["vip"], "id": "a\x00b"}),
         ("profiles/%00/tags", {"add": ["vip"]}),
         ("tags", {"changes": []}),

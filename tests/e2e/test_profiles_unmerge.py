@@ -150,6 +150,7 @@ async def test_a_repeated_request_changes_nothing_more(rig: Rig, api: httpx.Asyn
         ({"identifier": {"type": "user_id", "value": "ann"}}, 409, "nothing_left"),
         ({"merge": 999}, 404, "not_theirs"),
         ({}, 400, "invalid_request"),
+        ({"merge": 1, "idd": "ticket"}, 400, "invalid_request"),
     ],
 )
 async def test_what_cannot_be_taken_apart_is_refused(

@@ -288,6 +288,7 @@ async def test_links_for_many_and_for_nobody(surveys: Surveys) -> None:
         "unknown": ["nobody"],
     }
     wrong: list[dict[str, Any]] = [{"profile_ids": []}, {"profile_ids": [customer], "expires_in": "soon"}]
+    wrong.append({"profile_ids": [customer], "expires": "30d"})
     for body in wrong:
         assert (await surveys.api.post("/v1/surveys/taste/links", json=body)).status_code == 400
     assert (await surveys.browser.post("/v1/surveys/taste/links", json={})).status_code == 401
