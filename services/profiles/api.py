@@ -73,7 +73,9 @@ def build_api(
         preference_routes(pool, settings.common.partitions, wake, settings.identity), dependencies=[guard]
     )
     app.include_router(
-        unmerge_routes(pool, profiles, settings.common.partitions, wake, settings.phone_region, settings.identity),
+        unmerge_routes(
+            pool, profiles, settings.common.partitions, wake, settings.phone_region, settings.identity, suppressor
+        ),
         dependencies=[guard],
     )
     app.include_router(trait_routes(pool), dependencies=[guard])

@@ -10,11 +10,12 @@ Place = tuple[int, int]
 
 
 class Evidence(NamedTuple):
-    """A row of the customer's history: where it is, the profile id it was written under, and the event's
-    identifiers, the strongest first (none: an outcome, a tag by API)."""
+    """A row of the customer's history: where it is, the profile that got it last (the one that it was written
+    under, or that an unmerge made), and the event's identifiers, the strongest first (none: an outcome, a tag by
+    API)."""
 
     place: Place
-    written_as: str
+    held_as: str
     identifiers: tuple[Identifier, ...]
 
 
@@ -47,14 +48,14 @@ def without_identifier(
 def without_merge(
     losers: Collection[str], owners: Mapping[Identifier, str], rows: Sequence[Evidence], before: Collection[Place]
 ) -> Part:
-    """Take a merge out: what was written under `losers` leaves, with what later events connected with that alone.
+    """Take a merge out: what `losers` had leaves, with what later events connected with that alone.
     `before`: the rows that were there before the merge."""
     theirs = {one for one, owner in owners.items() if owner in losers}
     earlier = frozenset(before)
     ours = {
         one
         for row in rows
-        if row.place in earlier and row.written_as not in losers
+        if row.place in earlier and row.held_as not in losers
         for one in row.identifiers
         if one in owners and one not in theirs
     }
@@ -89,8 +90,8 @@ def _part(
     aside: Identifier | None = None,
     losers: Collection[str] = (),
 ) -> Part:
-    """`leaving` with the rows that are theirs. A row that names nobody goes with the profile it was written under,
-    if all of that leaves."""
+    """`leaving` with the rows that are theirs. A row that names nobody goes with the profile that got it last, if
+    all of that leaves."""
     staying = {owner for one, owner in owners.items() if one not in leaving}
     gone = {owner for one, owner in owners.items() if one in leaving and owner not in staying} | {*losers}
     moved = [row.place for row in rows if _leaves(row, leaving, owners, aside, gone)]
@@ -106,7 +107,7 @@ def _leaves(
 ) -> bool:
     own = [one for one in row.identifiers if one in owners]
     if not own:
-        return row.written_as in gone
+        return row.held_as in gone
     return next((one for one in own if one != aside), own[0]) in leaving
 
 

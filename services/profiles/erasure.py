@@ -23,6 +23,7 @@ from services.profiles.store import Connection, lock_counters, write_rows
 from services.profiles.suppression import Suppressor
 from services.profiles.suppression_sql import hold_inputs, profile_names, put_suppressed
 
+_ROOT = "SELECT coalesce((SELECT root FROM alias WHERE profile_id = $1), $1)"
 _FORGET_IDENTIFIERS = """
     DELETE FROM identifier WHERE profile_id = ANY($1::text[])
     RETURNING type, value, quarantined_at IS NULL AS theirs
@@ -64,21 +65,23 @@ async def erase(
             async with pool.acquire() as connection, connection.transaction():
                 if suppressor is not None:
                     await hold_inputs(connection)
-                root = await connection.fetchval("SELECT root FROM alias WHERE profile_id = $1", profile_id)
-                erased = await _erase(connection, root or profile_id, partitions, suppressor)
+                root = await connection.fetchval(_ROOT, profile_id)
+                erased = await _erase(connection, profile_id, root, partitions, suppressor)
                 if erased:
-                    details = {"suppress": suppressor is not None}
-                    await note(connection, actor, "erase", root or profile_id, details)
+                    await note(connection, actor, "erase", root, {"suppress": suppressor is not None})
             if erased is not None:
                 return erased
 
 
-async def _erase(connection: Connection, root: str, partitions: int, suppressor: Suppressor | None) -> bool | None:
-    """None when the profile was merged away meanwhile: look again. Locks in `batch.py`'s order."""
+async def _erase(
+    connection: Connection, profile_id: str, root: str, partitions: int, suppressor: Suppressor | None
+) -> bool | None:
+    """None when `profile_id` was merged or taken away from `root` meanwhile: look again. Locks in `batch.py`'s
+    order."""
     found = await connection.fetchrow("SELECT merged_into, erased FROM profile WHERE id = $1 FOR UPDATE", root)
     if found is None or found["erased"]:
         return False
-    if found["merged_into"] is not None:
+    if found["merged_into"] is not None or await connection.fetchval(_ROOT, profile_id) != root:
         return None
     ids = await family(connection, root)
     rows = await connection.fetch(_FORGET_IDENTIFIERS, ids)

@@ -4,14 +4,7 @@ A row belongs to the profile that the last unmerge which moved it made, else to 
 that stands for the profile which it has gone into.
 """
 
-from typing import NamedTuple
-
-import asyncpg
-import msgspec
-
-from headrace.contracts.instant import Millis
-from services.profiles.identity import Identifier
-from services.profiles.stated import Stated
+from services.profiles.past_event import PastEvent, past_event
 from services.profiles.store import Connection
 
 FAMILY = "SELECT $1::text AS id UNION ALL SELECT profile_id FROM alias WHERE root = $1::text"
@@ -29,56 +22,16 @@ MOVED_ROWS = """
 """
 ROWS_OF = f"{OWN_ROWS} UNION ALL {MOVED_ROWS}"
 """The rows of the profiles in the array `{family}`: written under them and never moved, or moved to them last."""
-_EVENTS = (
-    ROWS_OF.format(
-        columns=(
-            "timeline.q, timeline.seq, timeline.time, timeline.profile_id, timeline.kind, timeline.ts, "
-            "timeline.source, timeline.message_id, timeline.identifiers, timeline.stated, timeline.payload"
-        ),
-        family="$1::text[]",
-    )
-    + " ORDER BY time, q, seq"
+_SAID = (
+    "timeline.q, timeline.seq, timeline.time, timeline.profile_id AS written_as, timeline.ts, timeline.source, "
+    "timeline.message_id, timeline.identifiers, timeline.stated, timeline.payload, timeline.kind"
 )
-
-
-class _External(msgspec.Struct, frozen=True):
-    type: str
-    value: str
-
-
-class _Context(msgspec.Struct, frozen=True):
-    timezone: object = None
-
-
-class _Payload(msgspec.Struct, frozen=True):
-    """What of a row's payload an unmerge needs; rows of before migration 0004 say the rest only here."""
-
-    context: _Context = _Context()
-    user_id: str | None = None
-    anonymous_id: str | None = None
-    external_ids: tuple[_External, ...] = ()
-    traits: dict[str, object] = {}
-    consents: dict[str, object] = {}
-    tags: dict[str, bool] = {}
-
-
-class PastEvent(NamedTuple):
-    """A row of the customer's events. `ts` is when it counts."""
-
-    q: int
-    seq: int
-    time: Millis
-    written_as: str
-    ts: Millis
-    key: tuple[str, str]
-    identifiers: tuple[Identifier, ...]
-    stated: Stated | None
-    time_zone: str | None
-
-
-_identifiers = msgspec.json.Decoder(tuple[tuple[str, str], ...])
-_stated = msgspec.json.Decoder(Stated)
-_payload = msgspec.json.Decoder(_Payload)
+_EVENTS = f"""
+    SELECT * FROM (
+        {OWN_ROWS.format(columns=f"{_SAID}, timeline.profile_id AS held_as", family="$1::text[]")}
+        UNION ALL {MOVED_ROWS.format(columns=f"{_SAID}, unmerge.into_id AS held_as", family="$1::text[]")}
+    ) AS history WHERE kind = 'event' ORDER BY time, q, seq
+"""  # noqa: S608
 
 
 async def family(connection: Connection, root: str) -> list[str]:
@@ -88,37 +41,4 @@ async def family(connection: Connection, root: str) -> list[str]:
 
 async def past_events(connection: Connection, profile_ids: list[str]) -> list[PastEvent]:
     """The events that are theirs now, in the fold's order."""
-    rows = await connection.fetch(_EVENTS, profile_ids)
-    return [_past_event(row) for row in rows if row["kind"] == "event"]
-
-
-def _past_event(row: asyncpg.Record) -> PastEvent:
-    q, seq, time, profile, _, ts, source, message_id, identifiers, stated, payload = row
-    try:
-        said = _payload.decode(payload)
-    except (msgspec.DecodeError, RecursionError):
-        said = _Payload()
-    zone = said.context.timezone
-    return PastEvent(
-        q,
-        seq,
-        time,
-        profile,
-        ts,
-        (source, message_id),
-        _identifiers.decode(identifiers) if identifiers is not None else _old_identifiers(said),
-        _stated.decode(stated) if stated is not None else _old_statement(said, ts, time, q, seq),
-        zone if isinstance(zone, str) else None,
-    )
-
-
-def _old_identifiers(said: _Payload) -> tuple[Identifier, ...]:
-    named = (("user_id", said.user_id), ("anonymous_id", said.anonymous_id))
-    others = [(one.type, one.value) for one in said.external_ids]
-    return (*((kind, value) for kind, value in named if value), *others)
-
-
-def _old_statement(said: _Payload, ts: Millis, time: Millis, q: int, seq: int) -> Stated | None:
-    if not (said.traits or said.consents or said.tags):
-        return None
-    return Stated(ts, [ts, time, q, seq], said.traits, said.consents, said.tags)  # type: ignore[arg-type]
+    return [past_event(row) for row in await connection.fetch(_EVENTS, profile_ids)]

@@ -58,12 +58,13 @@ async def run(settings: Settings) -> int:
         await initialise_side(pool, beside, common.partitions)
         member = await event_log.join(common.group(PROFILES_GROUP), [*topics, *beside], common.partitions)
 
+        suppressor = await open_suppressor(pool, settings.suppression_key)
+
         async def split(kind: str, value: str) -> int:
-            made = await take_apart(pool, kind, value, common.partitions, settings.identity)
+            made = await take_apart(pool, kind, value, common.partitions, settings.identity, suppressor)
             worker.wake(range(common.partitions))
             return made
 
-        suppressor = await open_suppressor(pool, settings.suppression_key)
         quarantine = Quarantine(pool, split)
         worker = Worker(settings, event_log, pool, member, metrics, suppressor, on_quarantine=quarantine.wake)
 

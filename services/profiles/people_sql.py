@@ -1,6 +1,6 @@
 """Loads and writes the people of a batch: profiles, their documents, aliases, inside `batch.py`'s transaction."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -79,9 +79,14 @@ async def lock_people(
     for _ in range(MAX_LOOKS):
         await make_own_profiles(connection, names.quarantined_alone())
         owners = names.roots()
-        roots = await _roots(connection, addressed - owners.keys()) | owners
+        reached = await _roots(connection, addressed - owners.keys())
+        roots = reached | owners
         profiles = await _lock(connection, roots.values())
-        if profiles is not None and profiles.keys() >= set(owners.values()):
+        if (
+            profiles is not None
+            and profiles.keys() >= set(owners.values())
+            and await _still_lead_there(connection, reached)
+        ):
             changing, links = names.changing()
             changed = [profiles[root] for root in changing]
             await load_names(connection, changed, rules, without=names.claimed())
@@ -93,7 +98,7 @@ async def lock_people(
                 quarantined=names.quarantined(),
                 apart=await load_sides(connection, links),
             )
-        # merged or erased while we waited for it: its identifiers lead elsewhere now
+        # merged, taken apart or erased while we waited for it: its identifiers lead elsewhere now
         await names.find(connection)
     raise Overtaken("the profiles were merged faster than they could be locked")
 
@@ -105,7 +110,7 @@ async def lock_profiles(connection: Connection, wanted: Iterable[str]) -> People
     for _ in range(MAX_LOOKS):
         roots = await _roots(connection, ids)
         profiles = await _lock(connection, roots.values())
-        if profiles is not None:
+        if profiles is not None and await _still_lead_there(connection, roots):
             return People({}, profiles.values(), roots)
     raise Overtaken("the profiles were merged faster than they could be locked")
 
@@ -146,6 +151,13 @@ async def _roots(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
             row["profile_id"]: row["root"] for row in await connection.fetch(_ROOTS, text_array(list(roots)))
         }
     return roots
+
+
+async def _still_lead_there(connection: Connection, roots: Mapping[str, str]) -> bool:
+    """Whether no merged id has become another's while we waited for the locks: an unmerge may take it away from a
+    profile that stays."""
+    merged = {one: root for one, root in roots.items() if one != root}
+    return not merged or await _roots(connection, merged) == merged
 
 
 async def _lock(connection: Connection, ids: Iterable[str]) -> dict[str, Profile] | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from headrace.contracts.profile_event import ConsentStatus
-from services.profiles.history_sql import PastEvent
+from services.profiles.past_event import PastEvent
 from services.profiles.profile import Documents, Profile
 from services.profiles.stated import apply_stated
 

@@ -48,8 +48,8 @@ class Counter:
 
 class TimelineRow(NamedTuple):
     """A frozen row, in the column order of the table `timeline`. `identifiers` ([[type, value], …], the
-    strongest first) and `stated` (`stated.Stated`) are what an unmerge recomputes two customers from; they are not
-    published."""
+    strongest first; empty where it names nobody) and `stated` (`stated.Stated`) are what an unmerge recomputes two
+    customers from; they are not published."""
 
     q: int
     seq: int
@@ -131,7 +131,7 @@ def _event(draft: EventDraft, counter: Counter, low: Millis) -> TimelineRow:
         source=row.source,
         message_id=row.message_id,
         traceparent=draft.traceparent,
-        identifiers=_encode(draft.identifiers).decode() if draft.identifiers else None,
+        identifiers=_encode(draft.identifiers).decode(),
         stated=_encode(draft.stated).decode() if draft.stated is not None else None,
     )
 

@@ -32,6 +32,7 @@ _PUT = """
 _NAMES = """
     SELECT type, value FROM identifier WHERE profile_id = ANY($1::text[]) AND quarantined_at IS NULL
 """
+_HAND_OVER = "UPDATE suppressed SET profile_id = $2 WHERE hash = ANY($1::bytea[]) AND profile_id IS NOT NULL"
 _IS_SUPPRESSED = "SELECT EXISTS (SELECT FROM suppressed WHERE profile_id = ANY($1::text[]))"
 _KEY = """
     INSERT INTO suppression_key (secret, fingerprint) VALUES ($1, $2)
@@ -88,6 +89,21 @@ async def put_suppressed(
 ) -> None:
     """`profile_id`: whose record is kept; None when the person is erased. The inputs are held."""
     await connection.execute(_PUT, [suppressor.hash(name) for name in names], at, profile_id)
+
+
+async def suppress_apart(
+    connection: Connection,
+    suppressor: Suppressor,
+    profile_ids: Sequence[str],
+    identifiers: Iterable[Identifier],
+    at: Millis,
+) -> None:
+    """A suppressed customer was taken apart: `profile_ids`, the new profile first, stay suppressed, and are let go
+    by themselves. Nothing names the new profile yet, so no batch needs to wait."""
+    names = profile_names(profile_ids)
+    await put_suppressed(connection, suppressor, names, at, profile_ids[0])
+    hashes = [suppressor.hash(name) for name in (*names, *identifiers)]
+    await connection.execute(_HAND_OVER, hashes, profile_ids[0])
 
 
 async def is_suppressed(connection: Connection, profile_id: str) -> bool:

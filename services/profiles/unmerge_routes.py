@@ -14,8 +14,17 @@ from headrace.runtime.tasks import finish
 from services.profiles.identity_rules import IdentityRules
 from services.profiles.normalise import identifier
 from services.profiles.reads import Profiles
+from services.profiles.suppression import Suppressor
 from services.profiles.tag_routes import Id
-from services.profiles.unmerging import NothingLeft, NotTheirs, UnknownProfile, Unmerged, take_out, undo
+from services.profiles.unmerging import (
+    NothingLeft,
+    NotTheirs,
+    RequestReused,
+    UnknownProfile,
+    Unmerged,
+    take_out,
+    undo,
+)
 
 MAX_PAGE = 200
 # An array, since the planner reads whole tables for `profile_id = $1 OR other_id = $1`.
@@ -55,6 +64,7 @@ def unmerge_routes(
     wake: Callable[[Iterable[int]], None],
     region: str | None,
     rules: IdentityRules,
+    suppressor: Suppressor,
 ) -> APIRouter:
     """The routes. `wake` is told which output partitions got new rows."""
     router = APIRouter(prefix="/v1/profiles")
@@ -62,12 +72,12 @@ def unmerge_routes(
     async def unmerge(profile_id: str, wanted: UnmergeRequest, request: str) -> Unmerged:
         if wanted.identifier is None:
             assert wanted.merge is not None, "one of the two"
-            return await undo(pool, profile_id, wanted.merge, request, partitions)
+            return await undo(pool, profile_id, wanted.merge, request, partitions, suppressor)
         kind = wanted.identifier.type
         value = identifier(kind, wanted.identifier.value, region)
         if value is None:
             raise NotTheirs("no identifier")
-        return await take_out(pool, profile_id, (kind, value), request, partitions, rules)
+        return await take_out(pool, profile_id, (kind, value), request, partitions, rules, suppressor)
 
     @router.post("/{profile_id}/unmerge")
     async def take_apart(
@@ -82,6 +92,9 @@ def unmerge_routes(
         except NotTheirs as error:
             message = "This customer has no such identifier or merge: GET the profile, or its merges."
             raise ApiError(404, "not_theirs", message) from error
+        except RequestReused as error:
+            message = "This id was sent for something else to be taken out: send a new one."
+            raise ApiError(409, "id_reused", message) from error
         except NothingLeft as error:
             message = "One of the two would have no identifier: there is nothing to take apart."
             raise ApiError(409, "nothing_left", message) from error

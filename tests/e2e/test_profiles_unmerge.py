@@ -163,6 +163,88 @@ async def test_what_cannot_be_taken_apart_is_refused(
     assert (refused.status_code, refused.json()["code"]) == (status, code)
 
 
+async def test_an_id_that_was_sent_for_something_else_is_refused(rig: Rig, api: httpx.AsyncClient) -> None:
+    await two_on_one_tablet(rig)
+    ann = (await lookup(api, "user_id", "ann"))["id"]
+    first = {"identifier": {"type": "anonymous_id", "value": "tablet"}, "id": "ticket-1"}
+    (await api.post(f"/v1/profiles/{ann}/unmerge", json=first)).raise_for_status()
+    other = {"identifier": {"type": "user_id", "value": "ann"}, "id": "ticket-1"}
+    refused = await api.post(f"/v1/profiles/{ann}/unmerge", json=other)
+    assert (refused.status_code, refused.json()["code"]) == (409, "id_reused")
+
+
+async def test_outcomes_go_with_the_profile_that_they_were_written_under(rig: Rig, api: httpx.AsyncClient) -> None:
+    await rig.send(event("identify", user="ann", traits={"email": "ann@example.com"}, at=T0))
+    await rig.send(event(user="ann", name="Ann buys", at=T0 + 6))
+    await rig.processed()
+    ann = (await lookup(api, "user_id", "ann"))["id"]
+    await rig.send_outcome(profile_id=ann, outcome="delivered", at=T0 + 50)
+    await rig.processed()
+    wanted = {"identifier": {"type": "user_id", "value": "ann"}}
+    done = (await api.post(f"/v1/profiles/{ann}/unmerge", json=wanted)).raise_for_status().json()
+    assert await events(api, done["into"]) == ["Ann buys"]
+    assert await events(api, done["id"]) == ["SMS Delivered"]
+    # what we did to a customer did not see anybody
+    assert (await lookup(api, "user_id", "ann"))["last_seen"] == T0 + 6
+    assert (await lookup(api, "email", "ann@example.com"))["last_seen"] == T0
+
+
+async def test_what_was_taken_apart_and_merged_again_leaves_with_its_outcomes(
+    rig: Rig, api: httpx.AsyncClient
+) -> None:
+    for user in ("ann", "bob"):
+        await rig.send(event(anonymous=user, name=f"{user} looks", at=T0))
+    await rig.processed()
+    ann, bob = [(await lookup(api, "anonymous_id", user))["id"] for user in ("ann", "bob")]
+    await rig.send_outcome(profile_id=bob, outcome="delivered", at=T0 + 1)
+    await rig.processed()
+    await api.post(f"/v1/profiles/{bob}/merge", json={"into": ann})
+    for _ in range(2):  # the second time it is the profile that the first unmerge made
+        merge = (await api.get(f"/v1/profiles/{ann}/merges")).json()["items"][0]
+        assert merge["kind"] == "merged"
+        wanted = {"merge": merge["id"]}
+        done = (await api.post(f"/v1/profiles/{ann}/unmerge", json=wanted)).raise_for_status().json()
+        assert sorted(await events(api, done["into"])) == ["SMS Delivered", "bob looks"]
+        assert await events(api, ann) == ["ann looks"]
+        assert (await api.get(f"/v1/profiles/{bob}")).json()["id"] == done["into"]
+        assert bob in (await api.get(f"/v1/profiles/{done['into']}")).json()["merged_from"]
+        await api.post(f"/v1/profiles/{done['into']}/merge", json={"into": ann})
+
+
+async def test_of_a_suppressed_customer_both_stay_suppressed(rig: Rig, api: httpx.AsyncClient) -> None:
+    await two_on_one_tablet(rig)
+    ann = (await lookup(api, "user_id", "ann"))["id"]
+    (await api.post(f"/v1/profiles/{ann}/suppress")).raise_for_status()
+    wanted = {"identifier": {"type": "anonymous_id", "value": "tablet"}}
+    bob = (await api.post(f"/v1/profiles/{ann}/unmerge", json=wanted)).raise_for_status().json()["into"]
+    suppressed = {row["profile_id"] for row in await rig.pool.fetch("SELECT profile_id FROM suppressed_v1")}
+    assert suppressed == {ann, bob}
+
+    (await api.delete(f"/v1/profiles/{bob}/suppress")).raise_for_status()
+    await rig.send(
+        event(anonymous="tablet", name="Bob again", at=T0 + 60), event(user="ann", name="Ann again", at=T0 + 61)
+    )
+    await rig.processed()
+    assert "Bob again" in await events(api, bob)
+    assert "Ann again" not in await events(api, ann)
+
+
+async def test_rows_of_before_identifiers_were_kept_say_them_in_their_payload(
+    rig: Rig, api: httpx.AsyncClient
+) -> None:
+    await rig.send(event("identify", anonymous="old", traits={"email": "Old@Example.com", "n": 1}, at=T0))
+    await rig.send(event("identify", user="new", traits={"n": 2}, at=T0 + 1))
+    await rig.processed()
+    old, new = (await lookup(api, "anonymous_id", "old"))["id"], (await lookup(api, "user_id", "new"))["id"]
+    await rig.pool.execute("UPDATE timeline SET identifiers = NULL, stated = NULL")
+    await api.post(f"/v1/profiles/{old}/merge", json={"into": new})
+    wanted = {"identifier": {"type": "anonymous_id", "value": "old"}}
+    done = (await api.post(f"/v1/profiles/{new}/unmerge", json=wanted)).raise_for_status().json()
+    assert (await lookup(api, "email", "old@example.com"))["id"] == done["into"]
+    assert (await lookup(api, "anonymous_id", "old"))["traits"] == {"email": "Old@Example.com", "n": 1}
+    assert (await lookup(api, "user_id", "new"))["traits"] == {"n": 2}
+
+
 async def test_rows_of_the_timeline_are_never_rewritten(rig: Rig, api: httpx.AsyncClient) -> None:
     await two_on_one_tablet(rig)
     ann = (await lookup(api, "user_id", "ann"))["id"]
