@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from itertools import pairwise
 
 import pytest
@@ -20,12 +20,26 @@ from headrace.contracts.profile_event import (
     TombstoneRow,
 )
 from services.profiles.erasure import erase
+from services.profiles.history_sql import FAMILY, ROWS_OF
 from services.profiles.merging import merge
 from services.profiles.store import put_control
+from services.profiles.unmerging import NothingLeft, NotTheirs, UnknownProfile, take_apart, take_out
 from tests.e2e.profiles_rig import T0, Rig, event, profiles_rig, record
 
 PARTITIONS = 3
 EVENTS = 400
+
+
+_QUARANTINE = """
+    UPDATE identifier SET quarantined_at = $3, taken_apart = false
+    WHERE (type, value) = ($1, $2) AND quarantined_at IS NULL
+"""
+
+
+_EVENTS = f"""
+    SELECT rows.q, rows.seq FROM ({ROWS_OF.format(columns="timeline.q, timeline.seq, kind", family="$1::text[]")})
+        AS rows WHERE kind = 'event'
+"""
 
 
 @pytest.fixture
@@ -55,6 +69,21 @@ async def interfere(rig: Rig, chance: random.Random) -> None:
         await erase(rig.pool, chance.choice(ids), PARTITIONS)
         await merge(rig.pool, chance.choice(ids), chance.choice(ids), PARTITIONS)
         await put_control(rig.pool, ControlRequest(id=f"c{number}", kind="define"), PARTITIONS)
+        await part(rig, chance, number)
+
+
+async def part(rig: Rig, chance: random.Random, number: int) -> None:
+    """Take somebody apart, or what somebody shares with others."""
+    found = await rig.pool.fetch("SELECT type, value, profile_id FROM identifier ORDER BY type, value")
+    if not found:
+        return
+    kind, value, owner = chance.choice(found)
+    with suppress(NothingLeft, NotTheirs, UnknownProfile):
+        await take_out(rig.pool, owner, (kind, value), f"out-{number}", PARTITIONS)
+    if number % 5 == 0:
+        kind, value, _ = chance.choice([row for row in found if row["type"] != "user_id"])
+        await rig.pool.execute(_QUARANTINE, kind, value, number)
+        await take_apart(rig.pool, kind, value, PARTITIONS)
 
 
 async def test_whatever_meets_on_the_same_people_nobody_is_mixed_up(rig: Rig) -> None:
@@ -71,6 +100,8 @@ async def test_whatever_meets_on_the_same_people_nobody_is_mixed_up(rig: Rig) ->
     rows = [await rig.published(q) for q in rig.partitions]
     check_streams(rows, {one.message_id for one in sent})
     await check_people(rig)
+    await check_histories(rig)
+    assert await rig.pool.fetchval("SELECT count(*) FROM unmerge") > 5, "nobody was taken apart"
 
 
 def check_streams(partitions: list[list[ProfileEvent]], sent: set[str]) -> None:
@@ -113,3 +144,15 @@ async def check_people(rig: Rig) -> None:
     assert all(len(found) == 1 for found in users.values()), "two customers became one"
     chained = "SELECT count(*) FROM alias a JOIN alias b ON b.profile_id = a.root"
     assert await pool.fetchval(chained) == 0
+
+
+async def check_histories(rig: Rig) -> None:
+    """Every event is in the history of one customer, erased or not."""
+    roots = await rig.pool.fetch("SELECT id FROM profile WHERE merged_into IS NULL")
+    found: Counter[tuple[int, int]] = Counter()
+    for root in roots:
+        members = await rig.pool.fetch(FAMILY, root["id"])
+        rows = await rig.pool.fetch(_EVENTS, [row["id"] for row in members])
+        found.update((row["q"], row["seq"]) for row in rows)
+    events = await rig.pool.fetch("SELECT q, seq FROM timeline WHERE kind = 'event'")
+    assert found == Counter((row["q"], row["seq"]) for row in events)
