@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from headrace.contracts.identifiers import EMAIL, PHONE
 from headrace.contracts.ids import profile_id
 from headrace.contracts.instant import Millis
 from headrace.contracts.profile_event import ConsentStatus, EventRow
@@ -19,6 +20,8 @@ from services.profiles.identity import Identifier, People, Refusal
 from services.profiles.intake import Incoming
 from services.profiles.profile import Documents, Profile
 from services.profiles.stated import Stated, apply_stated
+
+_DOUBTED = frozenset({"apart", "public_key"})
 
 
 class InputClock(msgspec.Struct, frozen=True, gc=False):
@@ -157,11 +160,18 @@ def _event_draft(one: Located) -> EventDraft:
     row = msgspec.structs.replace(incoming.row, profile_id=one.profile.id, user_id=one.user_id)
     stated = None
     if incoming.traits or incoming.consents or incoming.tags:
-        said = (incoming.traits, incoming.consents, incoming.tags, incoming.ranks)
+        said = (_believed(incoming.traits, one.refusals), incoming.consents, incoming.tags, incoming.ranks)
         stated = Stated(incoming.ts, incoming.stamp, *said)
         traits, consents, tags = apply_stated(_documents(one.profile), stated)
         row = msgspec.structs.replace(row, traits=traits, consents=consents, tags=tags)
     return EventDraft(one.arrival.clock, incoming.traceparent, row, incoming.identifiers, stated, incoming.proof)
+
+
+def _believed(traits: dict[str, Any], refusals: Sequence[Refusal]) -> dict[str, Any]:
+    """Without an address that is another customer's by what was taken apart, or by more than a public key's word:
+    what is sent to it would reach somebody else."""
+    doubted = {refusal.dropped[0] for refusal in refusals if refusal.rule in _DOUBTED} & {EMAIL, PHONE}
+    return {name: value for name, value in traits.items() if name not in doubted} if doubted else traits
 
 
 def _documents(profile: Profile) -> Documents:

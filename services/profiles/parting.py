@@ -25,6 +25,10 @@ from services.profiles.store import Connection, lock_counters, write_rows
 from services.profiles.suppression import Suppressor
 from services.profiles.suppression_sql import is_suppressed, suppress_apart
 
+_TAKEN_OUT = """
+    SELECT apart.type, apart.value FROM unmerge JOIN apart ON apart.unmerge_id = unmerge.id
+    WHERE unmerge.profile_id = ANY($1::text[]) AND apart.side = 1
+"""
 _OWNED = "SELECT type, value, profile_id, first_seen FROM identifier WHERE profile_id = ANY($1::text[])"
 _NOTE = "INSERT INTO unmerge (id, profile_id, into_id, request, at) VALUES ($1, $2, $3, $4, $5)"
 _MOVE = "INSERT INTO moved SELECT $1, * FROM unnest($2::int[], $3::bigint[])"
@@ -94,7 +98,9 @@ async def write_parts(
     assert old.documents is not None, "loaded when it was locked"
     moved = {place: new_id for new_id, part in made for place in part.rows}
     staying = [event for event in customer.events if (event.q, event.seq) not in moved]
-    before, old.documents = old.documents, documents_of(staying)
+    gone_before = await connection.fetch(_TAKEN_OUT, customer.family)
+    taken_out = {(row["type"], row["value"]) for row in gone_before}.union(*(part.identifiers for _, part in made))
+    before, old.documents = old.documents, documents_of(staying, taken_out)
     date(old, staying)
     left = set(customer.owners).difference(*(part.identifiers for _, part in made))
     old.user_id = _user_id(left)

@@ -1,23 +1,37 @@
 """A customer's documents and dates from the events that are its own, as if there had never been others (pure)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
+import msgspec
+
+from headrace.contracts.identifiers import EMAIL, PHONE
 from headrace.contracts.profile_event import ConsentStatus
+from services.profiles.identity import Identifier
 from services.profiles.past_event import PastEvent
 from services.profiles.profile import Documents, Profile
-from services.profiles.stated import apply_stated
+from services.profiles.stated import Stated, apply_stated
 
 Taken = tuple[dict[str, Any], dict[str, ConsentStatus | None], dict[str, bool]]
 
 
-def documents_of(events: Iterable[PastEvent]) -> Documents:
-    """What the events say; the order in which they are given does not matter."""
+def documents_of(events: Iterable[PastEvent], taken_out: Collection[Identifier] = ()) -> Documents:
+    """What the events say; the order in which they are given does not matter. An address that was `taken_out` of
+    the customer is no trait of it either, though its own events name it."""
     documents = Documents()
     for event in events:
         if event.stated is not None:
-            apply_stated(documents, event.stated)
+            apply_stated(documents, _without(event, taken_out))
     return documents
+
+
+def _without(event: PastEvent, taken_out: Collection[Identifier]) -> Stated:
+    assert event.stated is not None, "asked before"
+    doubted = {one[0] for one in event.identifiers if one in taken_out} & {EMAIL, PHONE}
+    if not doubted:
+        return event.stated
+    traits = {name: value for name, value in event.stated.traits.items() if name not in doubted}
+    return msgspec.structs.replace(event.stated, traits=traits)
 
 
 def date(profile: Profile, events: Iterable[PastEvent]) -> None:

@@ -131,6 +131,26 @@ async def test_an_earlier_merge_is_taken_out_and_merged_again_by_api(rig: Rig, a
     assert (await events(api, ann)).count("Again") == 1
 
 
+async def test_an_address_that_is_taken_out_is_no_trait_and_does_not_come_back(
+    rig: Rig, api: httpx.AsyncClient
+) -> None:
+    bob = {"email": "bob@example.com"}
+    await rig.send(event("identify", anonymous="phone", traits=bob, at=T0))
+    await rig.send(event("identify", user="ann", traits={**bob, "plan": "gold"}, at=T0 + 1))
+    await rig.processed()
+    ann = await lookup(api, "user_id", "ann")
+    assert ann["traits"] == {"email": "bob@example.com", "plan": "gold"}
+    wanted = {"identifier": {"type": "email", "value": "bob@example.com"}}
+    done = (await api.post(f"/v1/profiles/{ann['id']}/unmerge", json=wanted)).raise_for_status().json()
+    assert (await lookup(api, "user_id", "ann"))["traits"] == {"plan": "gold"}
+    assert (await lookup(api, "email", "bob@example.com"))["id"] == done["into"]
+
+    await rig.send(event("identify", user="ann", traits={**bob, "plan": "blue"}, at=T0 + 9))
+    await rig.processed()
+    assert (await lookup(api, "user_id", "ann"))["traits"] == {"plan": "blue"}
+    assert (await lookup(api, "email", "bob@example.com"))["traits"] == bob
+
+
 async def test_a_repeated_request_changes_nothing_more(rig: Rig, api: httpx.AsyncClient) -> None:
     await two_on_one_tablet(rig)
     ann = (await lookup(api, "user_id", "ann"))["id"]
