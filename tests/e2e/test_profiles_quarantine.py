@@ -101,6 +101,15 @@ async def test_two_workers_make_its_own_profile_together(rig: Rig) -> None:
     assert own["traits"] == {f"t{n}": n for n in range(40)}
 
 
+async def test_several_at_once_take_apart_once(rig: Rig) -> None:
+    async with rig.worker():
+        await visits(rig)
+    made = await asyncio.gather(*(take_apart(rig.pool, *KIOSK, len(rig.partitions)) for _ in range(4)))
+    assert sorted(made)[:3] == [0, 0, 0]
+    assert max(made) == await rig.pool.fetchval("SELECT count(*) FROM unmerge") > 1
+    assert await rig.people() - {frozenset({KIOSK})} == await everybody(rig)
+
+
 async def test_the_work_list_outlives_the_process(rig: Rig) -> None:
     async def dies(kind: str, value: str) -> int:
         raise RuntimeError("not today")

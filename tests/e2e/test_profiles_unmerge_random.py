@@ -1,7 +1,11 @@
 """Whatever merges, parts, merges again or is erased: every event is exactly one customer's, and each customer is
 what its own events alone make of a customer. The segmenter's reading of the timeline agrees about whose each event
-is."""
+is.
 
+By hand with more cases: `HEADRACE_TEST_CASES=1000 python -m pytest` of this file.
+"""
+
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,7 +25,7 @@ from services.segmenter.timeline import PostgresTimeline
 from tests.e2e.parting_town import Town, found_town
 
 EXAMPLES = settings(
-    max_examples=25,
+    max_examples=int(os.environ.get("HEADRACE_TEST_CASES", "25")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
