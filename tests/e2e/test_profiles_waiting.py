@@ -63,7 +63,7 @@ async def test_who_is_merged_is_whom_the_id_stands_for(rig: Rig) -> None:
     assert await merge(rig.pool, bob, ann, len(rig.partitions)) is Merge.DONE
     waiting = merge(rig.pool, bob, cid, len(rig.partitions))
     assert await taken_out_meanwhile(rig, ann, "bob", waiting) is Merge.DONE
-    merged = dict(await rig.pool.fetch("SELECT profile_id, root FROM alias"))
+    merged = {row["profile_id"]: row["root"] for row in await rig.pool.fetch("SELECT profile_id, root FROM alias")}
     assert merged == {bob: cid, "made": cid}
 
 

@@ -98,7 +98,7 @@ def test_a_merge_taken_out_gives_back_what_both_had_had(
     owners, rows = customer([*ours, *theirs, *either])
     before = [row.place for row in rows[: len(ours) + len(theirs)]]
     part = without_merge(["bob"], owners, rows, before)
-    had = defaultdict(set)
+    had: defaultdict[str, set[Identifier]] = defaultdict(set)
     for profile, named in [*ours, *theirs]:
         had[profile] |= named
     assert had["bob"] <= part.identifiers
