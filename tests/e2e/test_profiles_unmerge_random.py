@@ -2,7 +2,7 @@
 what its own events alone make of a customer. The segmenter's reading of the timeline agrees about whose each event
 is.
 
-By hand with more cases: `HEADRACE_TEST_CASES=1000 python -m pytest` of this file.
+By hand with more cases: `HEADRACE_TEST_CASES=1000 python -m pytest --timeout 0` of this file.
 """
 
 import os
