@@ -98,11 +98,13 @@ async def write_parts(
     assert old.documents is not None, "loaded when it was locked"
     moved = {place: new_id for new_id, part in made for place in part.rows}
     staying = [event for event in customer.events if (event.q, event.seq) not in moved]
+    leaving = frozenset[Identifier]().union(*(part.identifiers for _, part in made))
+    left = customer.owners.keys() - leaving
     gone_before = await connection.fetch(_TAKEN_OUT, customer.family)
-    taken_out = {(row["type"], row["value"]) for row in gone_before}.union(*(part.identifiers for _, part in made))
+    # what other evidence has brought back is the customer's again
+    taken_out = {(row["type"], row["value"]) for row in gone_before} - left | leaving
     before, old.documents = old.documents, documents_of(staying, taken_out)
     date(old, staying)
-    left = set(customer.owners).difference(*(part.identifiers for _, part in made))
     old.user_id = _user_id(left)
     await write_profiles(connection, [old])  # first: it may give its user id up
     drafts = []

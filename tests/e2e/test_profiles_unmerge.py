@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from headrace.contracts.profile_event import EventRow, SplitRow, UnmergeRow
@@ -149,6 +150,29 @@ async def test_an_address_that_is_taken_out_is_no_trait_and_does_not_come_back(
     await rig.processed()
     assert (await lookup(api, "user_id", "ann"))["traits"] == {"plan": "blue"}
     assert (await lookup(api, "email", "bob@example.com"))["traits"] == bob
+
+
+async def test_an_address_that_came_back_by_other_evidence_is_a_trait_again(
+    rig: Rig, api: httpx.AsyncClient
+) -> None:
+    email = {"email": "ann@example.com"}
+    await rig.send(event("identify", user="ann", traits=email, at=T0))
+    await rig.processed()
+    ann = (await lookup(api, "user_id", "ann"))["id"]
+    mail = {"identifier": {"type": "email", "value": "ann@example.com"}}
+    (await api.post(f"/v1/profiles/{ann}/unmerge", json=mail)).raise_for_status()
+
+    card = {"externalIds": [{"type": "card", "id": "1", "collection": "users"}]}
+    context = msgspec.Raw(msgspec.json.encode(card))
+    await rig.send(event(user="ann", anonymous="tablet", context=context, at=T0 + 1))
+    await rig.processed()
+    await rig.send(event("identify", traits=email, context=context, at=T0 + 2))
+    await rig.processed()
+    assert (await lookup(api, "email", "ann@example.com"))["id"] == ann
+
+    tablet = {"identifier": {"type": "anonymous_id", "value": "tablet"}}
+    (await api.post(f"/v1/profiles/{ann}/unmerge", json=tablet)).raise_for_status()
+    assert (await lookup(api, "user_id", "ann"))["traits"] == email
 
 
 async def test_a_repeated_request_changes_nothing_more(rig: Rig, api: httpx.AsyncClient) -> None:
