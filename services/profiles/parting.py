@@ -104,7 +104,7 @@ async def write_parts(
     # what other evidence has brought back is the customer's again
     taken_out = {(row["type"], row["value"]) for row in gone_before} - left | leaving
     before, old.documents = old.documents, documents_of(staying, taken_out)
-    date(old, staying)
+    date(old, staying, [customer.seen[one] for one in left])
     old.user_id = _user_id(left)
     await write_profiles(connection, [old])  # first: it may give its user id up
     drafts = []
@@ -122,9 +122,9 @@ async def write_parts(
 
 
 def _new_profile(new_id: str, part: Part, events: Sequence[PastEvent], seen: Sequence[Millis]) -> Profile:
-    """`seen`: when its identifiers were first seen, which stands where no event is left to say it."""
-    new = Profile(new_id, min(seen), max(seen), user_id=_user_id(part.identifiers))
-    date(new, events)
+    """`seen`: when its identifiers were first seen."""
+    new = Profile(new_id, 0, 0, user_id=_user_id(part.identifiers))
+    date(new, events, seen)
     new.documents = documents_of(events)
     return new
 

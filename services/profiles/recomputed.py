@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from headrace.contracts.identifiers import EMAIL, PHONE
+from headrace.contracts.instant import Millis
 from headrace.contracts.profile_event import ConsentStatus
 from services.profiles.identity import Identifier
 from services.profiles.past_event import PastEvent
@@ -34,12 +35,12 @@ def _without(event: PastEvent, taken_out: Collection[Identifier]) -> Stated:
     return msgspec.structs.replace(event.stated, traits=traits)
 
 
-def date(profile: Profile, events: Iterable[PastEvent]) -> None:
-    """Set when the profile was seen, and its time zone. Events that name nobody (outcomes) saw nobody."""
+def date(profile: Profile, events: Iterable[PastEvent], named: Collection[Millis]) -> None:
+    """Set when the profile was seen, and its time zone. Events that name nobody (outcomes) saw nobody. `named`:
+    when its identifiers were first seen, which stands where no event is left to say it."""
     seen = [event for event in events if event.identifiers]
-    if not seen:
-        return
-    profile.first_seen = profile.last_seen = seen[0].ts
+    times = [event.ts for event in seen] or named
+    profile.first_seen, profile.last_seen = min(times), max(times)
     profile.time_zone, profile.time_zone_at = None, 0
     for event in seen:
         profile.saw(event.ts, event.time_zone)
