@@ -180,13 +180,14 @@ async def _record(
 
 
 def _leading(customer: Customer, part: Part) -> list[str]:
-    """Profiles that went into the customer and of which everything leaves: their ids lead to the new one."""
+    """Profiles that went into the customer and of which everything leaves: their ids lead to the new one. Rows
+    that moved here name whom they were written under: that one may have gone into somebody else since."""
     moved = frozenset(part.rows)
     stays = {one for event in customer.events if (event.q, event.seq) not in moved for one in _had_by(event)}
     stays |= {owner for one, owner in customer.owners.items() if one not in part.identifiers}
     goes = {one for event in customer.events if (event.q, event.seq) in moved for one in _had_by(event)}
     goes |= {owner for one, owner in customer.owners.items() if one in part.identifiers}
-    return sorted(goes - stays - {customer.profile.id})
+    return sorted((goes - stays).intersection(customer.family) - {customer.profile.id})
 
 
 def _had_by(event: PastEvent) -> tuple[str, str]:
