@@ -44,6 +44,24 @@ _FORGET_DECISIONS = """
         SELECT n FROM decision WHERE profile_id = ANY($1::text[])
         UNION SELECT n FROM decision WHERE other_id = ANY($1::text[]))
 """
+# Those of whom they were taken out, and of whom these were: why these are one says who was one with them.
+_FORGET_EARLIER_DECISIONS = """
+    WITH RECURSIVE earlier AS (
+        SELECT unnest($1::text[]) AS id
+        UNION SELECT near.id FROM earlier CROSS JOIN LATERAL (
+            SELECT unmerge.profile_id AS id FROM unmerge WHERE unmerge.into_id = earlier.id
+            UNION ALL SELECT alias.profile_id FROM alias WHERE alias.root = earlier.id
+            UNION ALL SELECT alias.root FROM alias WHERE alias.profile_id = earlier.id
+        ) AS near
+    ), named AS (
+        SELECT jsonb_build_array(type, value) AS name FROM unnest($2::text[], $3::text[]) AS new (type, value)
+    )
+    UPDATE decision SET evidence = '{}', once = NULL WHERE n IN (
+        SELECT n FROM decision JOIN earlier ON decision.profile_id = earlier.id
+        UNION SELECT n FROM decision JOIN earlier ON decision.other_id = earlier.id)
+        AND EXISTS (SELECT FROM named WHERE evidence -> 'identifiers' @> jsonb_build_array(name)
+            OR evidence -> 'dropped' = name OR evidence -> 'asked' -> 'identifier' = name)
+"""
 _FORGET_CONSENTS = f"""
     DELETE FROM consent_record WHERE (q, seq) IN (SELECT q, seq FROM ({RECORDS_OF}) AS record)
 """  # noqa: S608
@@ -105,5 +123,6 @@ async def _forget(connection: Connection, ids: Sequence[str], names: Sequence[Id
     for statement in _FORGET_EVIDENCE:
         await connection.execute(statement, types, values)
     await connection.execute(_FORGET_DECISIONS, list(ids))
+    await connection.execute(_FORGET_EARLIER_DECISIONS, list(ids), types, values)
     await connection.execute(_FORGET_CONSENTS, list(ids))
     await connection.execute(_FORGET_PROFILES, list(ids))

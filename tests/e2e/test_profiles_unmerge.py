@@ -10,6 +10,7 @@ import pytest
 
 from headrace.contracts.profile_event import EventRow, SplitRow, UnmergeRow
 from tests.e2e.profiles_rig import T0, Rig, event, profiles_rig
+from tests.e2e.test_profiles_redaction import FakeReaders, redaction
 
 Document = dict[str, Any]
 
@@ -296,3 +297,61 @@ async def test_rows_of_the_timeline_are_never_rewritten(rig: Rig, api: httpx.Asy
     await api.post(f"/v1/profiles/{ann}/unmerge", json={"identifier": {"type": "anonymous_id", "value": "tablet"}})
     await rig.processed()
     assert [row for row in await rig.rows() if isinstance(row, EventRow)] == before
+
+
+async def test_who_went_into_somebody_else_stays_there_when_what_it_once_had_is_taken_apart(
+    rig: Rig, api: httpx.AsyncClient
+) -> None:
+    await rig.send(event(user="ann", name="Ann buys", at=T0), event(anonymous="eva", name="Eva looks", at=T0))
+    await rig.processed()
+    await rig.send(event(user="ann", anonymous="tablet", at=T0 + 1))
+    await rig.processed()
+    await rig.send(event(anonymous="tablet", name="Somebody looks", at=T0 + 2))
+    await rig.processed()
+    ann, eva = (await lookup(api, "user_id", "ann"))["id"], (await lookup(api, "anonymous_id", "eva"))["id"]
+    wanted = {"identifier": {"type": "anonymous_id", "value": "tablet"}}
+    first = (await api.post(f"/v1/profiles/{ann}/unmerge", json=wanted)).raise_for_status().json()["into"]
+
+    await rig.send(event("identify", anonymous="tablet", traits={"email": "bob@shop.test"}, at=T0 + 3))
+    await rig.processed()
+    (await api.post(f"/v1/profiles/{ann}/merge", json={"into": eva})).raise_for_status()
+    second = (await api.post(f"/v1/profiles/{first}/unmerge", json=wanted)).raise_for_status().json()["into"]
+    assert await events(api, second) == ["Somebody looks"]  # which was written under Ann's id
+    assert (await api.get(f"/v1/profiles/{ann}")).json()["id"] == eva
+    assert "Ann buys" in await events(api, eva)
+
+
+async def test_of_one_who_is_taken_out_and_erased_nothing_stays_with_the_other(
+    rig: Rig, api: httpx.AsyncClient
+) -> None:
+    """Bob was taken out of Ann, and what he has out of him once more: it says `secret` wherever it stands."""
+    await rig.send(
+        event("identify", anonymous="secret-b", traits={"city": "secret", "email": "secret@b.test"}, at=T0)
+    )
+    await rig.send(event("identify", anonymous="secret-b", traits={"phone": "+420601000001"}, at=T0 + 1))
+    await rig.send(event("identify", user="ann", anonymous="tablet", traits={"plan": "gold"}, at=T0 + 2))
+    await rig.processed()
+    await rig.send(event("alias", user="ann", previous_id="secret-b", at=T0 + 3))
+    await rig.processed()
+    ann = (await lookup(api, "user_id", "ann"))["id"]
+    [merge] = (await api.get(f"/v1/profiles/{ann}/merges")).json()["items"]
+    bob = (await api.post(f"/v1/profiles/{ann}/unmerge", json={"merge": merge["id"]})).json()["into"]
+    phone = {"identifier": {"type": "phone", "value": "+420601000001"}}
+    again = (await api.post(f"/v1/profiles/{bob}/unmerge", json=phone)).raise_for_status().json()["into"]
+    assert (await api.delete(f"/v1/profiles/{again}")).status_code == 200
+    for table in ("decision", "apart", "suspicion", "identifier"):
+        assert "601000001" not in str(await rig.pool.fetch(f"SELECT t::text FROM {table} t")), table
+    assert (await api.delete(f"/v1/profiles/{bob}")).status_code == 200
+    await rig.processed()
+
+    refused = await api.post(f"/v1/profiles/{ann}/unmerge", json={"merge": merge["id"]})
+    assert refused.status_code in (404, 409)
+    assert (await api.get(f"/v1/profiles/{ann}")).json()["traits"] == {"plan": "gold"}
+    for table in ("decision", "apart", "suspicion", "identifier", "profile"):
+        assert "secret" not in str(await rig.pool.fetch(f"SELECT t::text FROM {table} t")), table
+    assert await redaction(rig, FakeReaders()).redact_all() == 2
+    rows = await rig.pool.fetch(
+        "SELECT payload, stated FROM timeline WHERE kind <> 'event' OR profile_id <> $1", ann
+    )
+    assert "secret" not in str(rows)
+    assert "gold" in str(await rig.pool.fetch("SELECT payload FROM timeline"))
