@@ -23,16 +23,14 @@ _WAITING = """
 """
 # Beside their own rows, those of merges that brought them to somebody from whom they were taken again: these stay
 # with whom they came to, and say what they brought.
-_OF_PEOPLE = (
-    ROWS_OF.format(columns="timeline.q, timeline.seq", family="$1::text[]")
-    + """ UNION
+_OF_PEOPLE = f"""
+    {ROWS_OF.format(columns="timeline.q, timeline.seq", family="$1::text[]")} UNION
     SELECT merge.q, merge.seq FROM timeline AS gone
     JOIN timeline AS merge ON merge.profile_id = gone.payload::jsonb ->> 'into' AND merge.kind = 'merge'
         AND (merge.source, merge.message_id) = (gone.source, gone.message_id)
-        AND merge.payload::jsonb ->> 'loser' = gone.profile_id
+        AND strpos(merge.payload, '"loser":"' || gone.profile_id || '"') > 0
     WHERE gone.profile_id = ANY($1::text[]) AND gone.kind = 'tombstone'
 """  # noqa: S608
-)
 _NEEDED = f"""
     SELECT rows.q, max(rows.seq) AS seq, min(counter.epoch) AS epoch
     FROM ({_OF_PEOPLE}) AS rows JOIN counter USING (q) GROUP BY rows.q

@@ -1,5 +1,6 @@
 """Eight that commit batches about few people, while others merge these, take them apart and quarantine what they
-share: at the end every event is exactly one customer's, and each customer is what its own events alone make of one.
+share: at the end every event is exactly one customer's, and each customer is what its own events alone make of
+one.
 """
 
 import asyncio
