@@ -170,6 +170,8 @@ def _event_draft(one: Located) -> EventDraft:
 def _believed(traits: dict[str, Any], refusals: Sequence[Refusal]) -> dict[str, Any]:
     """Without an address that is another customer's by what was taken apart, or by more than a public key's word:
     what is sent to it would reach somebody else."""
+    if not refusals:
+        return traits  # as nearly all
     doubted = {refusal.dropped[0] for refusal in refusals if refusal.rule in _DOUBTED} & {EMAIL, PHONE}
     return {name: value for name, value in traits.items() if name not in doubted} if doubted else traits
 

@@ -14,7 +14,7 @@ from services.profiles.identity_rules import IdentityRules
 from services.profiles.intake import Incoming
 from services.profiles.profile import Documents, Profile
 from services.profiles.store import Connection, rows_written
-from services.profiles.traits import whole_stamp
+from services.profiles.traits import STAMP_LENGTH, whole_stamp
 
 MAX_LOOKS = 10
 
@@ -128,7 +128,8 @@ async def load_documents(connection: Connection, profiles: Collection[Profile]) 
 
 def _documents(row: asyncpg.Record) -> Documents:
     found = Documents(*map(_decode, row[1:]))
-    found.trait_times = {name: whole_stamp(stamp) for name, stamp in found.trait_times.items()}
+    stamps = found.trait_times
+    stamps.update({name: whole_stamp(stamp) for name, stamp in stamps.items() if len(stamp) < STAMP_LENGTH})
     return found
 
 

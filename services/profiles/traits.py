@@ -20,7 +20,7 @@ MAX_TRAITS = 1_000
 MAX_BYTES = 256 * 1024
 """Values per profile, as JSON. What would go beyond is ignored: a merge publishes them all in one record."""
 
-_STAMP_LENGTH = 7
+STAMP_LENGTH = 7
 _NO_RANKS: Mapping[str, int] = {}
 
 _encode = msgspec.json.encode
@@ -28,7 +28,7 @@ _encode = msgspec.json.encode
 
 def whole_stamp(stamp: Stamp) -> Stamp:
     """A stamp of before sources had a priority ([event time, log time, partition, offset]) as one of today."""
-    return stamp if len(stamp) == _STAMP_LENGTH else [0, *stamp, "", "first"]
+    return stamp if len(stamp) == STAMP_LENGTH else [0, *stamp, "", "first"]
 
 
 def apply_traits(

@@ -1,7 +1,8 @@
 -- One batch of one partition, all or nothing (DESIGN §4.1). Compares before it writes, so that a second
 -- sending of the same commit, or another process, changes nothing.
 --
--- KEYS: mark, catalog, customers, deadlines, outbox, outbox of computed traits, then the sets of members and the indexes of scores that change.
+-- KEYS: mark, catalog, customers, deadlines, outbox, outbox of computed traits, then the sets of members and the
+-- indexes of scores that change.
 -- ARGV: expected mark ('' = none), new mark, new catalog ('' = as it is), and a MessagePack array of arrays:
 -- customers to HSET and HDEL, deadlines to ZADD and ZREM, outputs of both kinds (id, record), and for each of the
 -- sets behind them what to ZADD and ZREM.
