@@ -1,6 +1,7 @@
 """Running loops side by side, and work that a cancellation must not cut in the middle."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
@@ -15,7 +16,9 @@ async def finish(work: Awaitable[T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
         if not task.cancelled():
             task.exception()  # ours or not: the caller is gone, the store's watermark tells what happened
         raise
@@ -33,9 +36,16 @@ async def run_together(*work: Awaitable[None]) -> None:
 
 
 async def _ended(tasks: Sequence[asyncio.Future[None]]) -> None:
-    """Cancel until all have ended: on Python 3.11 asyncio.wait_for, used by drivers, may lose a cancellation."""
+    """Cancel until all have ended: on Python 3.11 asyncio.wait_for, used by drivers, may lose a cancellation. One
+    of ours meanwhile is kept back until then, or they would go on by themselves."""
+    cancelled = False
     while left := [task for task in tasks if not task.done()]:
         for task in left:
             task.cancel()
-        await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+        try:
+            await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+        except asyncio.CancelledError:
+            cancelled = True
     await asyncio.gather(*tasks, return_exceptions=True)
+    if cancelled:
+        raise asyncio.CancelledError

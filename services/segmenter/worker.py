@@ -118,8 +118,8 @@ class PartitionWorker:
                     metrics=self._metrics,
                     poll=RELAY_POLL_SECONDS,
                 )
-                following = self._follow(q, partition, relay, computed)
                 with self.repairs.publishing(q, relay):
+                    following = self._follow(q, partition, relay, computed)
                     await run_together(relay.run(), computed.run(), following, self.repairs.interrupt(q))
             except NewEpoch as news:
                 log.warning("new_epoch", partition=q, epoch=news.epoch)

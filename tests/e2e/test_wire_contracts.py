@@ -108,7 +108,10 @@ def test_records_are_as_published(topic: Topic, played: Stack) -> None:
         given = {key: raw.decode() for key, raw in record.headers}
         headers.validate(given)
         assert set(given) <= set(headers_schema["properties"])
-        value.validate(json.loads(record.value or b"null"))
+        if record.value is None:
+            assert topic.cleanup == "compact", "a record without a value takes the one before it back"
+            continue
+        value.validate(json.loads(record.value))
 
 
 def test_the_customer_s_record_has_the_computed_trait(played: Stack) -> None:

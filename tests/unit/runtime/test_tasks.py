@@ -74,3 +74,53 @@ async def test_a_loop_that_loses_a_cancellation_is_cancelled_again(monkeypatch: 
 
     await run_together(deaf_at_first(), ends())
     assert len(lost) == 2
+
+
+async def test_who_is_cancelled_again_while_ending_others_leaves_none_behind() -> None:
+    going_on, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def ends_slowly() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            going_on.set()
+            while not may_end.is_set():
+                try:
+                    await may_end.wait()
+                except asyncio.CancelledError:
+                    continue
+            ended.set()
+
+    caller = asyncio.create_task(run_together(ends_slowly()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    caller.cancel()
+    await going_on.wait()
+    for _ in range(3):
+        caller.cancel()
+        await asyncio.sleep(0)
+        assert not caller.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended.is_set()
+
+
+async def test_finished_work_is_not_left_alone_by_a_second_cancellation() -> None:
+    begun, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def transaction() -> None:
+        begun.set()
+        await may_end.wait()
+        ended.set()
+
+    caller = asyncio.create_task(finish(transaction()))
+    await begun.wait()
+    for _ in range(3):
+        caller.cancel()
+        await asyncio.sleep(0)
+        assert not caller.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended.is_set()
