@@ -8,13 +8,16 @@ from typing import Any
 from headrace.cli.document import Document as Document
 from headrace.cli.document import Finding
 from headrace.cli.references import asked_first
-from headrace.contracts.campaign import parse_campaign, parse_template
+from headrace.contracts.campaign import parse_campaign
 from headrace.contracts.documents import load_documents
 from headrace.contracts.errors import InvalidDefinition, Problem
 from headrace.contracts.plan import parse_plan
+from headrace.contracts.policy import parse_policy
 from headrace.contracts.segment import parse_segment
 from headrace.contracts.survey import parse_survey
+from headrace.contracts.template import parse_block, parse_template
 from headrace.contracts.trait import parse_trait
+from headrace.contracts.voucher import parse_voucher_pool
 from headrace.importing.mapping import parse_mapping
 
 
@@ -33,11 +36,14 @@ class Kind:
         return self.path == "/v1/segments"
 
 
-# In the order in which they are applied: a segment asks for computed traits, a campaign names a template and a
-# segment, a template links to a survey.
+# In the order in which they are applied: a segment asks for computed traits, a campaign names templates, voucher
+# pools and a segment, a template renders blocks and links to a survey.
 KINDS: Mapping[str, Kind] = {
     "trait": Kind("trait", "segmenter", "/v1/traits", parse_trait),
     "survey": Kind("survey", "profiles", "/v1/surveys", parse_survey),
+    "policy": Kind("policy", "messenger", "/v1/policies", parse_policy),
+    "vouchers": Kind("vouchers", "messenger", "/v1/vouchers", parse_voucher_pool),
+    "block": Kind("block", "messenger", "/v1/blocks", parse_block),
     "template": Kind("template", "messenger", "/v1/templates", parse_template),
     "segment": Kind("segment", "segmenter", "/v1/segments", parse_segment),
     "list": Kind("list", "segmenter", "/v1/segments", parse_segment),

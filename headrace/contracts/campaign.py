@@ -1,162 +1,292 @@
-"""Campaign and template definitions (DESIGN §7): what is sent to whom, when, on which channel.
+"""Campaign definitions (DESIGN §7): who is written to, when, and what happens step by step.
 
-What DESIGN §7 describes and this version does not do yet is refused with a problem, never ignored.
+`parse_campaign` is the way in; `campaign_lint` looks at what one campaign means together with everything else.
 """
 
-import re
 from collections.abc import Mapping
-from difflib import get_close_matches
+from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, ValidationError, model_validator
 
-from headrace.contracts.errors import InvalidDefinition, Problem
-
-DefinitionId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
-Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,5}(s|m|h|d|w)$")]
-SendChannel = Literal["sms", "email"]
-CampaignState = Literal["live", "draft", "paused"]
-Purpose = Literal["marketing", "transactional"]
-
-MAX_TEMPLATE_CHARS = 100_000
-_UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-
-# Where a definition may name something of DESIGN §7 that is not built yet: path pattern -> what it is.
-_LATER: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), what)
-    for pattern, what in (
-        (r"re_entry", "limiting re-entry"),
-        (r"holdout", "a control group"),
-        (r"goal", "a goal"),
-        (r"exit_when", "leaving early"),
-        (r"quiet_hours", "quiet hours"),
-        (r"caps?", "capping how often"),
-        (r"trigger\.(event|by|schedule|audience)", "this trigger"),
-        (r"steps\.\d+\.(wait|wait_until|branch|split|set_trait|tag|webhook|voucher|award_points)", "this step"),
-        (r"mjml", "MJML"),
-    )
+from headrace.contracts.campaign_steps import (
+    MAX_NESTING,
+    MAX_STEPS,
+    STEP_KINDS,
+    AnyStep,
+    Award,
+    Branch,
+    Send,
+    Split,
+    TagChange,
+    Variant,
+    VoucherTake,
+    WaitUntil,
+    Webhook,
+    Winner,
+    Zone,
+    known_zone,
+    share,
+    walk,
 )
-_NOT_YET = "is not supported yet"
-_MISSING = "is missing"
-_TOO_SHORT = "needs at least one item"
-_BRANCHES = ("sms", "email")  # pydantic names the union's branch in a problem's path
-_REASONS = {
-    "missing": _MISSING,
-    "too_short": _TOO_SHORT,
-    "string_too_short": "is empty",
-    "string_type": "must be text",
-    "model_type": "must be an object",
-    "model_attributes_type": "must be an object",
-    "string_pattern_mismatch": "is not written as it must be",
-    "union_tag_invalid": "is not a channel of a template",
-    "union_tag_not_found": "names no channel",
-}
-_SUGGESTIONS = {
-    "string_pattern_mismatch": "ids are 1 to 64 of a-z, 0-9 and -; durations look like 90s, 30m, 24h or 7d",
-    "missing": "add it",
-    "string_type": "put it in quotes",
-    "union_tag_invalid": "write channel: sms or channel: email",
-    "union_tag_not_found": "write channel: sms or channel: email",
-}
+from headrace.contracts.cron import Cron, parse_cron
+from headrace.contracts.definition import (
+    DefinitionId,
+    Duration,
+    EventName,
+    LocalTime,
+    Model,
+    Name,
+    Path,
+    Purpose,
+    SendChannel,
+    duration_ms,
+    minutes,
+    problems,
+)
+from headrace.contracts.errors import InvalidDefinition
+from headrace.contracts.segment_values import bound_ms
+
+CampaignState = Literal["live", "draft", "paused"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class SegmentTrigger(_Model):
-    """Start when a customer enters the segment."""
+class SegmentTrigger(Model):
+    """Start when a customer enters the segment, or exits it."""
 
     segment: DefinitionId
-    on: Literal["entered"] = "entered"
+    on: Literal["entered", "exited"] = "entered"
 
 
-class Send(_Model):
-    """One message on one channel. `template` names its template; `templates` does so by channel."""
+class EventTrigger(Model):
+    """Start with an event. With `by` (a path such as `properties.cart_id`) each value has a journey of its own,
+    and an event without one starts none."""
 
-    channels: Annotated[tuple[SendChannel, ...], Field(min_length=1, max_length=1, strict=False)]
-    template: DefinitionId | None = None
-    templates: dict[SendChannel, DefinitionId] | None = None
+    event: EventName
+    by: Path | None = None
+
+
+class Audience(Model):
+    segment: DefinitionId
+
+
+def _instant(text: str) -> str:
+    bound_ms(text)
+    return text
+
+
+def _cron(text: str) -> str:
+    parse_cron(text)
+    return text
+
+
+class Schedule(Model):
+    """Once `at` an instant, or again and again by `cron` (minute, hour, day, month, weekday) in `timezone`."""
+
+    at: Annotated[str, AfterValidator(_instant)] | None = None
+    cron: Annotated[str, StringConstraints(max_length=100), AfterValidator(_cron)] | None = None
+    timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
 
     @model_validator(mode="after")
-    def _one_way_to_name_the_template(self) -> "Send":
-        if (self.template is None) == (self.templates is None):
-            raise ValueError("name the template by `template` or, by channel, by `templates`")
-        if self.templates is not None and set(self.templates) != set(self.channels):
-            raise ValueError("`templates` must name one template for each of `channels`")
+    def _one(self) -> "Schedule":
+        if (self.at is None) == (self.cron is None):
+            raise ValueError("write `at` (an instant) or `cron`")
+        if self.timezone == "profile":
+            raise ValueError("a run begins for everybody at once: name a time zone such as Europe/Prague")
         return self
 
     @property
-    def channel(self) -> SendChannel:
-        return self.channels[0]
+    def at_ms(self) -> int | None:
+        return None if self.at is None else bound_ms(self.at)
 
     @property
-    def template_id(self) -> str:
-        """The template of `channel`."""
-        return self.template or (self.templates or {})[self.channel]
+    def times(self) -> Cron | None:
+        return None if self.cron is None else parse_cron(self.cron)
 
 
-class SendStep(_Model):
-    send: Send
+class ScheduleTrigger(Model):
+    """Start for everybody in the audience, once per run."""
+
+    schedule: Schedule
+    audience: Audience
 
 
-class CampaignDefinition(_Model):
-    """A campaign: customers who enter `trigger.segment` get the message of its one step.
+Trigger = SegmentTrigger | EventTrigger | ScheduleTrigger
+
+
+def _trigger_kind(value: object) -> str:
+    if isinstance(value, SegmentTrigger | EventTrigger | ScheduleTrigger):
+        value = value.model_dump(exclude_none=True)
+    if isinstance(value, Mapping):
+        for kind in ("schedule", "event"):
+            if kind in value:
+                return f"step:{kind}"
+    return "step:segment"
+
+
+class ReEntryAfter(Model):
+    after: Duration
+
+
+class Goal(Model):
+    """The campaign worked when the customer does `event` `within` this time of the entry, `target` times. Counted
+    once per entry; also ends the journey. `value` is where the event says what it was worth."""
+
+    event: EventName
+    within: Duration
+    target: Annotated[int, Field(ge=1, le=1000)] = 1
+    value: Path = "properties.total"
+
+    @property
+    def within_ms(self) -> int:
+        return duration_ms(self.within)
+
+
+class ExitEvent(Model):
+    """The journey ends when the customer does `event`."""
+
+    event: EventName
+
+
+class QuietHours(Model):
+    """No message from `from` (included) to `to` (not included), in the customer's time zone or a fixed one."""
+
+    from_: Annotated[LocalTime, Field(alias="from")]
+    to: LocalTime
+    timezone: Zone = "profile"
+
+    @model_validator(mode="after")
+    def _some_time_left(self) -> "QuietHours":
+        if self.from_ == self.to:
+            raise ValueError("`from` and `to` are the same: nothing would ever be sent")
+        return self
+
+    @property
+    def from_minute(self) -> int:
+        return minutes(self.from_)
+
+    @property
+    def to_minute(self) -> int:
+        return minutes(self.to)
+
+
+class Cap(Model):
+    """At most so many marketing messages to one customer within this time; on one `channel`, or on all."""
+
+    at_most: Annotated[int, Field(ge=1, le=1000)]
+    within: Duration
+    channel: SendChannel | None = None
+
+    @property
+    def within_ms(self) -> int:
+        return duration_ms(self.within)
+
+
+def _word_or_object(value: object) -> str:
+    return "step:word" if isinstance(value, str) else "step:object"
+
+
+def _share(text: str) -> str:
+    share(text)
+    return text
+
+
+class CampaignDefinition(Model):
+    """A campaign: `trigger` says who enters, `steps` what happens to them.
 
     `purpose` decides which consent is needed; `topic` is what customers may choose (trait `communication`).
-    `include_current` also sends to those whom a definition (a new or changed segment) put into the segment, not
-    only to those whose own doing did. An entry older than `max_entry_age` sends nothing.
+    `include_current` also starts for those whom a definition (a new or changed segment) put into the segment, not
+    only for those whose own doing did. An entry older than `max_entry_age` sends nothing, and neither does a step
+    that is late by as much. `caps` count this campaign's messages; those of the policy count all campaigns'.
     """
 
     kind: Literal["campaign"] = "campaign"
     id: DefinitionId
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    name: Name
     state: CampaignState = "live"
-    trigger: SegmentTrigger
-    re_entry: Literal["always"] = "always"
+    trigger: Annotated[
+        Annotated[SegmentTrigger, Tag("step:segment")]
+        | Annotated[EventTrigger, Tag("step:event")]
+        | Annotated[ScheduleTrigger, Tag("step:schedule")],
+        Discriminator(_trigger_kind),
+    ]
+    re_entry: Annotated[
+        Annotated[Literal["always", "never"], Tag("step:word")] | Annotated[ReEntryAfter, Tag("step:object")],
+        Discriminator(_word_or_object),
+    ] = "always"
+    holdout: Annotated[str, AfterValidator(_share)] | None = None
+    goal: Goal | None = None
+    exit_when: (
+        Annotated[
+            Annotated[Literal["segment_exited"], Tag("step:word")] | Annotated[ExitEvent, Tag("step:object")],
+            Discriminator(_word_or_object),
+        ]
+        | None
+    ) = None
+    quiet_hours: QuietHours | None = None
+    caps: Annotated[tuple[Cap, ...], Field(max_length=10, strict=False)] = ()
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
     purpose: Purpose = "marketing"
     topic: DefinitionId | None = None
     include_current: bool = False
     max_entry_age: Duration = "24h"
-    steps: Annotated[tuple[SendStep, ...], Field(min_length=1, max_length=1, strict=False)]
+    steps: Annotated[tuple[AnyStep, ...], Field(min_length=1, max_length=MAX_STEPS, strict=False)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CampaignDefinition":
+        all_steps = list(walk(self.steps))
+        if len(all_steps) > MAX_STEPS:
+            raise ValueError(f"`steps` has {len(all_steps)} steps in all; at most {MAX_STEPS}")
+        if any(path.count(".") > 2 * MAX_NESTING for path, _ in all_steps):
+            raise ValueError(f"`steps` are nested more than {MAX_NESTING} deep")
+        by_segment = isinstance(self.trigger, SegmentTrigger) and self.trigger.on == "entered"
+        if self.exit_when == "segment_exited" and not by_segment:
+            raise ValueError("`exit_when: segment_exited` goes with a trigger `segment` `on: entered`")
+        if isinstance(self.trigger, ScheduleTrigger) and self.include_current:
+            raise ValueError("`include_current` goes with a trigger `segment`: an audience is who is in it now")
+        return self
 
     @property
     def max_entry_age_ms(self) -> int:
-        return int(self.max_entry_age[:-1]) * _UNIT_MS[self.max_entry_age[-1]]
+        return duration_ms(self.max_entry_age)
 
+    @property
+    def re_entry_ms(self) -> int | None:
+        """None: always; 0: never; else not before so many milliseconds have passed since the last entry."""
+        if self.re_entry == "always":
+            return None
+        return 0 if self.re_entry == "never" else duration_ms(self.re_entry.after)
 
-Source = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE_CHARS)]
+    @property
+    def holdout_share(self) -> Decimal:
+        """In percent; 0 without one."""
+        return share(self.holdout) if self.holdout else Decimal(0)
 
+    @property
+    def segment(self) -> str | None:
+        """The segment of the trigger or of the audience."""
+        if isinstance(self.trigger, SegmentTrigger):
+            return self.trigger.segment
+        return self.trigger.audience.segment if isinstance(self.trigger, ScheduleTrigger) else None
 
-class SmsTemplate(_Model):
-    """A text message; `text` is Liquid."""
+    @property
+    def by(self) -> str | None:
+        """The path of the key, of a keyed journey."""
+        return self.trigger.by if isinstance(self.trigger, EventTrigger) else None
 
-    kind: Literal["template"] = "template"
-    id: DefinitionId
-    channel: Literal["sms"]
-    text: Source
+    @cached_property
+    def sends(self) -> tuple[tuple[str, Send], ...]:
+        """Every `send` with its path."""
+        found = ((path, getattr(step, "send", None)) for path, step in walk(self.steps))
+        return tuple((path, send) for path, send in found if send is not None)
 
-
-class EmailTemplate(_Model):
-    """An e-mail; `subject`, `html` and `text` are Liquid. Without `text` one is made from the HTML."""
-
-    kind: Literal["template"] = "template"
-    id: DefinitionId
-    channel: Literal["email"]
-    subject: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-    html: Source | None = None
-    text: Source | None = None
-
-    @model_validator(mode="after")
-    def _has_a_body(self) -> "EmailTemplate":
-        if self.html is None and self.text is None:
-            raise ValueError("an e-mail needs html, text or both")
-        return self
-
-
-TemplateDefinition = Annotated[SmsTemplate | EmailTemplate, Field(discriminator="channel")]
-_templates: TypeAdapter[SmsTemplate | EmailTemplate] = TypeAdapter(TemplateDefinition)
+    @cached_property
+    def events(self) -> frozenset[str]:
+        """Names of the events that start it, reach its goal, or end it."""
+        names = {self.trigger.event} if isinstance(self.trigger, EventTrigger) else set()
+        names |= {self.goal.event} if self.goal is not None else set()
+        names |= {self.exit_when.event} if isinstance(self.exit_when, ExitEvent) else set()
+        return frozenset(names)
 
 
 def parse_campaign(document: object) -> CampaignDefinition:
@@ -164,82 +294,42 @@ def parse_campaign(document: object) -> CampaignDefinition:
     try:
         return CampaignDefinition.model_validate(_normalised(document))
     except ValidationError as error:
-        raise InvalidDefinition(_problems(error, _CAMPAIGN_FIELDS)) from error
+        raise InvalidDefinition(problems(error, _FIELDS)) from error
 
 
-def parse_template(document: object) -> SmsTemplate | EmailTemplate:
-    """The definition, or InvalidDefinition with a problem for everything that is wrong."""
-    try:
-        return _templates.validate_python(document)
-    except ValidationError as error:
-        raise InvalidDefinition(_problems(error, _TEMPLATE_FIELDS)) from error
+def body_of(definition: Model) -> dict[str, Any]:
+    """A definition as JSON data: it parses to itself."""
+    return definition.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _normalised(document: object) -> object:
-    """`send: {channel: sms, …}` is short for `send: {channels: [sms], …}`."""
-    if not isinstance(document, Mapping) or not isinstance(document.get("steps"), list):
-        return document
-    return {**document, "steps": [_normalised_step(step) for step in document["steps"]]}
+def _normalised(node: Any) -> Any:
+    """`send: {channel: sms, …}` is short for `send: {channels: [sms], …}`, wherever steps stand."""
+    if isinstance(node, list):
+        return [_normalised(item) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    return {key: _send(value) if key == "send" else _normalised_in(key, value) for key, value in node.items()}
 
 
-def _normalised_step(step: Any) -> Any:
-    send = step.get("send") if isinstance(step, Mapping) else None
+def _normalised_in(key: Any, value: Any) -> Any:
+    """Only what may hold steps is looked into: a trait or a condition may have a key `send` of its own."""
+    if key in ("steps", "branch", "split", "then", "else"):
+        return _normalised(value)
+    if key == "variants" and isinstance(value, Mapping):
+        return {name: _normalised(variant) for name, variant in value.items()}
+    return value
+
+
+def _send(send: Any) -> Any:
     if not isinstance(send, Mapping) or "channel" not in send or "channels" in send:
-        return step
+        return send
     rest = {key: value for key, value in send.items() if key != "channel"}
-    return {**step, "send": {**rest, "channels": [send["channel"]]}}
+    return {**rest, "channels": [send["channel"]]}
 
 
-_CAMPAIGN_FIELDS = sorted(
-    {*CampaignDefinition.model_fields, *SegmentTrigger.model_fields, *SendStep.model_fields, *Send.model_fields}
+_MODELS: tuple[type[Model], ...] = (
+    *(CampaignDefinition, SegmentTrigger, EventTrigger, ScheduleTrigger, Schedule, Goal, QuietHours, Cap),
+    *(Send, WaitUntil, Branch, Split, Variant, Winner, Webhook, VoucherTake, Award, TagChange),
+    *STEP_KINDS.values(),
 )
-_TEMPLATE_FIELDS = sorted({*SmsTemplate.model_fields, *EmailTemplate.model_fields})
-
-
-def _problems(error: ValidationError, fields: list[str]) -> list[Problem]:
-    found: dict[str, Problem] = {}
-    for detail in error.errors():
-        problem = _problem(detail, fields)
-        found.setdefault(problem.path, problem)
-    return [problem for problem in found.values() if not _follows_from(problem, found)]
-
-
-def _follows_from(problem: Problem, found: Mapping[str, Problem]) -> bool:
-    """True for what only echoes another problem: `steps.0.send` is missing because `steps.0.wait` stands
-    there; a list is too short because its items are wrong."""
-    if problem.reason == _MISSING:
-        parent = problem.path.rpartition(".")[0]
-        return parent != "" and any(
-            path.startswith(f"{parent}.") and other.reason.endswith(_NOT_YET) for path, other in found.items()
-        )
-    return problem.reason == _TOO_SHORT and any(path.startswith(f"{problem.path}.") for path in found)
-
-
-def _problem(detail: ErrorDetails, fields: list[str]) -> Problem:
-    location = [part for part in detail["loc"] if part not in (*_BRANCHES, "[key]")]
-    path = ".".join(map(str, location))
-    kind, given = detail["type"], detail.get("input")
-    what = _later(path, kind, given)
-    if what:
-        return Problem(path, f"{what} {_NOT_YET}", "leave it out")
-    if kind == "extra_forbidden":
-        near = [name for name in get_close_matches(str(location[-1]), fields, 2) if name != location[-1]]
-        return Problem(path, "is not a known field", f"did you mean {near[0]}?" if near else "leave it out")
-    reason = _REASONS.get(kind) or detail["msg"].removeprefix("Value error, ")
-    return Problem(path, reason, _SUGGESTIONS.get(kind, ""))
-
-
-def _later(path: str, kind: str, given: object) -> str | None:
-    """What of DESIGN §7 this problem asks for, if it is something not built yet."""
-    for pattern, what in _LATER:
-        if pattern.fullmatch(path):
-            return what
-    if path == "trigger.on" and given == "exited":
-        return "starting on an exit"
-    if path == "steps" and kind == "too_long":
-        return "more than one step"
-    if path.endswith("send.channels") and kind == "too_long":
-        return "a cascade over channels"
-    if ".send." in path and given in ("viber", "whatsapp", "webhook", "preferred"):
-        return f"the channel {given}"
-    return None
+_FIELDS = {field.alias or name for model in _MODELS for name, field in model.model_fields.items()}

@@ -6,19 +6,24 @@ from typing import Any, cast, get_args
 import msgspec
 from pydantic import TypeAdapter
 
-from headrace.contracts.campaign import CampaignDefinition, TemplateDefinition
+from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.computed_trait import ComputedTrait
+from headrace.contracts.customer_update import CustomerUpdate
 from headrace.contracts.dead_letter import DeadLetter
 from headrace.contracts.errors import ErrorBody
 from headrace.contracts.event import Event
 from headrace.contracts.message import MessageOutcome
+from headrace.contracts.policy import PolicyDefinition
 from headrace.contracts.profile_event import ControlRequest, ProfileEvent
+from headrace.contracts.provider_callback import ProviderCallback
 from headrace.contracts.segment import KINDS, Definition
 from headrace.contracts.segment_change import SegmentChange
 from headrace.contracts.segment_membership import SegmentMembership
 from headrace.contracts.segment_schema import AsWritten, segment_schema
 from headrace.contracts.survey import SurveyDefinition
+from headrace.contracts.template import BlockDefinition, TemplateDefinition
 from headrace.contracts.trait import TraitDefinition
+from headrace.contracts.voucher import VoucherPool
 
 Schema = dict[str, Any]
 
@@ -32,6 +37,8 @@ STRUCTS: Mapping[str, tuple[str, Any]] = {
     "segment-membership": ("A customer's membership in a segment, as long as it lasts", SegmentMembership),
     "computed-trait": ("A new value of a customer's computed trait", ComputedTrait),
     "message-outcome": ("One outcome of one message", MessageOutcome),
+    "customer-update": ("What the messenger tells about a customer", CustomerUpdate),
+    "provider-callback": ("What a messaging provider called with", ProviderCallback),
     "dead-letter": ("What could not be processed", DeadLetter),
     "control-request": ("Body of POST /v1/control", ControlRequest),
     "error": ("An HTTP answer other than success", ErrorBody),
@@ -43,6 +50,9 @@ DEFINITIONS: Mapping[str, tuple[str, Any]] = {
     "trait": ("A definition of a computed trait", TraitDefinition),
     "campaign": ("A campaign definition", CampaignDefinition),
     "template": ("A template definition", TemplateDefinition),
+    "block": ("A block that templates share", BlockDefinition),
+    "policy": ("The policy for all campaigns", PolicyDefinition),
+    "vouchers": ("A pool of voucher codes", VoucherPool),
     "survey": ("A survey definition", SurveyDefinition),
 }
 
@@ -53,6 +63,9 @@ SCHEMA_OF_KIND: Mapping[str, str] = {
     "trait": "trait",
     "campaign": "campaign",
     "template": "template",
+    "block": "block",
+    "policy": "policy",
+    "vouchers": "vouchers",
     "survey": "survey",
 }
 

@@ -8,16 +8,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 
-from headrace.contracts.campaign import (
-    CampaignDefinition,
-    EmailTemplate,
-    SmsTemplate,
-    parse_campaign,
-    parse_template,
-)
+from headrace.contracts.campaign import CampaignDefinition, parse_campaign
 from headrace.contracts.documents import load_document
 from headrace.contracts.errors import ApiError, InvalidDefinition, Problem
 from headrace.contracts.instant import Millis
+from headrace.contracts.template import Template, parse_template
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
 from services.messenger.definitions import Definitions, Kind, Stored
@@ -153,16 +148,15 @@ async def _document(request: Request, expected_id: str) -> Any:
 
 async def _refuse_wrong_template(definitions: Definitions, campaign: CampaignDefinition) -> None:
     """A template may be put after its campaign; one that is there must fit."""
-    for number, step in enumerate(campaign.steps):
-        template = await definitions.get("template", step.send.template_id)
-        if template is not None and template.body["channel"] != step.send.channel:
-            problem = f"{template.id} is a template for {template.body['channel']}"
-            _refuse([Problem(f"steps.{number}.send", problem, f"use one for {step.send.channel}")])
+    for path, send in campaign.sends:
+        for template_id in send.template_ids:
+            template = await definitions.get("template", template_id)
+            if template is not None and template.body["channel"] not in (*send.channels, "preferred"):
+                problem = f"{template.id} is a template for {template.body['channel']}"
+                _refuse([Problem(f"steps.{path}.send", problem, f"use one for {' or '.join(send.channels)}")])
 
 
-async def _refuse_other_channel(
-    definitions: Definitions, template: SmsTemplate | EmailTemplate, users: list[str]
-) -> None:
+async def _refuse_other_channel(definitions: Definitions, template: Template, users: list[str]) -> None:
     current = await definitions.get("template", template.id)
     if users and current is not None and current.body["channel"] != template.channel:
         problem = f"{', '.join(users)} sends it by {current.body['channel']}"

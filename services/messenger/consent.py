@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from headrace.contracts.campaign import Purpose
+from headrace.contracts.definition import Purpose
 from headrace.contracts.instant import Millis
 
 Refusal = Literal["no_consent", "suppressed"]

@@ -44,12 +44,12 @@ def decide(change: SegmentChange, campaign: CampaignDefinition, version: int, *,
     properties = change.properties
     if campaign.state != "live" or change.event != "Audience Entered":
         return None
-    if properties["segment_id"] != campaign.trigger.segment:
+    if properties["segment_id"] != str(campaign.segment):
         return None
     if not _starts(str(properties["reason"]), campaign.include_current):
         return None
     entered_at = parse_instant(change.timestamp)
-    entry, step, send = str(properties["entry_id"]), "0", campaign.steps[0].send
+    entry, (step, send) = str(properties["entry_id"]), campaign.sends[0]
     return Decision(
         id=send_id(campaign.id, entry, step),
         campaign_id=campaign.id,
@@ -57,10 +57,10 @@ def decide(change: SegmentChange, campaign: CampaignDefinition, version: int, *,
         entry_id=entry,
         step=step,
         profile_id=change.profile.id,
-        segment_id=campaign.trigger.segment,
-        segment_name=str(properties.get("segment_name") or campaign.trigger.segment).replace("\0", ""),
+        segment_id=str(campaign.segment),
+        segment_name=str(properties.get("segment_name") or str(campaign.segment)).replace("\0", ""),
         channel=send.channel,
-        template_id=send.template_id,
+        template_id=send.template_for(send.channel) or "",
         entered_at=entered_at,
         computed=_computed(change.context.get("traits")),
         skip="entry_too_old" if too_old(entered_at, campaign, now=now) else None,

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from headrace.contracts.campaign import CampaignDefinition, parse_campaign, parse_template
+from headrace.contracts.campaign import CampaignDefinition, body_of, parse_campaign
 from headrace.contracts.instant import Millis
-from services.messenger.render import Template
+from headrace.contracts.template import Template, parse_template
 from services.messenger.store import Connection, Pool
 
 Kind = Literal["campaign", "template"]
@@ -42,9 +42,9 @@ class Definitions:
 
     async def put(self, kind: Kind, definition: CampaignDefinition | Template, now: Millis) -> Stored:
         """Store it as the next version; what is unchanged keeps its version."""
-        body = definition.model_dump(mode="json")
+        body = body_of(definition)
         state = definition.state if isinstance(definition, CampaignDefinition) else "live"
-        segment = definition.trigger.segment if isinstance(definition, CampaignDefinition) else None
+        segment = definition.segment if isinstance(definition, CampaignDefinition) else None
         text = msgspec.json.encode(body).decode()
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
@@ -100,7 +100,7 @@ class Definitions:
         """Ids of campaigns, not deleted, whose current version sends this template."""
         rows = await self._pool.fetch(_CURRENT, "campaign")
         campaigns = [self._campaign(row["id"], row["version"], row["body"]) for row in rows]
-        return sorted(c.id for c in campaigns if any(s.send.template_id == template_id for s in c.steps))
+        return sorted(c.id for c in campaigns if any(template_id in send.template_ids for _, send in c.sends))
 
     async def live_campaigns(
         self, connection: Connection, segment_ids: Iterable[str]

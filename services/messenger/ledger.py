@@ -146,8 +146,8 @@ _INSERT_ENTRIES = """
 """
 _INSERT_MESSAGE = """
     INSERT INTO message (id, campaign_id, entry_id, step, campaign_version, profile_id, channel, template_id,
-        status, reason, due_at, created_at, settled_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)
+        status, reason, due_at, created_at, settled_at, ready_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $11)
 """
 _TAKE_DUE = """
     SELECT m.id, m.campaign_id, m.campaign_version, d.state AS campaign_state, m.entry_id, m.step, m.profile_id,

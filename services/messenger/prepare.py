@@ -8,11 +8,12 @@ from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.communication import read_communication
 from headrace.contracts.instant import Millis
 from headrace.contracts.survey_link import SurveyLinks
+from headrace.contracts.template import Template
 from services.messenger.consent import Suppression, refusal
 from services.messenger.customer import Customer
 from services.messenger.decide import too_old
 from services.messenger.providers.port import Outgoing
-from services.messenger.render import Template, TemplateFailed, render
+from services.messenger.render import TemplateFailed, render
 from services.messenger.survey_urls import SurveyUrls
 
 
@@ -110,6 +111,8 @@ def _fate(
         to=recipient.address,
         text=rendered.text,
         at=now,
+        channel=due.channel,
+        purpose=campaign.purpose,
         subject=rendered.subject,
         html=rendered.html,
         one_click_url=link if due.channel == "email" and campaign.purpose == "marketing" else None,

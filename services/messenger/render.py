@@ -14,12 +14,11 @@ from typing import Any
 from liquid import BoundTemplate, Environment
 from liquid.exceptions import LiquidError, OutputStreamLimitError
 
-from headrace.contracts.campaign import EmailTemplate, SmsTemplate
 from headrace.contracts.errors import HeadraceError, Problem
+from headrace.contracts.template import EmailTemplate, Template
 from services.messenger.html_text import html_to_text
 from services.messenger.survey_urls import names_survey
 
-Template = SmsTemplate | EmailTemplate
 VARIABLES = ("profile", "segment", "campaign", "unsubscribe_url", "survey_url")
 _LATER = frozenset({"event", "voucher", "preferences_url"})
 _OUTPUT_BYTES = 512 * 1024
@@ -95,7 +94,7 @@ def check(template: Template) -> list[Problem]:
 def render(template: Template, variables: Mapping[str, Any]) -> Rendered:
     """Raises TemplateFailed. A subject is one line; texts keep line breaks and lose other control characters."""
     done = {field: _render(field, source, html, variables) for field, source, html in _sources(template)}
-    if isinstance(template, SmsTemplate):
+    if not isinstance(template, EmailTemplate):
         text = done["text"].strip()
         if not text:
             raise TemplateFailed("the text is empty")
@@ -111,8 +110,8 @@ def single_line(text: str) -> str:
 
 
 def _sources(template: Template) -> Iterable[tuple[str, str, bool]]:
-    if isinstance(template, SmsTemplate):
-        return [("text", template.text, False)]
+    if not isinstance(template, EmailTemplate):
+        return [("text", template.text or "", False)]
     fields = [("subject", template.subject, False), ("html", template.html, True), ("text", template.text, False)]
     return [(name, source, html) for name, source, html in fields if source is not None]
 

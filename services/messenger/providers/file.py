@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from services.messenger.batcher import Batcher
 from services.messenger.providers.mail import mail_bytes
-from services.messenger.providers.port import Accepted, NotSent, Outgoing, SendResult
+from services.messenger.providers.port import NO_CASCADES, Accepted, NotSent, Outgoing, SendResult
 
 _ERASED = b"X-Headrace-Erased: true\r\n\r\n"
 
@@ -28,6 +28,7 @@ class SmsFile:
 
     name = "file"
     idempotent = True
+    cascades = NO_CASCADES
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -103,6 +104,7 @@ class EmailFolder:
 
     name = "file"
     idempotent = True
+    cascades = NO_CASCADES
 
     def __init__(self, folder: Path, *, sender: str = "shop@localhost") -> None:
         self._folder = folder

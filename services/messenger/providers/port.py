@@ -1,16 +1,29 @@
 """The provider port: hands one finished message over and says what is known of its fate."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from headrace.contracts.definition import Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What the provider itself sends on the next channel when it cannot deliver on the first."""
+
+    channel: str
+    to: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A finished message. `id` is the same on every attempt. `to` is E.164 or an e-mail address in ASCII.
+    """A finished message. `id` is the same on every attempt. `to` is E.164, an e-mail address in ASCII, or a
+    webhook's URL; `text` of a webhook is its JSON body.
 
     `one_click_url` is the RFC 8058 unsubscribe link of a marketing message. `at` is the instant of the claim,
-    milliseconds since the epoch.
+    milliseconds since the epoch. `extras` are what only one channel has: of WhatsApp `name`, `language` and
+    `parameters` (texts), of Viber `image_url`, `button` and `button_url`.
     """
 
     id: str
@@ -18,9 +31,13 @@ class Outgoing:
     to: str
     text: str
     at: int
+    channel: str = "sms"
+    purpose: Purpose = "marketing"
     subject: str | None = None
     html: str | None = None
     one_click_url: str | None = None
+    fallback: Fallback | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +74,16 @@ SendResult = Accepted | Refused | NotSent | Unsure
 
 
 class Provider(Protocol):
-    """One way to send on one channel. Safe for concurrent tasks of one event loop."""
+    """One way to send on one channel or several. Safe for concurrent tasks of one event loop."""
 
     name: str
     """Slug for reports and metrics."""
 
     idempotent: bool
     """True when a repeated `id` is recognised, so that a send whose fate is unknown may be repeated."""
+
+    cascades: frozenset[tuple[str, str]]
+    """Pairs (channel, next channel) that it goes through by itself: then `Outgoing.fallback` may be given."""
 
     async def send(self, message: Outgoing) -> SendResult:
         """Hand the message over; ends by itself within `SEND_SECONDS`. What a provider does wrong is a result,
@@ -78,3 +98,6 @@ class Provider(Protocol):
     async def close(self) -> None:
         """Free connections. Idempotent; tolerates never-used."""
         ...
+
+
+NO_CASCADES: frozenset[tuple[str, str]] = frozenset()

@@ -14,6 +14,7 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from services.messenger.providers.mail import envelope_sender, mail_bytes
 from services.messenger.providers.port import (
+    NO_CASCADES,
     SEND_SECONDS,
     Accepted,
     NotSent,
@@ -55,6 +56,7 @@ class SmtpProvider:
 
     name = "smtp"
     idempotent = False
+    cascades = NO_CASCADES
 
     def __init__(self, account: SmtpAccount, *, timeout: float = SEND_SECONDS) -> None:
         self.account = account

@@ -9,6 +9,7 @@ import aiohttp
 import structlog
 
 from services.messenger.providers.port import (
+    NO_CASCADES,
     SEND_SECONDS,
     Accepted,
     NotSent,
@@ -41,6 +42,7 @@ class TwilioProvider:
 
     name = "twilio"
     idempotent = False
+    cascades = NO_CASCADES
 
     def __init__(self, account: TwilioAccount, *, timeout: float = SEND_SECONDS) -> None:
         self.account = account

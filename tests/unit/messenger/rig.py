@@ -11,12 +11,13 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from headrace.contracts.campaign import CampaignDefinition, parse_campaign, parse_template
+from headrace.contracts.campaign import CampaignDefinition, parse_campaign
 from headrace.contracts.headers import cloud_event, store_output
 from headrace.contracts.instant import format_instant
 from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import ErasureRow, MergeRow, Tick
 from headrace.contracts.survey_link import SurveyLinks
+from headrace.contracts.template import parse_template
 from headrace.contracts.topics import DEAD_LETTERS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
 from headrace.log.connect import connect_log
 from headrace.log.port import Log, NewRecord
@@ -27,7 +28,7 @@ from headrace.runtime.settings import CommonSettings
 from services.messenger.assembly import Messenger, assemble
 from services.messenger.definitions import Definitions
 from services.messenger.main import MIGRATIONS, SCHEMA
-from services.messenger.providers.port import Accepted, Outgoing, Provider, SendResult
+from services.messenger.providers.port import NO_CASCADES, Accepted, Outgoing, Provider, SendResult
 from services.messenger.settings import Settings
 from services.messenger.store import Pool
 
@@ -77,6 +78,7 @@ class ScriptedProvider:
     def __init__(self, *, name: str = "scripted", idempotent: bool = False) -> None:
         self.name = name
         self.idempotent = idempotent
+        self.cascades = NO_CASCADES
         self.script: list[SendResult] = []
         self.sent: list[Outgoing] = []
         self.forgotten: set[str] = set()

@@ -77,7 +77,7 @@ async def test_lists_are_paged(api: Api) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
-        ("/v1/campaigns/x", "holdout: 5%", "holdout"),
+        ("/v1/campaigns/x", "holdout: 500%", "holdout"),
         ("/v1/campaigns/x", "id: y", "id"),
         ("/v1/templates/x", '{"channel": "sms", "text": "{{ nobody.name }}"}', "text"),
         ("/v1/templates/x", '{"channel": "sms", "text": "{% if %}"}', "text"),

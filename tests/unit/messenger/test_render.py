@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.contracts.campaign import parse_template
 from headrace.contracts.survey_link import SurveyKeys, SurveyLinks
-from services.messenger.render import Template, TemplateFailed, check, render
+from headrace.contracts.template import Template, parse_template
+from services.messenger.render import TemplateFailed, check, render
 from services.messenger.survey_urls import SurveyUrls
 
 LINKS = SurveyLinks("http://shop.test", SurveyKeys({1: b"k" * 32}))
