@@ -61,8 +61,9 @@ RECORD_TYPES: Mapping[Topic, RecordType] = {
     topics.MESSAGES: RecordType(
         "message-outcome",
         "Message outcome",
-        "What became of one message; dedupe on message_id.",
-        r"message\.[a-z]+\.v1",
+        "What became of one message, or what the messenger tells about a customer, told by `kind`; dedupe on "
+        "message_id.",
+        r"(message\.[a-z]+|customer\.update)\.v1",
         numbered=True,
     ),
     topics.DEAD_LETTERS: RecordType(

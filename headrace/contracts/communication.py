@@ -14,11 +14,12 @@ MAX_MONTHLY = 1_000
 
 class Communication(msgspec.Struct, frozen=True, omit_defaults=True):
     """`channels`: the only ones; `topics`: of campaigns that name a topic, the only ones; `monthly_maximum`:
-    marketing messages within 30 days."""
+    marketing messages within 30 days; `preferred`: the channel that the customer likes best."""
 
     channels: tuple[str, ...] | None = None
     topics: tuple[str, ...] | None = None
     monthly_maximum: int | None = None
+    preferred: str | None = None
 
     def allows(self, channel: str, topic: str | None) -> bool:
         if self.channels is not None and channel not in self.channels:
@@ -31,11 +32,12 @@ def read_communication(traits: Mapping[str, Any]) -> Communication:
     said = traits.get(COMMUNICATION)
     if not isinstance(said, Mapping):
         return Communication()
-    most = said.get("monthly_maximum")
+    most, preferred = said.get("monthly_maximum"), said.get("preferred")
     return Communication(
         _names(said.get("channels")),
         _names(said.get("topics")),
         most if isinstance(most, int) and not isinstance(most, bool) and most >= 0 else None,
+        preferred if preferred in ("sms", "email", "viber", "whatsapp") else None,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from headrace.contracts.message import MessageOutcome
 from headrace.contracts.profile_event import ConsentStatus
 
 
@@ -30,3 +31,7 @@ class CustomerUpdate(
     entry_id: str | None = None
     step: str | None = None
     type: Literal["track", "identify"] = "track"
+
+
+MessageRecord = MessageOutcome | CustomerUpdate
+"""Every value of `cdp.messages.v1`."""

@@ -1,4 +1,4 @@
-"""Value of `cdp.messages.v1`: one outcome of one message."""
+"""Value of `cdp.messages.v1`: one outcome of one message (or a `customer_update`)."""
 
 from typing import Literal
 
@@ -20,7 +20,7 @@ Outcome = Literal[
 Channel = Literal["sms", "email", "viber", "whatsapp", "webhook"]
 
 
-class MessageOutcome(msgspec.Struct, kw_only=True, omit_defaults=True):
+class MessageOutcome(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="outcome"):
     """What became of message `id`. `message_id` is the outcome's own id, for deduplication:
     hash(message id, outcome, link, occurrence). `at` is in milliseconds since the epoch."""
 

@@ -8,11 +8,10 @@ from pydantic import TypeAdapter
 
 from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.computed_trait import ComputedTrait
-from headrace.contracts.customer_update import CustomerUpdate
+from headrace.contracts.customer_update import MessageRecord
 from headrace.contracts.dead_letter import DeadLetter
 from headrace.contracts.errors import ErrorBody
 from headrace.contracts.event import Event
-from headrace.contracts.message import MessageOutcome
 from headrace.contracts.policy import PolicyDefinition
 from headrace.contracts.profile_event import ControlRequest, ProfileEvent
 from headrace.contracts.provider_callback import ProviderCallback
@@ -36,8 +35,7 @@ STRUCTS: Mapping[str, tuple[str, Any]] = {
     "segment-change": ("A membership transition", SegmentChange),
     "segment-membership": ("A customer's membership in a segment, as long as it lasts", SegmentMembership),
     "computed-trait": ("A new value of a customer's computed trait", ComputedTrait),
-    "message-outcome": ("One outcome of one message", MessageOutcome),
-    "customer-update": ("What the messenger tells about a customer", CustomerUpdate),
+    "message-outcome": ("One outcome of one message, or an update of a customer", MessageRecord),
     "provider-callback": ("What a messaging provider called with", ProviderCallback),
     "dead-letter": ("What could not be processed", DeadLetter),
     "control-request": ("Body of POST /v1/control", ControlRequest),

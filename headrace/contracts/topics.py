@@ -67,7 +67,7 @@ COMPUTED_TRAITS = Topic(
 MESSAGES = Topic(
     "cdp.messages.v1",
     "profile_id",
-    "Every outcome of every message.",
+    "Every outcome of every message, and what journeys, answers and choices change on a customer.",
     senders=("messenger",),
     groups=(PROFILES_GROUP,),
     log_append_time=True,

@@ -8,6 +8,7 @@ import msgspec
 
 from headrace.contracts.campaign import CampaignDefinition, body_of, parse_campaign
 from headrace.contracts.instant import Millis
+from headrace.contracts.policy import PolicyDefinition, parse_policy
 from headrace.contracts.template import Template, parse_template
 from services.messenger.store import Connection, Pool
 
@@ -32,6 +33,9 @@ _CURRENT = """
 """
 
 
+_NO_POLICY = parse_policy({})
+
+
 class Definitions:
     """Reads and writes definitions. Versions never change, so that parsed ones are kept in memory."""
 
@@ -39,6 +43,7 @@ class Definitions:
         self._pool = pool
         self._campaigns: dict[tuple[str, int], CampaignDefinition] = {}
         self._templates: dict[tuple[str, int], Template] = {}
+        self._policy: tuple[int, PolicyDefinition] | None = None
 
     async def put(self, kind: Kind, definition: CampaignDefinition | Template, now: Millis) -> Stored:
         """Store it as the next version; what is unchanged keeps its version."""
@@ -101,6 +106,15 @@ class Definitions:
         rows = await self._pool.fetch(_CURRENT, "campaign")
         campaigns = [self._campaign(row["id"], row["version"], row["body"]) for row in rows]
         return sorted(c.id for c in campaigns if any(template_id in send.template_ids for _, send in c.sends))
+
+    async def policy(self, connection: Connection) -> PolicyDefinition:
+        """What holds for all campaigns now; nothing when nobody said."""
+        row = await connection.fetchrow(f"{_CURRENT} AND d.id = 'default'", "policy")
+        if row is None:
+            return _NO_POLICY
+        if self._policy is None or self._policy[0] != row["version"]:
+            self._policy = (row["version"], parse_policy(msgspec.json.decode(row["body"])))
+        return self._policy[1]
 
     async def live_campaigns(
         self, connection: Connection, segment_ids: Iterable[str]

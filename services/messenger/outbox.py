@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from headrace.contracts.customer_update import CustomerUpdate
 from headrace.contracts.headers import cloud_event, store_output
 from headrace.contracts.instant import Millis
 from headrace.contracts.message import MessageOutcome
@@ -14,6 +15,7 @@ from headrace.runtime.publisher import OutboxRecord, Published
 from services.messenger.store import Connection, Pool
 
 SOURCE = "messenger"
+_UPDATE = "update"
 _LAST = "SELECT partition, last_seq FROM outcome_counter"
 
 
@@ -25,6 +27,14 @@ class NewOutcome:
     traceparent: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NewUpdate:
+    """What the profile service is to learn about a customer, and the trace it belongs to."""
+
+    update: CustomerUpdate
+    traceparent: str | None = None
+
+
 class OutcomeOutbox:
     """Keeps `headrace.runtime.publisher.Outbox` for the topic of outcomes."""
 
@@ -33,14 +43,18 @@ class OutcomeOutbox:
         self._partitions = partitions
         self._epoch = epoch
 
-    async def append(self, connection: Connection, outcomes: Sequence[NewOutcome], now: Millis) -> None:
-        """Number and store outcomes. Call it as late in the transaction as possible: the counters of the
+    async def append(
+        self, connection: Connection, outcomes: Sequence[NewOutcome | NewUpdate], now: Millis
+    ) -> None:
+        """Number and store outcomes and updates; one that is there already (an update, by its `message_id`) is
+        left out. Call it as late in the transaction as possible: the counters of the
         partitions concerned stay locked until its end. They are taken in ascending order."""
+        outcomes = await _unknown(connection, outcomes)
         if not outcomes:
             return
-        by_partition: dict[int, list[NewOutcome]] = {}
+        by_partition: dict[int, list[NewOutcome | NewUpdate]] = {}
         for new in outcomes:
-            by_partition.setdefault(partition_of(new.outcome.profile_id, self._partitions), []).append(new)
+            by_partition.setdefault(partition_of(_record(new).profile_id, self._partitions), []).append(new)
         rows = []
         for partition in sorted(by_partition):
             group = by_partition[partition]
@@ -71,7 +85,7 @@ class OutcomeOutbox:
                     row["profile_id"].encode(),
                     row["payload"].encode(),
                     cloud_event(
-                        kind=f"message.{row['outcome']}.v1",
+                        kind="customer.update.v1" if row["outcome"] == _UPDATE else f"message.{row['outcome']}.v1",
                         event_id=row["id"],
                         source=SOURCE,
                         subject=row["profile_id"],
@@ -113,10 +127,31 @@ class OutcomeOutbox:
         )
 
 
-def _row(partition: int, seq: int, new: NewOutcome, now: Millis) -> tuple[object, ...]:
-    outcome = new.outcome
-    payload = msgspec.json.encode(outcome).decode()
-    return (
-        *(partition, seq, outcome.message_id, outcome.profile_id, outcome.outcome),
-        *(payload, new.traceparent, now),
-    )
+async def _unknown(
+    connection: Connection, outcomes: Sequence[NewOutcome | NewUpdate]
+) -> Sequence[NewOutcome | NewUpdate]:
+    """Without updates that are stored already, or stand here twice: a step may tell the same once more."""
+    ids = [new.update.message_id for new in outcomes if isinstance(new, NewUpdate)]
+    if not ids:
+        return outcomes
+    rows = await connection.fetch("SELECT id FROM outcome WHERE id = ANY($1::text[])", ids)
+    seen = {row["id"] for row in rows}
+    kept: list[NewOutcome | NewUpdate] = []
+    for new in outcomes:
+        if isinstance(new, NewUpdate):
+            if new.update.message_id in seen:
+                continue
+            seen.add(new.update.message_id)
+        kept.append(new)
+    return kept
+
+
+def _record(new: NewOutcome | NewUpdate) -> MessageOutcome | CustomerUpdate:
+    return new.update if isinstance(new, NewUpdate) else new.outcome
+
+
+def _row(partition: int, seq: int, new: NewOutcome | NewUpdate, now: Millis) -> tuple[object, ...]:
+    record = _record(new)
+    kind = record.outcome if isinstance(record, MessageOutcome) else _UPDATE
+    payload = msgspec.json.encode(record).decode()
+    return (*(partition, seq, record.message_id, record.profile_id, kind), *(payload, new.traceparent, now))

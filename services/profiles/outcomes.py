@@ -1,9 +1,12 @@
-"""What became of a message, as an event on the customer's timeline (DESIGN §7, tracking-api.md §2)."""
+"""What became of a message, and what the messenger tells about a customer, as events on the timeline (DESIGN §7,
+tracking-api.md §2)."""
 
+import contextlib
 from collections.abc import Mapping
 
 import msgspec
 
+from headrace.contracts.customer_update import CustomerUpdate, MessageRecord
 from headrace.contracts.headers import carried_trace
 from headrace.contracts.instant import Millis
 from headrace.contracts.message import MessageOutcome, Outcome
@@ -32,15 +35,15 @@ OUTCOMES: Mapping[str, Outcome] = {
 }
 """By the names of the events that tell them."""
 _OPT_OUTS = frozenset({"unsubscribed", "complained"})
-_decoder = msgspec.json.Decoder(MessageOutcome)
+_plain = msgspec.json.Decoder(MessageOutcome)
+_decoder: msgspec.json.Decoder[MessageRecord] = msgspec.json.Decoder(MessageRecord)
 
 
 def read_outcome(record: Record) -> Incoming:
     """A reader of `cdp.messages.v1`. Unsubscribing and complaining also withdraw the channel's consent."""
-    try:
-        outcome = _decoder.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise Unreadable("undecodable", f"not an outcome of cdp.messages.v1: {error}") from error
+    outcome = _decoded(record.value or b"")
+    if isinstance(outcome, CustomerUpdate):
+        return _updated(outcome, record)
     ts = min(outcome.at, record.time)
     return Incoming(
         key=(SOURCE, outcome.message_id),
@@ -51,6 +54,49 @@ def read_outcome(record: Record) -> Incoming:
         stamp=[0, ts, record.time, record.partition, record.offset, SOURCE, "first"],
         addressed_to=outcome.profile_id,
         consents={outcome.channel: "withdrawn"} if outcome.outcome in _OPT_OUTS else {},
+    )
+
+
+def _decoded(value: bytes) -> MessageRecord:
+    """An outcome without `kind` is one from before there were updates."""
+    try:
+        return _decoder.decode(value)
+    except msgspec.ValidationError:
+        with contextlib.suppress(msgspec.ValidationError):
+            return _plain.decode(value)
+        raise Unreadable("undecodable", "not a record of cdp.messages.v1") from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Unreadable("undecodable", f"not a record of cdp.messages.v1: {error}") from error
+
+
+def _updated(update: CustomerUpdate, record: Record) -> Incoming:
+    ts = min(update.at, record.time)
+    named = {"campaign_id": update.campaign_id, "entry_id": update.entry_id, "step": update.step}
+    properties = update.properties or {name: value for name, value in named.items() if value is not None}
+    return Incoming(
+        key=(SOURCE, update.message_id),
+        row=EventRow(
+            seq=0,
+            epoch=0,
+            time=0,
+            low=0,
+            profile_id="",
+            source=SOURCE,
+            message_id=update.message_id,
+            type=update.type,
+            ts=update.at,
+            event=update.event,
+            properties=msgspec.Raw(msgspec.json.encode(properties)),
+            received_at=update.at,
+        ),
+        ts=ts,
+        body_hash=fingerprint(msgspec.json.encode(update)),
+        traceparent=carried_trace(record.headers),
+        stamp=[0, ts, record.time, record.partition, record.offset, SOURCE, "first"],
+        addressed_to=update.profile_id,
+        traits=update.traits,
+        consents=update.consents,
+        tags=update.tags,
     )
 
 

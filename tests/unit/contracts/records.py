@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from headrace.contracts.computed_trait import ComputedTrait, TraitChange, TraitProfile
+from headrace.contracts.customer_update import CustomerUpdate
 from headrace.contracts.dead_letter import DeadLetter
 from headrace.contracts.event import Event
 from headrace.contracts.message import MessageOutcome
@@ -21,6 +22,7 @@ from headrace.contracts.profile_event import (
     TombstoneRow,
     UnmergeRow,
 )
+from headrace.contracts.provider_callback import ProviderCallback
 from headrace.contracts.segment_change import ChangeProfile, SegmentChange
 from headrace.contracts.segment_membership import SegmentMembership
 
@@ -123,6 +125,25 @@ OUTCOME = MessageOutcome(
     step="0",
     at=NOW,
 )
+UPDATE = CustomerUpdate(
+    message_id="u1",
+    profile_id="p1",
+    at=NOW,
+    event="Points Awarded",
+    properties={"points": 50},
+    tags={"vip-manual": True},
+    consents={"sms": "withdrawn"},
+    campaign_id="cart-rescue",
+    entry_id="e1",
+    step="1",
+)
+CALLBACK = ProviderCallback(
+    id="c1",
+    provider="twilio",
+    received_at=NOW,
+    content_type="application/x-www-form-urlencoded",
+    body="MessageStatus=sent",
+)
 DEAD_LETTER = DeadLetter(
     id="d1",
     reason="invalid_json",
@@ -140,7 +161,8 @@ BY_SCHEMA: dict[str, list[msgspec.Struct]] = {
     "segment-change": [SEGMENT_CHANGE],
     "segment-membership": [MEMBERSHIP],
     "computed-trait": [COMPUTED_TRAIT],
-    "message-outcome": [OUTCOME],
+    "message-outcome": [OUTCOME, UPDATE],
+    "provider-callback": [CALLBACK],
     "dead-letter": [DEAD_LETTER],
     "control-request": [CONTROL],
 }
