@@ -4,20 +4,23 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 
 from headrace.contracts.campaign import CampaignDefinition, parse_campaign
 from headrace.contracts.documents import load_document
-from headrace.contracts.errors import ApiError, InvalidDefinition, Problem
+from headrace.contracts.errors import ApiError, HeadraceError, InvalidDefinition, Problem
 from headrace.contracts.instant import Millis
 from headrace.contracts.template import Template, parse_template
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
-from services.messenger.definitions import Definitions, Kind, Stored
+from services.messenger.definitions import DIRECT, Definitions, Kind, Stored
+from services.messenger.moves import Moves
+from services.messenger.program import hidden_segments
 from services.messenger.render import check
 from services.messenger.reports import Key, MessageFilter, Reports
+from services.messenger.segmenter import SegmenterUnavailable
 
 _MAX_BODY = 512 * 1024
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -29,8 +32,16 @@ class Services:
 
     definitions: Definitions
     reports: Reports
+    segments: "HiddenSegments"
+    moves: Moves
     clock: Callable[[], Millis]
     on_definition: Callable[[], None]
+
+
+class HiddenSegments(Protocol):
+    async def define(self, segment_id: str, name: str, when: Mapping[str, Any]) -> None:
+        """Have this segment. Raises SegmenterUnavailable, or HeadraceError with what is wrong with it."""
+        ...
 
 
 def build_app(
@@ -78,10 +89,21 @@ def _add_campaigns(router: APIRouter, services: Services) -> None:
     @router.put("/campaigns/{campaign_id}")
     async def put_campaign(campaign_id: str, request: Request) -> dict[str, Any]:
         campaign = parse_campaign(await _document(request, campaign_id))
+        if campaign_id == DIRECT:
+            _refuse([Problem("id", "is what messages sent by hand stand under", "choose another id")])
         await _refuse_wrong_template(definitions, campaign)
+        await _define_branches(services.segments, campaign)
         stored = await definitions.put("campaign", campaign, services.clock())
         services.on_definition()
         return _accepted(stored)
+
+    @router.post("/campaigns/{campaign_id}/move")
+    async def move(campaign_id: str) -> dict[str, Any]:
+        """Let who is inside go on with the current version, from the step where they stand."""
+        stored = await _found(services, "campaign", campaign_id)
+        done = await services.moves.move(campaign_id, stored.version, services.clock())
+        services.on_definition()
+        return {"id": campaign_id, "version": stored.version, "moved": done.moved, "stayed": done.stayed}
 
     @router.delete("/campaigns/{campaign_id}")
     async def delete_campaign(campaign_id: str) -> dict[str, Any]:
@@ -144,6 +166,17 @@ async def _document(request: Request, expected_id: str) -> Any:
     if document.setdefault("id", expected_id) != expected_id:
         raise InvalidDefinition([Problem("id", "differs from the path", f"write id: {expected_id}")])
     return document
+
+
+async def _define_branches(segments: HiddenSegments, campaign: CampaignDefinition) -> None:
+    """Before the campaign is stored: whoever comes to a branch finds its segment there."""
+    for segment_id, when in hidden_segments(campaign).items():
+        try:
+            await segments.define(segment_id, f"Branch of {campaign.name}"[:200], when)
+        except SegmenterUnavailable as error:
+            raise ApiError(503, "unavailable", "The segmenter does not answer; repeat.", retry_after=1) from error
+        except HeadraceError as error:
+            _refuse([Problem("steps", f"a branch's condition is refused: {error}")])
 
 
 async def _refuse_wrong_template(definitions: Definitions, campaign: CampaignDefinition) -> None:

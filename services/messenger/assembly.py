@@ -1,8 +1,9 @@
 """The messenger put together on given engines: `main` runs it on real ones, tests with their own clock."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 
@@ -12,19 +13,25 @@ from headrace.log.port import Log, Record
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.tasks import run_together
-from services.messenger.api import Services, build_app
+from services.messenger.api import HiddenSegments, Services, build_app
 from services.messenger.changes import Changes, DeadLetters
 from services.messenger.claims import Claims
 from services.messenger.definitions import Definitions
+from services.messenger.intake import Intake
 from services.messenger.janitor import Janitor
+from services.messenger.journey_runner import JourneyRunner
+from services.messenger.journeys import Journeys, Memberships, Place, VoucherWish
+from services.messenger.moves import Moves
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.profile_events import ProfileEvents
 from services.messenger.providers.port import Provider
 from services.messenger.public import public_routes, unsubscribe_link
 from services.messenger.reports import Reports
+from services.messenger.run_worker import RunWorker
+from services.messenger.runs import Audiences, Runs
 from services.messenger.sender import Sender
 from services.messenger.settings import Settings
-from services.messenger.store import Pool, Positions, open_store
+from services.messenger.store import Connection, Pool, Positions, open_store
 from services.messenger.unsubscribe import Unsubscribes
 from services.messenger.worker import PartitionWorker
 
@@ -36,6 +43,9 @@ class Messenger:
     app: FastAPI
     worker: PartitionWorker
     sender: Sender
+    journeys: Journeys
+    runner: JourneyRunner
+    runs: RunWorker
     janitor: Janitor
     claims: Claims
     unsubscribes: Unsubscribes
@@ -57,7 +67,7 @@ class Messenger:
 
     def background(self) -> list[Awaitable[None]]:
         """What runs beside the HTTP server."""
-        return [self.follow(), self.sender.run(), self.janitor.run()]
+        return [self.follow(), self.sender.run(), self.runner.run(), self.runs.run(), self.janitor.run()]
 
 
 async def assemble(
@@ -65,6 +75,7 @@ async def assemble(
     log: Log,
     pool: Pool,
     providers: Mapping[str, Provider],
+    segmenter: "SegmenterPort",
     *,
     clock: Callable[[], Millis],
 ) -> Messenger:
@@ -76,6 +87,7 @@ async def assemble(
     outbox = OutcomeOutbox(pool, partitions=common.partitions, epoch=store.epoch)
     positions = Positions(pool)
     dead_letters = DeadLetters(log, common.topic(DEAD_LETTERS.name), metrics)
+    pending, due, outcome = Signal(), Signal(), Signal()
     claims = Claims(
         pool,
         definitions,
@@ -86,28 +98,18 @@ async def assemble(
         unsubscribe_url=unsubscribe_link(settings.public_url, store.keyring),
         phone_region=settings.phone_region,
         survey_links=settings.survey_links,
+        on_followed=due,
     )
-    pending, outcome = Signal(), Signal()
+    intake = Intake(definitions, outbox, metrics, on_pending=pending, on_due=due, on_outcome=outcome)
     changes = Changes(
-        common.topic(SEGMENT_CHANGES.name),
-        positions,
-        definitions,
-        outbox,
-        dead_letters,
-        metrics,
-        clock=clock,
-        on_pending=pending,
-        on_outcome=outcome,
+        common.topic(SEGMENT_CHANGES.name), positions, definitions, intake, dead_letters, clock=clock
     )
     profile_events = ProfileEvents(
-        common.topic(PROFILE_EVENTS.name),
-        positions,
-        outbox,
-        dead_letters,
-        providers,
-        clock=clock,
-        on_outcome=outcome,
+        common.topic(PROFILE_EVENTS.name), positions, definitions, intake, dead_letters, providers, clock=clock
     )
+    journeys = Journeys(pool, definitions, outbox, segmenter, assign=assign, winners=winners)
+    runner = JourneyRunner(journeys, clock=clock, on_pending=pending, on_outcome=outcome)
+    runs = RunWorker(Runs(pool, definitions, segmenter, intake), clock=clock)
 
     async def set_aside(record: Record, detail: str) -> None:
         await dead_letters.put(record, "undecodable", detail, clock())
@@ -127,6 +129,7 @@ async def assemble(
         claims, outbox, clock=clock, keep_ms=common.rollback_horizon_ms, on_pending=pending, on_outcome=outcome
     )
     pending.connect(sender.wake)
+    due.connect(wake_all(sender.wake, runner.wake))
     outcome.connect(worker.wake)
 
     async def database() -> None:
@@ -139,13 +142,37 @@ async def assemble(
 
     unsubscribes = Unsubscribes(pool, outbox)
     app = build_app(
-        Services(definitions, Reports(pool), clock, pending),
+        Services(definitions, Reports(pool), segmenter, Moves(pool, definitions), clock, due),
         public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
         admin_token=common.admin_token,
         metrics=metrics,
         checks={"database": database, "log": event_log},
     )
-    return Messenger(app, worker, sender, janitor, claims, unsubscribes, log, settings, metrics)
+    return Messenger(
+        app, worker, sender, journeys, runner, runs, janitor, claims, unsubscribes, log, settings, metrics
+    )
+
+
+async def assign(
+    connection: Connection, wishes: Sequence[VoucherWish], now: Millis
+) -> Mapping[Place, Mapping[str, Any] | None]:
+    return {(wish.campaign_id, wish.entry_id, wish.step): None for wish in wishes}
+
+
+async def winners(connection: Connection, campaign_ids: Iterable[str]) -> Mapping[tuple[str, str], str]:
+    return {}
+
+
+class SegmenterPort(Memberships, Audiences, HiddenSegments, Protocol):
+    """All that the messenger asks the segmenter."""
+
+
+def wake_all(*wakes: Callable[[], None]) -> Callable[[], None]:
+    def wake() -> None:
+        for each in wakes:
+            each()
+
+    return wake
 
 
 class Signal:

@@ -1,10 +1,9 @@
-"""Applies segment changes: what starts a campaign becomes an entry and a pending message."""
+"""Applies segment changes: what starts a campaign becomes an entry; leaving a segment may end a journey."""
 
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.headers import carried_trace
 from headrace.contracts.instant import Millis, parse_instant
 from headrace.contracts.segment_change import SegmentChange
@@ -12,13 +11,14 @@ from headrace.log.port import Log, Record
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
-from services.messenger import ledger
-from services.messenger.decide import decide
+from services.messenger.customers import roots_of
 from services.messenger.definitions import Definitions
+from services.messenger.endings import left
+from services.messenger.entering import by_change
 from services.messenger.input import Batch
-from services.messenger.ledger import NewEntry
-from services.messenger.outbox import SOURCE, OutcomeOutbox
-from services.messenger.store import Position, Positions
+from services.messenger.intake import Intake
+from services.messenger.outbox import SOURCE
+from services.messenger.store import Connection, Position, Positions
 
 _decoder = msgspec.json.Decoder(SegmentChange)
 _MAX_ID = 256
@@ -39,57 +39,44 @@ class Changes:
         topic: str,
         positions: Positions,
         definitions: Definitions,
-        outbox: OutcomeOutbox,
+        intake: Intake,
         dead_letters: "DeadLetters",
-        metrics: Metrics,
         *,
         clock: Callable[[], Millis],
-        on_pending: Callable[[], None],
-        on_outcome: Callable[[], None],
     ) -> None:
         self.topic = topic
         self._positions = positions
         self._definitions = definitions
-        self._outbox = outbox
+        self._intake = intake
         self._dead_letters = dead_letters
-        self._metrics = metrics
         self._clock = clock
-        self._on_pending = on_pending
-        self._on_outcome = on_outcome
 
     async def apply(self, partition: int, batch: Batch, expected: Position) -> bool:
-        entered = []
+        changes = []
         for record in batch.records:
             try:
-                change = decode_change(record.value)
+                changes.append((decode_change(record.value), carried_trace(record.headers)))
             except Undecodable as error:
                 await self._dead_letters.put(record, "undecodable", str(error), self._clock())
-                continue
-            if change.event == "Audience Entered":
-                entered.append((change, carried_trace(record.headers)))
         now = self._clock()
         async with self._positions.advance(self.topic, partition, expected, batch.position) as connection:
-            segments = {str(change.properties["segment_id"]) for change, _ in entered}
+            segments = {str(change.properties["segment_id"]) for change, _ in changes}
             campaigns = await self._definitions.live_campaigns(connection, segments) if segments else []
-            new = await ledger.record(connection, _decisions(entered, campaigns, now), now)
-            skipped = [entry for entry in new if entry.decision.skip is not None]
-            await self._outbox.append(connection, [ledger.skipped_at_entry(e, now) for e in skipped], now)
+            starts = [
+                (start, campaign)
+                for change, trace in changes
+                for campaign, version in campaigns
+                if (start := by_change(change, campaign, version, now=now, traceparent=trace)) is not None
+            ]
+            ended = await left(connection, await _exits(connection, [change for change, _ in changes]), now)
+            done = await self._intake.enter(connection, starts, now, also=ended)
             failpoint("before_commit")
         failpoint("after_commit")
-        self._announce(new, bool(skipped))
+        self._intake.announce(done)
         return True
 
     async def save(self, partition: int, expected: Position, position: Position) -> None:
         await self._positions.save(self.topic, partition, expected, position)
-
-    def _announce(self, new: Sequence[NewEntry], any_skipped: bool) -> None:
-        for entry in new:
-            status = "skipped" if entry.decision.skip else "pending"
-            self._metrics.messages.labels(entry.decision.campaign_id, entry.decision.channel, status).inc()
-        if new:
-            self._on_pending()
-        if any_skipped:
-            self._on_outcome()
 
 
 class DeadLetters:
@@ -126,15 +113,14 @@ def decode_change(value: bytes | None) -> SegmentChange:
     return change
 
 
-def _decisions(
-    entered: Sequence[tuple[SegmentChange, str | None]],
-    campaigns: Sequence[tuple[CampaignDefinition, int]],
-    now: Millis,
-) -> list[NewEntry]:
-    found = []
-    for change, trace in entered:
-        for campaign, version in campaigns:
-            decision = decide(change, campaign, version, now=now)
-            if decision is not None:
-                found.append(NewEntry(decision, trace))
-    return found
+async def _exits(connection: Connection, changes: Sequence[SegmentChange]) -> list[tuple[str, str]]:
+    """(segment id, entry id) of those who left a segment. The exit of a profile that was merged away is none: the
+    journey is the other's now, whose own exit ends it."""
+    exits = [change for change in changes if change.event == "Audience Exited"]
+    merged = [change.profile.id for change in exits if change.properties["reason"] == "merge"]
+    roots = await roots_of(connection, merged) if merged else {}
+    return [
+        (str(change.properties["segment_id"]), str(change.properties["entry_id"]))
+        for change in exits
+        if roots.get(change.profile.id, change.profile.id) == change.profile.id
+    ]

@@ -10,6 +10,7 @@ from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.metrics import Metrics
 from services.messenger import ledger
 from services.messenger.address import address_for
+from services.messenger.cascade import follow
 from services.messenger.consent import Suppression
 from services.messenger.customer import Customer
 from services.messenger.customers import load_customers, roots_of
@@ -79,6 +80,7 @@ class Claims:
         unsubscribe_url: Callable[[str], str],
         phone_region: str | None,
         survey_links: SurveyLinks | None = None,
+        on_followed: Callable[[], None] = lambda: None,
     ) -> None:
         self._pool = pool
         self._definitions = definitions
@@ -89,6 +91,7 @@ class Claims:
         self._unsubscribe_url = unsubscribe_url
         self._phone_region = phone_region
         self._survey_links = survey_links
+        self._on_followed = on_followed
 
     async def claim(self, limit: int, now: Millis) -> Claimed:
         """Take up to `limit` due messages: consent, address, suppression and text are settled in the same
@@ -105,7 +108,11 @@ class Claims:
             ]
             await forget(self._providers, gone)  # a process that is gone may have sent it after the erasure
             outcomes = [ledger.settled_outcome(p, fate, now) for p, fate in settled if fate.reason != "no_profile"]
+            skipped = [(p.due.id, fate.status, fate.reason) for p, fate in settled if p.due.followed]
+            followed = await follow(connection, self._definitions, skipped, now)
             await self._outbox.append(connection, outcomes, now)
+        if followed:
+            self._on_followed()
         claims = [_claim(p, p.fate) for p in prepared if isinstance(p.fate, Ready)]
         for p, fate in settled:
             self._count(p.due.campaign_id, p.due.channel, fate.status)
@@ -130,7 +137,13 @@ class Claims:
             ]
             erased = [(row["channel"], row["id"]) for row in written if row["erased_at"] is not None]
             await forget(self._providers, erased)
+            final = [
+                (r["id"], r["status"], r["reason"]) for r in written if r["status"] != "pending" and r["followed"]
+            ]
+            followed = await follow(connection, self._definitions, final, now)
             await self._outbox.append(connection, outcomes, now)
+        if followed:
+            self._on_followed()
         done = {row["id"]: row["status"] for row in written}
         for s in settlements:
             self._observe(s, done.get(s.claim.outgoing.id), now)
@@ -149,7 +162,11 @@ class Claims:
                 for row in lost
                 if row["erased_at"] is None
             ]
+            unknown = [(row["id"], "unknown", row["reason"]) for row in lost if row["followed"]]
+            followed = await follow(connection, self._definitions, unknown, now)
             await self._outbox.append(connection, outcomes, now)
+        if followed:
+            self._on_followed()
         for row in lost:
             self._count(row["campaign_id"], row["channel"], "unknown")
         return Recovered(len(again), len(lost))
@@ -159,14 +176,16 @@ class Claims:
         campaigns = await self._definitions.campaign_versions(
             connection, ((due.campaign_id, due.campaign_version) for due in dues)
         )
-        templates = await self._definitions.current_templates(connection, (due.template_id for due in dues))
+        templates = await self._definitions.current_templates(
+            connection, (due.template_id for due in dues if due.template_id)
+        )
         prepared, ready = [], Counter[str]()
         for due, recipient, address_hash in await self._recipients(connection, dues, roots, now):
             campaign, root = campaigns[due.campaign_id, due.campaign_version], roots[due.profile_id]
             fate = prepare(
                 due,
                 campaign,
-                templates.get(due.template_id),
+                templates.get(due.template_id or ""),
                 replace(recipient, sent_lately=recipient.sent_lately + ready[root]),
                 unsubscribe_url=self._unsubscribe_url,
                 now=now,

@@ -33,6 +33,22 @@ _CURRENT = """
 """
 
 
+# Journeys that began with an earlier version still wait for its events.
+_PUT = """
+    UPDATE definition SET version = $3, state = $4, trigger_segment = $5, updated_at = $6,
+        events = ARRAY(SELECT DISTINCT unnest(events || $7::text[]) ORDER BY 1)
+    WHERE kind = $1 AND id = $2
+"""
+DIRECT = "direct"
+"""The campaign that messages sent by hand stand under. Nobody sees it as a definition."""
+_LISTEN_MS = 1_000
+# Those who were in the segment when the campaign was published enter once in its life.
+BEGIN_CURRENT = """
+    INSERT INTO campaign_run (campaign_id, run_at, version, begun_at, current)
+    SELECT $1, $2, $3, $2, true
+    WHERE NOT EXISTS (SELECT FROM campaign_run WHERE campaign_id = $1 AND current)
+    ON CONFLICT DO NOTHING
+"""
 _NO_POLICY = parse_policy({})
 
 
@@ -44,12 +60,15 @@ class Definitions:
         self._campaigns: dict[tuple[str, int], CampaignDefinition] = {}
         self._templates: dict[tuple[str, int], Template] = {}
         self._policy: tuple[int, PolicyDefinition] | None = None
+        self._listened_to: frozenset[str] = frozenset()
+        self._listened_at: Millis | None = None
 
     async def put(self, kind: Kind, definition: CampaignDefinition | Template, now: Millis) -> Stored:
         """Store it as the next version; what is unchanged keeps its version."""
         body = body_of(definition)
         state = definition.state if isinstance(definition, CampaignDefinition) else "live"
         segment = definition.segment if isinstance(definition, CampaignDefinition) else None
+        events = sorted(definition.events) if isinstance(definition, CampaignDefinition) else []
         text = msgspec.json.encode(body).decode()
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
@@ -73,14 +92,15 @@ class Definitions:
                 return Stored(definition.id, row["version"], state, body, row["updated_at"])
             version = row["version"] + 1
             await connection.execute(
-                "UPDATE definition SET version = $3, state = $4, trigger_segment = $5, updated_at = $6"
-                " WHERE kind = $1 AND id = $2",
-                *(kind, definition.id, version, state, segment, now),
+                _PUT,
+                *(kind, definition.id, version, state, segment, now, events),
             )
             await connection.execute(
                 "INSERT INTO definition_version VALUES ($1, $2, $3, $4, $5)",
                 *(kind, definition.id, version, text, now),
             )
+            if isinstance(definition, CampaignDefinition) and definition.include_current and state == "live":
+                await connection.execute(BEGIN_CURRENT, definition.id, now, version)
         return Stored(definition.id, version, state, body, now)
 
     async def get(self, kind: Kind, definition_id: str) -> Stored | None:
@@ -89,7 +109,8 @@ class Definitions:
 
     async def page(self, kind: Kind, after: str, limit: int) -> list[Stored]:
         """Definitions with an id greater than `after`, in the order of their ids."""
-        rows = await self._pool.fetch(f"{_CURRENT} AND d.id > $2 ORDER BY d.id LIMIT $3", kind, after, limit)
+        query = f"{_CURRENT} AND d.id > $2 AND d.id <> $4 ORDER BY d.id LIMIT $3"
+        rows = await self._pool.fetch(query, kind, after, limit, DIRECT)
         return [_stored(row) for row in rows]
 
     async def delete(self, kind: Kind, definition_id: str, now: Millis) -> bool:
@@ -115,6 +136,37 @@ class Definitions:
         if self._policy is None or self._policy[0] != row["version"]:
             self._policy = (row["version"], parse_policy(msgspec.json.decode(row["body"])))
         return self._policy[1]
+
+    async def listen(self, now: Millis) -> frozenset[str]:
+        """Names of the events that some campaign listens to, or has; looked up once a second."""
+        if self._listened_at is None or not 0 <= now - self._listened_at < _LISTEN_MS:
+            rows = await self._pool.fetch(_LISTENED, DIRECT)
+            self._listened_to = frozenset(row["name"] for row in rows)
+            self._listened_at = now
+        return self._listened_to
+
+    @property
+    def listened(self) -> bool:
+        """Whether any campaign listened to an event at the last look."""
+        return bool(self._listened_to)
+
+    async def live_by_event(
+        self, connection: Connection, names: Iterable[str]
+    ) -> list[tuple[CampaignDefinition, int]]:
+        """The live campaigns that these events trigger, with their versions, in the order of their ids."""
+        rows = await connection.fetch(
+            f"{_CURRENT} AND d.state = 'live' AND v.body -> 'trigger' ->> 'event' = ANY($2::text[]) ORDER BY d.id",
+            "campaign",
+            sorted(names),
+        )
+        return [(self._campaign(row["id"], row["version"], row["body"]), row["version"]) for row in rows]
+
+    async def live_schedules(self, connection: Connection) -> list[tuple[CampaignDefinition, int, Millis]]:
+        """The live campaigns with a schedule: with their versions, and the instant after which runs count."""
+        rows = await connection.fetch(_SCHEDULES)
+        return [
+            (self._campaign(row["id"], row["version"], row["body"]), row["version"], row["since"]) for row in rows
+        ]
 
     async def live_campaigns(
         self, connection: Connection, segment_ids: Iterable[str]
@@ -170,3 +222,15 @@ class Definitions:
 def _stored(row: Any) -> Stored:
     body = msgspec.json.decode(row["body"])
     return Stored(row["id"], row["version"], row["state"], body, row["updated_at"])
+
+
+_LISTENED = """
+    SELECT DISTINCT unnest(events) AS name FROM definition
+    WHERE kind = 'campaign' AND state <> 'deleted' AND id <> $1
+"""
+_SCHEDULES = f"""
+    SELECT s.*, coalesce((SELECT max(run_at) FROM campaign_run r WHERE r.campaign_id = s.id), s.updated_at) AS
+    since
+    FROM ({_CURRENT.replace("$1", "'campaign'")} AND d.state = 'live' AND v.body -> 'trigger' ? 'schedule') s
+    ORDER BY s.id
+"""  # noqa: S608

@@ -12,18 +12,9 @@ import msgspec
 from headrace.contracts.ids import outcome_message_id
 from headrace.contracts.instant import Millis
 from headrace.contracts.message import MessageOutcome, Outcome
-from services.messenger.decide import Decision
 from services.messenger.outbox import NewOutcome
 from services.messenger.prepare import Due, Ready, Settled
 from services.messenger.store import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class NewEntry:
-    """A decision, and the trace of the change that it answers."""
-
-    decision: Decision
-    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +26,6 @@ class Prepared:
     fate: Ready | Settled
     provider: str
     address_hash: str | None
-
-
-async def record(connection: Connection, entries: Sequence[NewEntry], now: Millis) -> list[NewEntry]:
-    """Store decisions; return those that were not there before."""
-    unique = {(e.decision.campaign_id, e.decision.entry_id): e for e in reversed(entries)}
-    # one order for all: two partitions never wait for each other in a circle
-    rows = [_entry_row(unique[key], now) for key in sorted(unique)]
-    inserted = await connection.fetch(_INSERT_ENTRIES, *zip(*rows, strict=True)) if rows else []
-    new = [unique[row["campaign_id"], row["entry_id"]] for row in inserted]
-    await connection.executemany(_INSERT_MESSAGE, [_message_row(entry.decision, now) for entry in new])
-    return new
 
 
 async def take_due(connection: Connection, limit: int, now: Millis) -> list[Due]:
@@ -91,11 +71,7 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
            WHERE profile_id = ANY($1::text[]) RETURNING channel, id, attempt""",
         *(ids, now),
     )
-    await connection.execute(
-        "UPDATE entry SET computed = '{}' WHERE (campaign_id, entry_id) IN"
-        " (SELECT campaign_id, entry_id FROM message WHERE profile_id = ANY($1::text[]))",
-        ids,
-    )
+    await connection.execute(_FORGET_ENTRIES, ids, now)
     return [(row["channel"], row["id"]) for row in rows if row["attempt"]]
 
 
@@ -124,12 +100,6 @@ def outcome_of(
     )
 
 
-def skipped_at_entry(entry: NewEntry, at: Millis) -> NewOutcome:
-    """The outcome of a decision that was settled as it was made."""
-    row = {**asdict(entry.decision), "traceparent": entry.traceparent, **_NO_PROVIDER}
-    return outcome_of(row, "skipped", at, reason=entry.decision.skip)
-
-
 def settled_outcome(prepared: Prepared, fate: Settled, at: Millis) -> NewOutcome:
     """The outcome of a due message that is not sent."""
     row = {**asdict(prepared.due), "profile_id": prepared.profile_id, **_NO_PROVIDER}
@@ -137,23 +107,12 @@ def settled_outcome(prepared: Prepared, fate: Settled, at: Millis) -> NewOutcome
 
 
 _NO_PROVIDER = {"provider": None, "provider_message_id": None}
-_INSERT_ENTRIES = """
-    INSERT INTO entry (campaign_id, entry_id, campaign_version, profile_id, segment_id, segment_name, computed,
-        traceparent, entered_at, created_at)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
-        $8::text[], $9::bigint[], $10::bigint[])
-    ON CONFLICT DO NOTHING RETURNING campaign_id, entry_id
-"""
-_INSERT_MESSAGE = """
-    INSERT INTO message (id, campaign_id, entry_id, step, campaign_version, profile_id, channel, template_id,
-        status, reason, due_at, created_at, settled_at, ready_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $11)
-"""
 _TAKE_DUE = """
     SELECT m.id, m.campaign_id, m.campaign_version, d.state AS campaign_state, m.entry_id, m.step, m.profile_id,
         m.channel, m.template_id, m.attempt, coalesce(m.reason = 'process_gone', false) AS in_doubt,
         e.entered_at, e.segment_id, e.segment_name,
-        e.computed::text AS computed, e.traceparent
+        e.computed::text AS computed, e.event::text AS event, e.voucher::text AS voucher, e.traceparent,
+        m.channels, m.alternative, m.continues, m.ready_at
     FROM message m
     JOIN entry e USING (campaign_id, entry_id)
     JOIN definition d ON d.kind = 'campaign' AND d.id = m.campaign_id AND d.state IN ('live', 'deleted')
@@ -168,8 +127,19 @@ _CLAIM = """
 """
 
 
+# Counts stay: how a campaign did is nobody's data.
+_FORGET_ENTRIES = """
+    UPDATE entry SET computed = '{}', event = NULL, key = NULL, voucher = NULL, goal_messages = '{}', erased_at =
+    $2,
+        step = NULL, due_at = NULL, goal_until = NULL,
+        reason = CASE status WHEN 'active' THEN 'erased' ELSE reason END,
+        ended_at = CASE status WHEN 'active' THEN $2 ELSE ended_at END,
+        status = CASE status WHEN 'active' THEN 'cancelled' ELSE status END
+    WHERE profile_id = ANY($1::text[])
+"""
 OUTCOME_COLUMNS = """m.id, m.channel, m.profile_id, m.campaign_id, m.campaign_version, m.entry_id, m.step,
-    m.provider, m.provider_message_id, m.status, m.reason, m.erased_at, e.segment_id, e.traceparent"""
+    m.provider, m.provider_message_id, m.status, m.reason, m.erased_at, e.segment_id, e.traceparent,
+    m.continues OR m.alternative + 1 < cardinality(m.channels) AS followed"""
 # Two entries of one profile are two entries; a message that may have been sent already is not called skipped.
 _COLLAPSE = f"""
     UPDATE message m SET status = 'skipped', reason = 'merged', settled_at = $2
@@ -185,23 +155,6 @@ _COLLAPSE = f"""
 """  # noqa: S608
 
 
-def _entry_row(entry: NewEntry, now: Millis) -> tuple[object, ...]:
-    decision = entry.decision
-    return (
-        *(decision.campaign_id, decision.entry_id, decision.campaign_version, decision.profile_id),
-        *(decision.segment_id, decision.segment_name, msgspec.json.encode(decision.computed).decode()),
-        *(entry.traceparent, decision.entered_at, now),
-    )
-
-
-def _message_row(decision: Decision, now: Millis) -> tuple[object, ...]:
-    status, settled_at = ("skipped", now) if decision.skip else ("pending", None)
-    return (
-        *(decision.id, decision.campaign_id, decision.entry_id, decision.step, decision.campaign_version),
-        *(decision.profile_id, decision.channel, decision.template_id, status, decision.skip, now, settled_at),
-    )
-
-
 def _claim_row(prepared: Prepared, ready: Ready, now: Millis) -> tuple[object, ...]:
     out = ready.outgoing
     return (
@@ -211,4 +164,8 @@ def _claim_row(prepared: Prepared, ready: Ready, now: Millis) -> tuple[object, .
 
 
 def _due(row: Any) -> Due:
-    return Due(**{**dict(row), "computed": msgspec.json.decode(row["computed"])})
+    decoded = {
+        name: msgspec.json.decode(row[name]) if row[name] is not None else None
+        for name in ("computed", "event", "voucher")
+    }
+    return Due(**{**dict(row), **decoded})

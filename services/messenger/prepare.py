@@ -1,20 +1,23 @@
 """What becomes of a due message: the finished text, or the reason why it is not sent. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from headrace.contracts.campaign import CampaignDefinition
+from headrace.contracts.campaign_steps import WebhookStep
 from headrace.contracts.communication import read_communication
 from headrace.contracts.instant import Millis
 from headrace.contracts.survey_link import SurveyLinks
 from headrace.contracts.template import Template
 from services.messenger.consent import Suppression, refusal
 from services.messenger.customer import Customer
-from services.messenger.decide import too_old
+from services.messenger.entering import too_old
+from services.messenger.program import program
 from services.messenger.providers.port import Outgoing
-from services.messenger.render import TemplateFailed, render
+from services.messenger.render import TemplateFailed, render, render_text
 from services.messenger.survey_urls import SurveyUrls
+from services.messenger.webhook_body import rendered_in, webhook_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,25 @@ class Due:
     step: str
     profile_id: str
     channel: str
-    template_id: str
+    template_id: str | None
     attempt: int
     in_doubt: bool
     entered_at: Millis
-    segment_id: str
-    segment_name: str
+    segment_id: str | None
+    segment_name: str | None
     computed: Mapping[str, Any]
     traceparent: str | None
+    event: Mapping[str, Any] | None = None
+    voucher: Mapping[str, Any] | None = None
+    channels: Sequence[str] = ()
+    alternative: int = 0
+    continues: bool = False
+    ready_at: Millis = 0
+
+    @property
+    def followed(self) -> bool:
+        """Whether something follows in the journey when this message is settled."""
+        return self.continues or self.alternative + 1 < len(self.channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,8 @@ def _fate(
     now: Millis,
     survey_links: SurveyLinks | None,
 ) -> Ready | Settled:
+    if due.channel == "webhook":
+        return _webhook(due, campaign, recipient, now)
     reason = _skip(due, campaign, recipient, now)
     if reason is not None:
         return Settled("skipped", reason)
@@ -120,11 +136,36 @@ def _fate(
     return Ready(outgoing, template[1])
 
 
-def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> str | None:
+def _webhook(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> Ready | Settled:
+    """A call to a server is no message to the customer: consent and caps do not concern it."""
+    reason = _too_late(due, campaign, now)
+    if reason is not None:
+        return Settled("skipped", reason)
+    place = program(campaign).places.get(due.step)
+    if recipient.customer is None or place is None or not isinstance(place.step, WebhookStep):
+        return Settled("skipped", "no_profile" if recipient.customer is None else "template_missing")
+    hook = place.step.webhook
+    variables = _variables(due, campaign, recipient.customer, {})
+    try:
+        url, fields = render_text(hook.url, variables), rendered_in(hook.body, variables)
+    except TemplateFailed:
+        return Settled("failed", "template_error")
+    text = webhook_body(due, recipient.customer.id, fields, now)
+    return Ready(Outgoing(due.id, due.campaign_id, url, text, now, channel="webhook"), 0)
+
+
+def _too_late(due: Due, campaign: CampaignDefinition, now: Millis) -> str | None:
     if due.campaign_state == "deleted":
         return "campaign_deleted"
-    if too_old(due.entered_at, campaign, now=now):
+    if too_old(due.ready_at, campaign, now=now):
         return "provider_unavailable" if due.attempt else "entry_too_old"
+    return None
+
+
+def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> str | None:
+    late = _too_late(due, campaign, now)
+    if late is not None:
+        return late
     if recipient.customer is None:
         return "no_profile"
     if recipient.customer.suppressed:
@@ -157,6 +198,8 @@ def _variables(
             "time_zone": customer.time_zone,
         },
         "segment": {"id": due.segment_id, "name": due.segment_name},
+        "event": due.event or {},
+        "voucher": due.voucher or {},
         "campaign": {"id": campaign.id, "name": campaign.name},
         **links,
     }

@@ -19,8 +19,8 @@ from headrace.contracts.template import EmailTemplate, Template
 from services.messenger.html_text import html_to_text
 from services.messenger.survey_urls import names_survey
 
-VARIABLES = ("profile", "segment", "campaign", "unsubscribe_url", "survey_url")
-_LATER = frozenset({"event", "voucher", "preferences_url"})
+VARIABLES = ("profile", "segment", "campaign", "event", "voucher", "unsubscribe_url", "survey_url")
+_LATER = frozenset({"preferences_url"})
 _OUTPUT_BYTES = 512 * 1024
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _TEXT_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -102,6 +102,11 @@ def render(template: Template, variables: Mapping[str, Any]) -> Rendered:
     html = done.get("html")
     text = done["text"] if "text" in done else html_to_text(html or "")
     return Rendered(text=text, subject=single_line(done["subject"]), html=html)
+
+
+def render_text(source: str, variables: Mapping[str, Any]) -> str:
+    """A piece of Liquid that stands for itself. Raises TemplateFailed."""
+    return _render("text", source, False, variables)
 
 
 def single_line(text: str) -> str:

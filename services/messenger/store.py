@@ -55,12 +55,26 @@ async def open_store(pool: Pool, partitions: int) -> StoreIdentity:
                ON CONFLICT DO NOTHING""",
             partitions,
         )
+        for statement in _DIRECT:
+            await connection.execute(statement)
         row = await connection.fetchrow("SELECT epoch, partitions FROM store")
         keys = await connection.fetch("SELECT id, secret FROM signing_key")
     if row is None or row["partitions"] != partitions:
         raise WrongStore("HEADRACE_PARTITIONS differs from the one this database was made with; set it back")
     keyring = Keyring({key["id"]: key["secret"] for key in keys}, max(key["id"] for key in keys))
     return StoreIdentity(row["epoch"], keyring)
+
+
+# What is sent by hand (an answer to a customer) stands in the ledger like everything else.
+_DIRECT = (
+    """INSERT INTO definition (kind, id, version, state, updated_at) VALUES ('campaign', 'direct', 1, 'live', 0)
+       ON CONFLICT DO NOTHING""",
+    """INSERT INTO definition_version (kind, id, version, body, created_at) VALUES ('campaign', 'direct', 1,
+           '{"kind": "campaign", "id": "direct", "name": "Direct messages", "purpose": "transactional",
+             "trigger": {"event": "$direct"}, "steps": [{"send": {"channels": ["sms"], "template": "direct"}}]}',
+             0)
+       ON CONFLICT DO NOTHING""",
+)
 
 
 class Positions:

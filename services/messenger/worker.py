@@ -32,8 +32,11 @@ class Handler(Protocol):
     """What is done with one input's records."""
 
     topic: str
-    lazy: bool
-    """Most records are none of its business: it may learn of one a second later."""
+
+    @property
+    def lazy(self) -> bool:
+        """Most records are none of its business: it may learn of one a second later."""
+        ...
 
     async def apply(self, partition: int, batch: Batch, expected: Position) -> bool:
         """Apply the records and move the stored position from `expected` to the batch's, in one transaction.

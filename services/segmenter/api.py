@@ -22,6 +22,7 @@ from services.segmenter.list_routes import add_list_routes
 from services.segmenter.lists import Lists
 from services.segmenter.members import Members
 from services.segmenter.membership_history import MembershipHistory
+from services.segmenter.memberships_route import add_memberships_route
 from services.segmenter.verification import Verification
 from services.segmenter.versions import Versions
 
@@ -62,6 +63,7 @@ def build_app(
     add_life_routes(router, services.cut_points, definitions, services.versions, send)
     add_list_routes(router, definitions, Lists(services.profiles))
     add_customer_routes(router, members, inspection, services.profiles)
+    add_memberships_route(router, members)
     app.include_router(router)
     return app
 

@@ -12,10 +12,11 @@ import asyncpg
 import msgspec
 
 from headrace.contracts.campaign import CampaignDefinition, parse_campaign
+from headrace.contracts.customer_update import CustomerUpdate, MessageRecord
 from headrace.contracts.headers import cloud_event, store_output
 from headrace.contracts.instant import format_instant
 from headrace.contracts.message import MessageOutcome
-from headrace.contracts.profile_event import ErasureRow, MergeRow, Tick
+from headrace.contracts.profile_event import ErasureRow, EventRow, MergeRow, Tick
 from headrace.contracts.survey_link import SurveyLinks
 from headrace.contracts.template import parse_template
 from headrace.contracts.topics import DEAD_LETTERS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
@@ -27,8 +28,10 @@ from headrace.runtime.postgres import connect_pool
 from headrace.runtime.settings import CommonSettings
 from services.messenger.assembly import Messenger, assemble
 from services.messenger.definitions import Definitions
+from services.messenger.journeys import Question, Unanswered
 from services.messenger.main import MIGRATIONS, SCHEMA
 from services.messenger.providers.port import NO_CASCADES, Accepted, Outgoing, Provider, SendResult
+from services.messenger.segmenter import AudienceMember, SegmenterUnavailable, UnknownSegment
 from services.messenger.settings import Settings
 from services.messenger.store import Pool
 
@@ -41,6 +44,8 @@ PROFILE_VIEWS = """
 CREATE SCHEMA profiles;
 CREATE TABLE profiles.alias_v1 (profile_id text, root text);
 CREATE TABLE profiles.suppressed_v1 (profile_id text);
+CREATE TABLE profiles.timeline_v1 (partition int, seq bigint, epoch int, time bigint, low bigint, profile_id text,
+    kind text, event text, ts bigint, source text, message_id text, payload text);
 CREATE TABLE profiles.profile_v1 (id text, user_id text, traits jsonb, consents jsonb, computed jsonb, tags jsonb,
     identifiers jsonb, time_zone text, first_seen bigint, last_seen bigint);
 """
@@ -94,6 +99,35 @@ class ScriptedProvider:
         return None
 
 
+class FakeSegmenter:
+    """Who is in which segment, as a test says; branches' hidden segments are kept as they were defined."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, set[str]] = {}
+        self.hidden: dict[str, Mapping[str, Any]] = {}
+        self.asked: list[Sequence[Question]] = []
+        self.silent = False
+
+    async def ask(self, questions: Sequence[Question]) -> Mapping[Question, bool]:
+        self.asked.append(questions)
+        if self.silent:
+            raise Unanswered("not now")
+        return {q: q.profile_id in self.members.get(q.segment_id, ()) for q in questions}
+
+    async def audience(self, segment_id: str, cursor: str | None) -> tuple[list[AudienceMember], str | None]:
+        if self.silent:
+            raise SegmenterUnavailable("not now")
+        if segment_id not in self.members:
+            raise UnknownSegment(segment_id)
+        page = sorted(key for key in self.members[segment_id] if key > (cursor or ""))[:2]
+        return [AudienceMember(key, f"e-{key}", START) for key in page], page[-1] if len(page) == 2 else None
+
+    async def define(self, segment_id: str, name: str, when: Mapping[str, Any]) -> None:
+        if self.silent:
+            raise SegmenterUnavailable("not now")
+        self.hidden[segment_id] = when
+
+
 @dataclass
 class Rig:
     """Engines and inputs that outlive a messenger process."""
@@ -103,6 +137,7 @@ class Rig:
     data_dir: Path
     clock: ManualClock = field(default_factory=ManualClock)
     provider: Provider = field(default_factory=ScriptedProvider)
+    segmenter: FakeSegmenter = field(default_factory=FakeSegmenter)
     topic_prefix: str = ""
     survey_links: SurveyLinks | None = None
     _seqs: dict[tuple[str, int], "itertools.count[int]"] = field(default_factory=dict)
@@ -115,8 +150,8 @@ class Rig:
         )
 
     async def assemble(self) -> Messenger:
-        providers = {"sms": self.provider, "email": self.provider}
-        return await assemble(self.settings, self.log, self.pool, providers, clock=self.clock)
+        providers = dict.fromkeys(("sms", "email", "viber", "whatsapp", "webhook"), self.provider)
+        return await assemble(self.settings, self.log, self.pool, providers, self.segmenter, clock=self.clock)
 
     @asynccontextmanager
     async def running(self, *parts: str) -> AsyncIterator[Messenger]:
@@ -125,6 +160,7 @@ class Rig:
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "follow": messenger.follow,
             "sender": messenger.sender.run,
+            "journeys": messenger.runner.run,
         }
         tasks = [asyncio.ensure_future(work[part]()) for part in parts or work]
         try:
@@ -166,7 +202,7 @@ class Rig:
         headers += cloud_event(kind="test", event_id="x", source="test", traceparent=TRACE)
         await self.log.append(self.topic_prefix + topic, partition, [NewRecord(b"k", value, headers)])
 
-    async def publish_row(self, row: MergeRow | ErasureRow) -> None:
+    async def publish_row(self, row: MergeRow | ErasureRow | EventRow) -> None:
         partition = partition_of(row.profile_id, PARTITIONS)
         await self.publish(PROFILE_EVENTS.name, partition, msgspec.json.encode(row))
 
@@ -185,13 +221,24 @@ class Rig:
 
     async def published(self) -> list[MessageOutcome]:
         """Outcomes on the log, checked for dense numbers."""
-        found = []
+        found: list[MessageRecord] = []
         for partition in range(PARTITIONS):
             records = await self.log.read(self.topic_prefix + MESSAGES.name, partition, 0)
             seqs = [int(dict(record.headers)["headrace-seq"]) for record in records]
             assert seqs == list(range(1, len(seqs) + 1))
-            found += [msgspec.json.decode(record.value or b"", type=MessageOutcome) for record in records]
-        return found
+            found += [msgspec.json.decode(record.value or b"", type=MessageRecord) for record in records]
+        return [record for record in found if isinstance(record, MessageOutcome)]
+
+    async def updates(self) -> list[CustomerUpdate]:
+        """Updates of customers on the log, in the order in which they were told."""
+        found: list[MessageRecord] = []
+        for partition in range(PARTITIONS):
+            records = await self.log.read(self.topic_prefix + MESSAGES.name, partition, 0)
+            found += [msgspec.json.decode(record.value or b"", type=MessageRecord) for record in records]
+        return sorted((r for r in found if isinstance(r, CustomerUpdate)), key=lambda r: (r.at, r.step or ""))
+
+    async def entries(self) -> list[asyncpg.Record]:
+        return list(await self.pool.fetch("SELECT * FROM entry ORDER BY campaign_id, entry_id"))
 
     async def dead_letters(self, partition: int) -> int:
         return (await self.log.bounds(self.topic_prefix + DEAD_LETTERS.name, partition)).end

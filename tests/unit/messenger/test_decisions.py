@@ -12,7 +12,7 @@ from headrace.contracts.segment_change import SegmentChange
 from services.messenger.address import address_for
 from services.messenger.claims import backoff_ms
 from services.messenger.consent import Consent, Suppression, refusal
-from services.messenger.decide import decide
+from services.messenger.entering import by_change
 from services.messenger.html_text import html_to_text
 from services.messenger.tokens import Keyring
 from tests.unit.messenger.rig import START, entered, parsed_campaign
@@ -35,7 +35,7 @@ def test_only_a_customers_own_entry_starts_a_live_campaign(
     reason: str, event: str, segment: str, state: str, include_current: bool
 ) -> None:
     campaign = parsed_campaign(state=state, include_current=include_current)
-    decision = decide(change(reason=reason, event=event, segment=segment), campaign, 3, now=START)
+    decision = by_change(change(reason=reason, event=event, segment=segment), campaign, 3, now=START)
     own = {"event", "trait", "time", "population"} | ({"definition"} if include_current else set())
     expected = event == "Entered" and segment == "vip" and state == "live" and reason in own
     assert (decision is not None) == expected
@@ -44,23 +44,23 @@ def test_only_a_customers_own_entry_starts_a_live_campaign(
 @given(st.integers(0, 10**9))
 def test_an_entry_counts_up_to_its_age(age: int) -> None:
     campaign = parsed_campaign(max_entry_age="2h")
-    decision = decide(change(), campaign, 1, now=START + age)
+    decision = by_change(change(), campaign, 1, now=START + age)
     assert decision is not None
-    assert (decision.skip is not None) == (age > 2 * 3_600_000)
+    assert (decision.refused is not None) == (age > 2 * 3_600_000)
 
 
 def test_a_decision_is_the_same_on_every_replay_and_for_every_profile() -> None:
-    one = decide(change(), parsed_campaign(), 1, now=START)
-    two = decide(change(), parsed_campaign(), 2, now=START + 5)
+    one = by_change(change(), parsed_campaign(), 1, now=START)
+    two = by_change(change(), parsed_campaign(), 2, now=START + 5)
     assert one is not None
     assert two is not None
-    assert one.id == two.id
+    assert one.entry_id == two.entry_id
 
 
 def test_computed_traits_come_with_the_change() -> None:
     raw = msgspec.json.decode(entered("p1", "e1", at=START))
     raw["context"]["traits"] = {"email": "jana@shop.test", "computed.total": 12.5, "computed.bad": ["\0"]}
-    decision = decide(msgspec.convert(raw, SegmentChange), parsed_campaign(), 1, now=START)
+    decision = by_change(msgspec.convert(raw, SegmentChange), parsed_campaign(), 1, now=START)
     assert decision is not None
     assert decision.computed == {"total": 12.5}
 
@@ -160,6 +160,6 @@ def test_text_of_html() -> None:
 
 
 def test_instants_of_changes_are_exact() -> None:
-    decision = decide(change(at=START + 1), parsed_campaign(), 1, now=START)
+    decision = by_change(change(at=START + 1), parsed_campaign(), 1, now=START)
     assert decision is not None
     assert format_instant(decision.entered_at).endswith(".001Z")

@@ -92,10 +92,26 @@ CREATE INDEX message_entry ON message (campaign_id, entry_id);
 CREATE INDEX message_provider_id ON message (provider_message_id) WHERE provider_message_id IS NOT NULL;
 CREATE INDEX message_address ON message (address_hash, claimed_at) WHERE address_hash IS NOT NULL;
 """
+_RUNS = """
+CREATE TABLE campaign_run (
+    campaign_id text NOT NULL,
+    run_at      bigint NOT NULL,
+    version     integer NOT NULL,
+    current     boolean NOT NULL DEFAULT false,
+    cursor      text,
+    entered     integer NOT NULL DEFAULT 0,
+    begun_at    bigint NOT NULL,
+    ended_at    bigint,
+    error       text,
+    PRIMARY KEY (campaign_id, run_at)
+);
+COMMENT ON COLUMN campaign_run.current IS 'over those who were in the segment when the campaign was published';
+CREATE INDEX campaign_run_open ON campaign_run (begun_at) WHERE ended_at IS NULL;
+"""
 
 
 def upgrade() -> None:
-    for script in (_DEFINITIONS, _JOURNEYS, _MESSAGES):
+    for script in (_DEFINITIONS, _JOURNEYS, _MESSAGES, _RUNS):
         for statement in script.split(";\n"):
             if statement.strip():
                 op.execute(statement)
