@@ -8,7 +8,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from headrace.contracts.identifiers import EMAIL, PHONE
 
-_IDENTIFIER = {"sms": PHONE, "email": EMAIL}
+_IDENTIFIER = {"sms": PHONE, "viber": PHONE, "whatsapp": PHONE, "email": EMAIL}
 
 
 def address_for(
@@ -19,10 +19,12 @@ def address_for(
     phone_region: str | None = None,
 ) -> str | None:
     """The usable address: the trait (what the customer said last), else an identifier; None without one."""
-    kind = _IDENTIFIER[channel]
+    kind = _IDENTIFIER.get(channel)
+    if kind is None:
+        return None  # a webhook goes to a server
     candidates = [traits.get(kind), *(i.get("value") for i in identifiers if i.get("type") == kind)]
     for candidate in candidates:
-        address = _phone(candidate, phone_region) if channel == "sms" else _email(candidate)
+        address = _phone(candidate, phone_region) if kind == PHONE else _email(candidate)
         if address is not None:
             return address
     return None

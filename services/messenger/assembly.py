@@ -46,12 +46,17 @@ class Messenger:
     journeys: Journeys
     runner: JourneyRunner
     runs: RunWorker
+    moves: Moves
     janitor: Janitor
     claims: Claims
     unsubscribes: Unsubscribes
     log: Log
     settings: Settings
     metrics: Metrics
+
+    @property
+    def senders(self) -> Sequence[Sender]:
+        return (self.sender,)
 
     async def follow(self) -> None:
         """Take part in the group and work on the partitions it gives us, until cancelled."""
@@ -140,16 +145,17 @@ async def assemble(
         async with asyncio.timeout(5):
             await log.bounds(common.topic(MESSAGES.name), 0)
 
+    moves = Moves(pool, definitions)
     unsubscribes = Unsubscribes(pool, outbox)
     app = build_app(
-        Services(definitions, Reports(pool), segmenter, Moves(pool, definitions), clock, due),
+        Services(definitions, Reports(pool), segmenter, moves, clock, due),
         public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
         admin_token=common.admin_token,
         metrics=metrics,
         checks={"database": database, "log": event_log},
     )
     return Messenger(
-        app, worker, sender, journeys, runner, runs, janitor, claims, unsubscribes, log, settings, metrics
+        app, worker, sender, journeys, runner, runs, moves, janitor, claims, unsubscribes, log, settings, metrics
     )
 
 

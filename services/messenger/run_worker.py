@@ -20,7 +20,7 @@ class RunWorker:
     """One per process; any number of processes may."""
 
     def __init__(self, runs: Runs, *, clock: Callable[[], Millis]) -> None:
-        self._runs = runs
+        self.runs = runs
         self._clock = clock
 
     async def run(self) -> None:
@@ -38,6 +38,6 @@ class RunWorker:
 
     async def look(self) -> None:
         """Begin what is due, and work until no run is open."""
-        await finish(self._runs.begin(self._clock()))
-        while await finish(self._runs.work(self._clock())):
+        await finish(self.runs.begin(self._clock()))
+        while await finish(self.runs.work(self._clock())):
             pass

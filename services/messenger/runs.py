@@ -104,7 +104,7 @@ def _latest(campaign: CampaignDefinition, since: Millis, now: Millis) -> Millis 
     assert schedule.times is not None
     found, following = (
         None,
-        schedule.times.next_after(max(since, now - campaign.max_entry_age_ms), schedule.timezone),
+        schedule.times.next_after(max(since, now - campaign.max_entry_age_ms - 1), schedule.timezone),
     )
     while following is not None and following <= now:
         found, following = following, schedule.times.next_after(following, schedule.timezone)
