@@ -25,7 +25,7 @@ from tests.unit.messenger.rig import PARTITIONS, START, TOKEN, Rig, campaign, en
 
 ENTRIES = int(os.environ.get("HEADRACE_TEST_ENTRIES", "600"))
 CONCURRENCY = 16
-KILL_SECONDS = 2.0
+KILLS = 6
 BAD = 0.2
 
 
@@ -39,7 +39,7 @@ class Sms:
     doubtful: int = 0
     requests: int = 0
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def take(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
         to = str(form["To"])
         self.requests += 1
@@ -60,7 +60,7 @@ class Sms:
 @asynccontextmanager
 async def serving(handler: Sms) -> AsyncIterator[int]:
     app = web.Application()
-    app.router.add_post("/2010-04-01/Accounts/AC1/Messages.json", handler)
+    app.router.add_post("/2010-04-01/Accounts/AC1/Messages.json", handler.take)
     runner = web.AppRunner(app)
     await runner.setup()
     port = free_port()
@@ -117,26 +117,31 @@ def environment(rig: Rig, database_url: str, log_url: str, topic_prefix: str, po
     }
 
 
-async def killed_until_done(rig: Rig, env: dict[str, str]) -> int:
-    """Run messengers and kill them until every entry is settled or in doubt; how often one was killed."""
+async def killed_until_done(rig: Rig, provider: Sms, env: dict[str, str]) -> int:
+    """Run messengers and kill each in the midst of its work until nothing waits; how often one was killed."""
     kills = 0
     while True:
+        until = provider.requests + ENTRIES // KILLS
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.messenger", env=env)
         try:
-            async with asyncio.timeout(KILL_SECONDS):
-                while await open_messages(rig) or await rig.pool.fetchval("SELECT count(*) FROM entry") < ENTRIES:
-                    await asyncio.sleep(0.05)
+            async with asyncio.timeout(60):
+                while provider.requests < until and (still := await waiting(rig)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            if not still:
                 return kills
-        except TimeoutError:
-            kills += 1
         finally:
             process.send_signal(signal.SIGKILL)
             await process.wait()
+        kills += 1
 
 
-async def open_messages(rig: Rig) -> int:
-    """What waits to be sent. What a killed process held is in doubt, and is called so after a minute."""
-    return int(await rig.pool.fetchval("SELECT count(*) FROM message WHERE status = 'pending'"))
+async def waiting(rig: Rig) -> bool:
+    """Whether something is still to be decided or sent. What a killed process held is in doubt, and is called so
+    after a minute."""
+    entries = await rig.pool.fetchval("SELECT count(*) FROM entry")
+    return (
+        bool(await rig.pool.fetchval("SELECT count(*) FROM message WHERE status = 'pending'")) or entries < ENTRIES
+    )
 
 
 @pytest.mark.timeout(600)
@@ -146,7 +151,7 @@ async def test_nobody_gets_a_message_twice_and_what_is_unknown_is_what_was_in_fl
     provider = Sms()
     await everybody_enters(rig)
     async with serving(provider) as port:
-        kills = await killed_until_done(rig, environment(rig, database_url, log_url, topic_prefix, port))
+        kills = await killed_until_done(rig, provider, environment(rig, database_url, log_url, topic_prefix, port))
     # the minute after which a silent claim is called unknown is over
     messenger = await rig.assemble()
     newest = await rig.pool.fetchval("SELECT max(claimed_at) FROM message")

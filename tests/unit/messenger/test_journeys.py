@@ -97,7 +97,9 @@ class Town:
         return found
 
     async def fates(self) -> list[tuple[str, str, str | None]]:
-        rows = await self.rig.pool.fetch("SELECT step, status, reason FROM message ORDER BY created_at, step, alternative")
+        rows = await self.rig.pool.fetch(
+            "SELECT step, status, reason FROM message ORDER BY created_at, step, alternative"
+        )
         return [(row["step"], row["status"], row["reason"]) for row in rows]
 
 
