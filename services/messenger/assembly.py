@@ -32,6 +32,7 @@ from services.messenger.runs import Audiences, Runs
 from services.messenger.sender import Sender
 from services.messenger.settings import Settings
 from services.messenger.store import Connection, Pool, Positions, open_store
+from services.messenger.suppression_routes import suppression_routes
 from services.messenger.unsubscribe import Unsubscribes
 from services.messenger.worker import PartitionWorker
 
@@ -150,6 +151,7 @@ async def assemble(
     app = build_app(
         Services(definitions, Reports(pool), segmenter, moves, clock, due),
         public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
+        further=[suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region)],
         admin_token=common.admin_token,
         metrics=metrics,
         checks={"database": database, "log": event_log},
