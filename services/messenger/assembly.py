@@ -48,6 +48,7 @@ class Messenger:
     runner: JourneyRunner
     runs: RunWorker
     moves: Moves
+    intake: Intake
     janitor: Janitor
     claims: Claims
     unsubscribes: Unsubscribes
@@ -157,7 +158,20 @@ async def assemble(
         checks={"database": database, "log": event_log},
     )
     return Messenger(
-        app, worker, sender, journeys, runner, runs, moves, janitor, claims, unsubscribes, log, settings, metrics
+        app,
+        worker,
+        sender,
+        journeys,
+        runner,
+        runs,
+        moves,
+        intake,
+        janitor,
+        claims,
+        unsubscribes,
+        log,
+        settings,
+        metrics,
     )
 
 

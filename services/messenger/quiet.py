@@ -33,8 +33,13 @@ def _zones_of_number(phone: str) -> tuple[str, ...]:
         number = phonenumbers.parse(phone, None)
     except phonenumbers.NumberParseException:
         return ()
-    zones: Sequence[str] = phone_zones.time_zones_for_number(number)
-    return tuple(sorted(zone for zone in zones if zone != _UNKNOWN_ZONE and zone in _ZONES))
+    for look_up in (phone_zones.time_zones_for_number, phone_zones.time_zones_for_geographical_number):
+        # the second goes by the digits alone: of a number that was never given out the country still tells
+        zones: Sequence[str] = look_up(number)
+        known = tuple(sorted(zone for zone in zones if zone != _UNKNOWN_ZONE and zone in _ZONES))
+        if known:
+            return known
+    return ()
 
 
 def next_allowed(at: Millis, hours: QuietHours, zones: Sequence[str]) -> Millis:
