@@ -134,7 +134,7 @@ def test_lint_accepts_every_shipped_example(console: Console) -> None:
     [
         (
             "kind: audience\n",
-            ":1 kind: names no kind of definition (write one of trait, survey, policy, vouchers, block, template, ",
+            ":1 kind: names no kind of definition (write one of trait, survey, policy, vouchers, block,",
         ),
         ("- 1\n", ":1 kind: names no kind of definition"),
         ("kind: segment\nid: a\nname: A\n", ":1 when: is missing (add when: {event: {name: Order Completed}})"),
