@@ -102,7 +102,7 @@ def left_by(campaign: CampaignDefinition) -> frozenset[tuple[str, str]]:
         if isinstance(step, SetTraitStep):
             found |= {("trait", name.partition(".")[0]) for name in step.set_trait}
         elif isinstance(step, TagStep):
-            found.add(("tag", step.tag.name))
+            found |= {("tag", step.tag.name), ("event", "Tag Removed" if step.tag.remove else "Tag Added")}
         elif isinstance(step, AwardPointsStep):
             found.add(("event", "Points Awarded"))
         elif isinstance(step, VoucherStep):

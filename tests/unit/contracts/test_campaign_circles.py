@@ -76,6 +76,8 @@ def test_the_whole_way_is_told_at_each_campaign_on_it() -> None:
         ("{event: {name: Voucher Assigned}}", [{"voucher": {"pool": "codes"}}], "event Voucher Assigned"),
         ("{event: {name: Webhook Failed}}", [{"webhook": {"url": "https://a.test"}}], "event Webhook Failed"),
         ("{tag: {name: gold}}", [{"tag": {"name": "gold", "remove": True}}], "tag gold"),
+        ("{event: {name: Tag Added}}", [{"tag": {"name": "gold"}}], "event Tag Added"),
+        ("{event: {name: Tag Removed}}", [{"tag": {"name": "a", "remove": True}}], "event Tag Removed"),
         ("{trait: {name: computed.texts, gt: 1}}", [SEND], "event SMS Sent → trait computed.texts"),
         (
             "{event: {name: Email Opened}}",

@@ -23,7 +23,7 @@ FOLDER = example("campaigns")
 FILES = sorted(FOLDER.glob("*.yaml"))
 DOCUMENTS, WRONG = read_documents([example("policy.yaml"), *FILES])
 CAMPAIGNS = [one.parsed for one in DOCUMENTS if isinstance(one.parsed, CampaignDefinition)]
-TEMPLATES = [one.parsed for one in DOCUMENTS if one.kind == "template"]
+TEMPLATES: list[Any] = [one.parsed for one in DOCUMENTS if one.kind == "template"]
 BLOCKS = [one.parsed for one in DOCUMENTS if isinstance(one.parsed, BlockDefinition)]
 GSM7 = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
