@@ -141,7 +141,7 @@ def _course(campaign: CampaignDefinition, known: Known) -> Judged:
         if isinstance(place.step, SendStep):
             yield from _send(campaign, place, place.step.send, known)
         elif isinstance(place.step, SplitStep):
-            yield from _split(campaign, place.path, place.step.split)
+            yield from _split(place.path, place.step.split)
         elif isinstance(place.step, WaitStep | WaitUntilStep):
             yield from _wait(campaign, place)
         elif isinstance(place.step, BranchStep) and not (place.step.branch.then or place.step.branch.else_):
@@ -173,7 +173,7 @@ def _send(campaign: CampaignDefinition, place: Place, send: Send, known: Known) 
             yield Problem(path, reason, "say in the template what stands there when the pool is empty"), True
 
 
-def _split(campaign: CampaignDefinition, path: str, split: Split) -> Judged:
+def _split(path: str, split: Split) -> Judged:
     weighted = [name for name, variant in split.variants.items() if "weight" in variant.model_fields_set]
     bare = [name for name in split.variants if name not in weighted]
     if weighted and bare and any(split.variants[name].weight > 1 for name in weighted):
@@ -189,11 +189,6 @@ def _split(campaign: CampaignDefinition, path: str, split: Split) -> Judged:
     if split.winner is None:
         return
     winner = f"{path}.split.winner"
-    if split.winner.metric == "conversion" and campaign.goal is None:
-        yield (
-            Problem(winner, "is by conversion, and the campaign has no goal", "add goal: {event: …, within: …}"),
-            False,
-        )
     if split.winner.metric != "conversion" and not _tracked(split):
         reason = (
             f"is by {split.winner.metric}, and no variant sends an e-mail, whose {split.winner.metric} are seen"
