@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from headrace.cli.documents import KINDS, read_documents
+from headrace.cli.documents import KINDS, in_order, read_documents
 from headrace.cli.shipped import example
 from tests.e2e.api import Api
 from tests.e2e.stack import Stack
@@ -33,8 +33,7 @@ def api(stack: Stack) -> Iterator[Api]:
     api = Api(stack)
     api.headrace("apply", "--wait", "-f", *FILES)
     yield api
-    order = list(KINDS)
-    for one in sorted(DOCUMENTS, key=lambda one: order.index(one.kind), reverse=True):
+    for one in reversed(in_order(DOCUMENTS)):
         api.headrace("delete", one.kind, one.id, check=None)
     api.close()
 
