@@ -36,8 +36,6 @@ POINTS: Mapping[str, tuple[str, ...]] = {
         *_RELAY,
         "before_claim",
         "after_claim",
-        "before_step",
-        "after_step",
         "before_send",
         "after_send",
         "before_confirm",

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import structlog
 
 from headrace.contracts.instant import Millis
-from headrace.runtime.failpoints import failpoint
 from headrace.runtime.tasks import finish
 from services.messenger.journeys import Journeys, Stepped
 
@@ -52,9 +51,7 @@ class JourneyRunner:
 
     async def step(self) -> bool:
         """Take a batch on. True when more may be due."""
-        failpoint("before_step")
         done: Stepped = await finish(self._journeys.step(_BATCH, self._clock()))
-        failpoint("after_step")
         if done.messages:
             self._on_pending()
         if done.outcomes:
