@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.messenger.providers.file import EmailFolder, SmsFile
+from services.messenger.providers.file import EmailFolder, LineFile
 from services.messenger.providers.port import Accepted, NotSent, Provider
 from tests.conformance.provider_suite import Bench, ProviderSuite, outgoing
 
@@ -21,7 +21,7 @@ class FileBench:
     def __init__(self, folder: Path, *, sms: bool) -> None:
         self.sms = sms
         self.outbox = folder / "outbox"
-        self.provider: Provider = SmsFile(self.outbox / "sms.jsonl") if sms else EmailFolder(self.outbox)
+        self.provider: Provider = LineFile(self.outbox / "sms.jsonl") if sms else EmailFolder(self.outbox)
 
     async def received(self) -> list[str]:
         if not self.outbox.is_dir():
@@ -74,7 +74,7 @@ async def test_a_new_process_recognises_the_lines_of_the_old_one(tmp_path: Path)
     path = tmp_path / "sms.jsonl"
     bench = FileBench(tmp_path, sms=True)
     for _ in range(2):
-        assert isinstance(await SmsFile(path).send(outgoing(bench)), Accepted)
+        assert isinstance(await LineFile(path).send(outgoing(bench)), Accepted)
     (line,) = path.read_bytes().splitlines()
     assert set(json.loads(line)) == {"id", "to", "text", "campaign_id", "at"}
 
@@ -84,17 +84,17 @@ async def test_a_torn_last_line_is_repaired(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "sms.jsonl"
     bench = FileBench(tmp_path, sms=True)
     for number in range(3):
-        await SmsFile(path).send(outgoing(bench, number))
+        await LineFile(path).send(outgoing(bench, number))
     path.write_bytes(path.read_bytes()[:-cut])
     for number in range(3):
-        await SmsFile(path).send(outgoing(bench, number))
+        await LineFile(path).send(outgoing(bench, number))
     ids = [json.loads(line)["id"] for line in path.read_bytes().splitlines()]
     assert sorted(ids) == sorted({outgoing(bench, number).id for number in range(3)})
 
 
 async def test_a_removed_file_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "sms.jsonl"
-    provider, bench = SmsFile(path), FileBench(tmp_path, sms=True)
+    provider, bench = LineFile(path), FileBench(tmp_path, sms=True)
     await provider.send(outgoing(bench))
     path.unlink()
     await provider.send(outgoing(bench))
@@ -103,7 +103,7 @@ async def test_a_removed_file_is_begun_anew(tmp_path: Path) -> None:
 
 async def test_after_an_error_the_line_stands_once(tmp_path: Path) -> None:
     path = tmp_path / "sms.jsonl"
-    provider, bench = SmsFile(path), FileBench(tmp_path, sms=True)
+    provider, bench = LineFile(path), FileBench(tmp_path, sms=True)
     path.mkdir()
     assert isinstance(await provider.send(outgoing(bench)), NotSent)
     path.rmdir()
@@ -113,7 +113,7 @@ async def test_after_an_error_the_line_stands_once(tmp_path: Path) -> None:
 
 async def test_a_message_that_cannot_be_written_is_never_taken_for_written(tmp_path: Path) -> None:
     path = tmp_path / "sms.jsonl"
-    provider, bench = SmsFile(path), FileBench(tmp_path, sms=True)
+    provider, bench = LineFile(path), FileBench(tmp_path, sms=True)
     unfit = replace(outgoing(bench), text="\ud800")
     for _ in range(2):
         with pytest.raises(UnicodeEncodeError):
@@ -124,7 +124,7 @@ async def test_a_message_that_cannot_be_written_is_never_taken_for_written(tmp_p
 
 def _send_all(path: Path) -> None:
     async def run() -> None:
-        provider, bench = SmsFile(path), FileBench(path.parent, sms=True)
+        provider, bench = LineFile(path), FileBench(path.parent, sms=True)
         await asyncio.gather(*(provider.send(outgoing(bench, number)) for number in range(50)))
 
     asyncio.run(run())
