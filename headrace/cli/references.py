@@ -1,8 +1,9 @@
-"""How the segments of some files ask for each other."""
+"""How the definitions of some files ask for each other."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
+from headrace.cli.campaign_references import campaign_findings
 from headrace.cli.document import Document, Finding
 from headrace.contracts.errors import Problem
 from headrace.contracts.segment import Definition, ListDefinition, StagesDefinition
@@ -32,7 +33,8 @@ def reference_findings(documents: Sequence[Document]) -> tuple[list[Finding], li
         if isinstance(definition, StagesDefinition) or any(references(definition)):
             problems = reference_problems(definition, known | elsewhere)
             wrong += [Finding(document.file, document.number, problem) for problem in problems]
-    return wrong, notes
+    more_wrong, more_notes = campaign_findings(documents)
+    return wrong + more_wrong, notes + more_notes
 
 
 def _note(path: str, asked: str, provided: Iterable[str]) -> Problem:

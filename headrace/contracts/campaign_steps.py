@@ -6,10 +6,21 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from headrace.contracts.definition import (
     STEP_TAG,
+    TWO_THINGS,
     DefinitionId,
     Duration,
     LocalTime,
@@ -295,10 +306,17 @@ STEP_KINDS: Mapping[str, type[Model]] = {
 
 
 def step_kind(step: object) -> str:
-    """The key that says what the step does; for another object, its first key."""
+    """The key that says what the step does; for another object, its first key; nothing for what is no step."""
     if isinstance(step, Mapping):
         return STEP_TAG + next((key for key in STEP_KINDS if key in step), next(map(str, step), ""))
-    return STEP_TAG + next(kind for kind, model in STEP_KINDS.items() if isinstance(step, model))
+    return STEP_TAG + next((kind for kind, model in STEP_KINDS.items() if isinstance(step, model)), "")
+
+
+def _one_thing(step: object) -> object:
+    things = [key for key in STEP_KINDS if key in step] if isinstance(step, Mapping) else []
+    if len(things) > 1:
+        raise PydanticCustomError(TWO_THINGS, "has {things} in one step", {"things": " and ".join(things)})
+    return step
 
 
 AnyStep = Annotated[
@@ -313,6 +331,7 @@ AnyStep = Annotated[
     | Annotated[VoucherStep, Tag("step:voucher")]
     | Annotated[AwardPointsStep, Tag("step:award_points")],
     Discriminator(step_kind),
+    BeforeValidator(_one_thing),
 ]
 Steps = Annotated[tuple[AnyStep, ...], Field(max_length=MAX_STEPS, strict=False)]
 

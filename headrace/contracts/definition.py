@@ -14,6 +14,8 @@ from headrace.contracts.errors import Problem
 UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 STEP_TAG = "step:"
 """How the branches of a union are called in pydantic's paths, so that they can be left out of ours."""
+TWO_THINGS = "step_two_things"
+"""Type of the error that a step with two keys is."""
 
 SendChannel = Literal["sms", "email", "viber", "whatsapp"]
 Purpose = Literal["marketing", "transactional"]
@@ -39,6 +41,7 @@ _SUGGESTIONS = {
     "missing": "add it",
     "string_type": "put it in quotes",
     "union_tag_not_found": "write channel: sms, email, viber or whatsapp",
+    TWO_THINGS: "a step does one thing: make two steps",
 }
 
 
@@ -88,11 +91,14 @@ def _follows_from(problem: Problem, found: Mapping[str, Problem]) -> bool:
 
 
 def _problem(detail: ErrorDetails, fields: list[str]) -> Problem:
-    location = [part for at, part in enumerate(detail["loc"]) if not _is_branch(at, part)]
-    path = re.sub(r"\.\[key\]$", "", ".".join(map(str, location)))
     kind = detail["type"]
+    *before, last = detail["loc"] or ("",)
+    location = [part for at, part in enumerate(before) if not _is_branch(at, part)]
+    if kind == "extra_forbidden" or not _is_branch(len(before), last):  # a field that is not known may look so
+        location.append(last)
+    path = re.sub(r"\.\[key\]$", "", ".".join(map(str, location)))
     if kind == "extra_forbidden":
-        near = [name for name in get_close_matches(str(location[-1]), fields, 2) if name != location[-1]]
+        near = [name for name in get_close_matches(str(last), fields, 2) if name != last]
         return Problem(path, "is not a known field", f"did you mean {near[0]}?" if near else "leave it out")
     context = detail.get("ctx", {})
     if kind == "union_tag_invalid":

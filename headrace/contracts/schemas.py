@@ -7,6 +7,7 @@ import msgspec
 from pydantic import TypeAdapter
 
 from headrace.contracts.campaign import CampaignDefinition
+from headrace.contracts.campaign_schema import campaign_schema
 from headrace.contracts.computed_trait import ComputedTrait
 from headrace.contracts.customer_update import MessageRecord
 from headrace.contracts.dead_letter import DeadLetter
@@ -78,6 +79,8 @@ def schemas() -> dict[str, Schema]:
 def _defined(kind: Any) -> Schema:
     if kind is Definition:
         return segment_schema()
+    if kind is CampaignDefinition:
+        return campaign_schema()
     if kind is TraitDefinition:
         return TypeAdapter(kind).json_schema(schema_generator=AsWritten)
     return TypeAdapter(kind).json_schema()

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Protocol
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 
 from headrace.contracts.campaign import CampaignDefinition, parse_campaign
-from headrace.contracts.documents import load_document
 from headrace.contracts.errors import ApiError, HeadraceError, InvalidDefinition, Problem
 from headrace.contracts.instant import Millis
 from headrace.contracts.template import Template, parse_template
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
+from services.messenger.bodies import definition_document
 from services.messenger.definitions import DIRECT, Definitions, Kind, Stored
 from services.messenger.moves import Moves
 from services.messenger.program import hidden_segments
@@ -23,7 +23,6 @@ from services.messenger.render import check
 from services.messenger.reports import Key, MessageFilter, Reports
 from services.messenger.segmenter import SegmenterUnavailable
 
-_MAX_BODY = 512 * 1024
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 
@@ -71,7 +70,7 @@ def _add_templates(router: APIRouter, services: Services) -> None:
 
     @router.put("/templates/{template_id}")
     async def put_template(template_id: str, request: Request) -> dict[str, Any]:
-        template = parse_template(await _document(request, template_id))
+        template = parse_template(await definition_document(request, template_id))
         _refuse(check(template))
         users = await definitions.campaigns_using(template_id)
         await _refuse_other_channel(definitions, template, users)
@@ -92,7 +91,7 @@ def _add_campaigns(router: APIRouter, services: Services) -> None:
 
     @router.put("/campaigns/{campaign_id}")
     async def put_campaign(campaign_id: str, request: Request) -> dict[str, Any]:
-        campaign = parse_campaign(await _document(request, campaign_id))
+        campaign = parse_campaign(await definition_document(request, campaign_id))
         if campaign_id == DIRECT:
             _refuse([Problem("id", "is what messages sent by hand stand under", "choose another id")])
         await _refuse_wrong_template(definitions, campaign)
@@ -153,24 +152,6 @@ def _add_messages(router: APIRouter, services: Services) -> None:
         items = [{**item, "reason_text": sentence(item["reason"])} for item in found]
         following = _write_cursor(items[-1]) if len(items) == limit else None
         return {"items": items, "next": following}
-
-
-async def _document(request: Request, expected_id: str) -> Any:
-    """The body's definition, YAML or JSON. Its id may be left out; it must not be another than the path's."""
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > _MAX_BODY:
-            raise ApiError(413, "too_large", f"A definition has at most {_MAX_BODY} bytes.")
-    try:
-        document = load_document(raw.decode())
-    except UnicodeDecodeError as error:
-        raise ApiError(400, "not_utf8", "Send the definition as UTF-8.") from error
-    if not isinstance(document, dict):
-        return document
-    if document.setdefault("id", expected_id) != expected_id:
-        raise InvalidDefinition([Problem("id", "differs from the path", f"write id: {expected_id}")])
-    return document
 
 
 async def _define_branches(segments: HiddenSegments, campaign: CampaignDefinition) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from fastapi import FastAPI
 
@@ -20,7 +20,7 @@ from services.messenger.definitions import Definitions
 from services.messenger.intake import Intake
 from services.messenger.janitor import Janitor
 from services.messenger.journey_runner import JourneyRunner
-from services.messenger.journeys import Journeys, Memberships, Place, VoucherWish
+from services.messenger.journeys import Journeys, Memberships
 from services.messenger.moves import Moves
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.profile_events import ProfileEvents
@@ -34,6 +34,9 @@ from services.messenger.settings import Settings
 from services.messenger.store import Connection, Pool, Positions, open_store
 from services.messenger.suppression_routes import suppression_routes
 from services.messenger.unsubscribe import Unsubscribes
+from services.messenger.voucher_codes import VoucherCodes
+from services.messenger.voucher_routes import voucher_routes
+from services.messenger.vouchers import Vouchers
 from services.messenger.worker import PartitionWorker
 
 
@@ -111,7 +114,7 @@ async def assemble(
     profile_events = ProfileEvents(
         common.topic(PROFILE_EVENTS.name), positions, definitions, intake, dead_letters, channels, clock=clock
     )
-    journeys = Journeys(pool, definitions, outbox, segmenter, assign=assign, winners=winners)
+    journeys = Journeys(pool, definitions, outbox, segmenter, assign=Vouchers(definitions).assign, winners=winners)
     runner = JourneyRunner(journeys, clock=clock, on_pending=pending, on_outcome=outcome)
     runs = RunWorker(Runs(pool, definitions, segmenter, intake), clock=clock)
 
@@ -153,7 +156,10 @@ async def assemble(
     app = build_app(
         Services(definitions, Reports(pool), segmenter, moves, clock, due),
         public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
-        further=[suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region)],
+        further=[
+            suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region),
+            voucher_routes(definitions, VoucherCodes(pool), clock=clock),
+        ],
         admin_token=common.admin_token,
         metrics=metrics,
         checks={"database": database, "log": event_log},
@@ -174,12 +180,6 @@ async def assemble(
         settings,
         metrics,
     )
-
-
-async def assign(
-    connection: Connection, wishes: Sequence[VoucherWish], now: Millis
-) -> Mapping[Place, Mapping[str, Any] | None]:
-    return {(wish.campaign_id, wish.entry_id, wish.step): None for wish in wishes}
 
 
 async def winners(connection: Connection, campaign_ids: Iterable[str]) -> Mapping[tuple[str, str], str]:

@@ -7,10 +7,11 @@ from typing import Any, Literal
 import msgspec
 
 from headrace.contracts.campaign import CampaignDefinition, body_of, parse_campaign
+from headrace.contracts.campaign_steps import VoucherStep, walk
 from headrace.contracts.instant import Millis
 from headrace.contracts.policy import PolicyDefinition, parse_policy
 from headrace.contracts.template import BlockDefinition, Template, parse_template
-from headrace.contracts.voucher import VoucherPool
+from headrace.contracts.voucher import VoucherPool, parse_voucher_pool
 from services.messenger.store import Connection, Pool
 
 Kind = Literal["campaign", "template", "block", "policy", "vouchers"]
@@ -44,6 +45,8 @@ _PUT = """
 DIRECT = "direct"
 """The campaign that messages sent by hand stand under. Nobody sees it as a definition."""
 _LISTEN_MS = 1_000
+REDEEMING = frozenset({"Coupon Applied", "Order Completed"})
+"""The events that may name a voucher's code."""
 # Those who were in the segment when the campaign was published enter once in its life.
 BEGIN_CURRENT = """
     INSERT INTO campaign_run (campaign_id, run_at, version, begun_at, current)
@@ -130,6 +133,20 @@ class Definitions:
         campaigns = [self._campaign(row["id"], row["version"], row["body"]) for row in rows]
         return sorted(c.id for c in campaigns if any(template_id in send.template_ids for _, send in c.sends))
 
+    async def voucher_pools(self, connection: Connection, ids: Iterable[str]) -> dict[str, VoucherPool]:
+        """These pools as they are now; one that does not exist is left out."""
+        rows = await connection.fetch(f"{_CURRENT} AND d.id = ANY($2::text[])", "vouchers", sorted(set(ids)))
+        return {row["id"]: parse_voucher_pool(msgspec.json.decode(row["body"])) for row in rows}
+
+    async def campaigns_taking(self, pool_id: str) -> list[str]:
+        """Ids of campaigns, not deleted, whose current version takes codes of this pool."""
+        rows = await self._pool.fetch(_CURRENT, "campaign")
+        campaigns = [self._campaign(row["id"], row["version"], row["body"]) for row in rows]
+        steps = [(c.id, step) for c in campaigns for _, step in walk(c.steps)]
+        return sorted(
+            {key for key, step in steps if isinstance(step, VoucherStep) and step.voucher.pool == pool_id}
+        )
+
     async def policy(self, connection: Connection) -> PolicyDefinition:
         """What holds for all campaigns now; nothing when nobody said."""
         row = await connection.fetchrow(f"{_CURRENT} AND d.id = 'default'", "policy")
@@ -142,7 +159,7 @@ class Definitions:
     async def listen(self, now: Millis) -> frozenset[str]:
         """Names of the events that some campaign listens to, or has; looked up once a second."""
         if self._listened_at is None or not 0 <= now - self._listened_at < _LISTEN_MS:
-            rows = await self._pool.fetch(_LISTENED, DIRECT)
+            rows = await self._pool.fetch(_LISTENED, DIRECT, sorted(REDEEMING))
             self._listened_to = frozenset(row["name"] for row in rows)
             self._listened_at = now
         return self._listened_to
@@ -229,6 +246,7 @@ def _stored(row: Any) -> Stored:
 _LISTENED = """
     SELECT DISTINCT unnest(events) AS name FROM definition
     WHERE kind = 'campaign' AND state <> 'deleted' AND id <> $1
+    UNION SELECT unnest($2::text[]) WHERE EXISTS (SELECT FROM definition WHERE kind = 'vouchers')
 """
 _SCHEDULES = f"""
     SELECT s.*, coalesce((SELECT max(run_at) FROM campaign_run r WHERE r.campaign_id = s.id), s.updated_at) AS

@@ -14,6 +14,8 @@ import structlog
 from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.campaign_steps import BranchStep
 from headrace.contracts.communication import read_communication
+from headrace.contracts.customer_update import CustomerUpdate
+from headrace.contracts.ids import content_id
 from headrace.contracts.instant import Millis
 from services.messenger import endings, messages
 from services.messenger.advance import Advanced, Ask, Facts, Journey, Wishes, advance
@@ -249,6 +251,7 @@ class _Round:
             facts = self._facts[_key(due)]
             self._facts[_key(due)] = replace(facts, vouchers={**facts.vouchers, ask.step: code is not None})
             if code is not None:
+                self.updates.append(NewUpdate(_given(due, ask, code, self._now), due.traceparent))
                 await self._connection.execute(_VOUCHER, *_key(due), msgspec.json.encode(dict(code)).decode())
 
     async def _winners(self, asking: Iterable[Due]) -> None:
@@ -299,6 +302,21 @@ def skipped(message: NewMessage, due: Due, at: Millis) -> NewOutcome:
         "provider_message_id": None,
     }
     return outcome_of(row, "skipped", at, reason=message.skip)
+
+
+def _given(due: Due, ask: Ask, code: Mapping[str, Any], now: Millis) -> CustomerUpdate:
+    """The customer's record learns of the code."""
+    place = {"campaign_id": due.journey.campaign_id, "entry_id": due.journey.entry_id, "step": ask.step}
+    return CustomerUpdate(
+        message_id=content_id("v", *place.values()),
+        profile_id=due.journey.profile_id,
+        at=now,
+        event="Voucher Assigned",
+        properties={**place, **{name: value for name, value in code.items() if value is not None}},
+        campaign_id=due.journey.campaign_id,
+        entry_id=due.journey.entry_id,
+        step=ask.step,
+    )
 
 
 def _key(due: Due) -> tuple[str, str]:

@@ -74,6 +74,9 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
         *(ids, now),
     )
     await connection.execute(_FORGET_ENTRIES, ids, now)
+    await connection.execute(
+        "UPDATE voucher_code SET profile_id = NULL, order_id = NULL WHERE profile_id = ANY($1::text[])", ids
+    )
     return [(row["channel"], row["id"]) for row in rows if row["attempt"]]
 
 

@@ -24,8 +24,9 @@ from services.messenger.entering import Start, by_event
 from services.messenger.goals import done as deeds_done
 from services.messenger.input import Batch
 from services.messenger.intake import Intake
-from services.messenger.outbox import NewOutcome
+from services.messenger.outbox import NewOutcome, NewUpdate
 from services.messenger.providers.forgetting import Forgetful, forget
+from services.messenger.redemption import redeem
 from services.messenger.store import Connection, Position, Positions
 
 
@@ -81,7 +82,11 @@ class ProfileEvents:
             return False
         now = self._clock()
         async with self._positions.advance(self.topic, partition, expected, batch.position) as connection:
-            told = await deeds_done(connection, self._definitions, [row for row, _ in rows.events], now)
+            events = [row for row, _ in rows.events]
+            told: list[NewOutcome | NewUpdate] = [
+                *await deeds_done(connection, self._definitions, events, now),
+                *await redeem(connection, events, now),
+            ]
             for row in rows.moves:
                 told += await self._moved(connection, row, now)
             starts = await self._starts(connection, rows.events, now)

@@ -127,3 +127,37 @@ def test_get_lists_a_kind(tmp_path: Path, admin: FakeAdmin, console: Console, ki
     definitions.apply([file], deployment(admin), Console(file=io.StringIO()), wait=None)
     definitions.get(kind, None, deployment(admin), console)
     assert [line.split()[0] for line in said(console).splitlines()[1:]] == ids
+
+
+def pinging(id: str, event: str, points: str = "award_points: {points: 1}") -> str:
+    return f"kind: campaign\nid: {id}\nname: {id}\ntrigger: {{event: {event}}}\nsteps: [{{{points}}}]\n"
+
+
+def test_campaigns_in_a_circle_are_wrong_in_whichever_files_they_stand(tmp_path: Path, console: Console) -> None:
+    first = write(tmp_path, pinging("a", "Points Awarded", "tag: {name: x}"), name="a.yaml")
+    body = pinging("b", "unused").replace("{event: unused}", "{segment: tagged}")
+    second = write(tmp_path, body, "kind: segment\nid: tagged\nname: T\nwhen: {tag: {name: x}}\n", name="b.yaml")
+    assert definitions.lint([first], console) == 0
+    assert definitions.lint([first, second], console) == 1
+    way = "campaign a → tag x → segment tagged → campaign b → event Points Awarded → campaign a"
+    for file in (first, second):
+        assert f"{file}:1 trigger: the campaigns start each other in a circle: {way} (give one of" in said(console)
+
+
+def test_nothing_is_applied_when_campaigns_go_in_a_circle(
+    tmp_path: Path, admin: FakeAdmin, console: Console
+) -> None:
+    file = write(tmp_path, LIST, pinging("a", "Points Awarded"))
+    with pytest.raises(definitions.Invalid, match="the campaign starts itself again"):
+        definitions.apply([file], deployment(admin), console, wait=None)
+    assert admin.kept == {}
+
+
+def test_lint_notes_what_a_campaign_names_and_no_file_has(tmp_path: Path, console: Console) -> None:
+    file = write(tmp_path, LIST, pinging("a", "A", "voucher: {pool: codes}"))
+    assert definitions.lint([file], console) == 0
+    assert said(console).splitlines() == [
+        f"note: {file}:2 steps.0.voucher.pool: codes is in none of these files "
+        "(it must be there before these are applied)",
+        "2 definitions are right",
+    ]

@@ -48,6 +48,22 @@ def test_each_mistake_is_one_problem() -> None:
     assert problems(steps=[{"wait": "1x"}]) == {"steps.0.wait": "is not written as it must be"}
 
 
+def test_a_step_does_one_thing() -> None:
+    document = campaign(steps=[{"wait": "1h", "send": {"channel": "sms", "template": "hello"}}, 3, {"wiat": "1h"}])
+    with pytest.raises(InvalidDefinition) as caught:
+        parse_campaign(document)
+    two, no_step, unknown = caught.value.problems
+    assert (two.path, two.reason) == ("steps.0", "has send and wait in one step")
+    assert two.suggestion == "a step does one thing: make two steps"
+    assert (no_step.path, unknown.path) == ("steps.1", "steps.2")
+    assert no_step.suggestion.startswith("write one of send, wait, wait_until, branch,")
+
+
+@pytest.mark.parametrize("key", ["sms", "step:send", "step:"])
+def test_a_field_that_looks_like_a_branch_of_a_union_is_only_unknown(key: str) -> None:
+    assert problems(**{key: 1}) == {key: "is not a known field"}
+
+
 def test_a_misspelt_field_is_told_its_neighbour() -> None:
     with pytest.raises(InvalidDefinition) as caught:
         parse_campaign(campaign(triger={"segment": "vip"}))
@@ -93,7 +109,7 @@ def test_templates_by_channel() -> None:
     ("document", "path"),
     [
         ({"id": "a", "channel": "fax", "text": "x"}, ""),
-        ({"id": "a", "channel": "email", "subject": "x", "mjml": "<mjml/>"}, "mjml"),
+        ({"id": "a", "channel": "email", "subject": "x", "mjml": "<mjml/>", "html": "x"}, ""),
         ({"id": "a", "channel": "email", "subject": "x"}, ""),
         ({"id": "a", "channel": "sms", "text": "x", "html": "x"}, "html"),
         ({"id": "a", "channel": "sms"}, "text"),
