@@ -20,6 +20,8 @@ class FileBench:
 
     def __init__(self, folder: Path, *, sms: bool) -> None:
         self.sms = sms
+        self.channel = "sms" if sms else "email"
+        self.to = "+420601000001" if sms else "jana@shop.test"
         self.outbox = folder / "outbox"
         self.provider: Provider = LineFile(self.outbox / "sms.jsonl") if sms else EmailFolder(self.outbox)
 
@@ -32,7 +34,7 @@ class FileBench:
         return [plain_text(path.read_bytes()) for path in sorted(self.outbox.glob("*.eml"))]
 
     def misbehave(self, how: str) -> None:
-        if how != "throttle":
+        if how not in ("throttle", "fail"):
             raise NotImplementedError("a local file neither refuses a message nor loses a reply")
         self.outbox.write_bytes(b"")
 
@@ -63,6 +65,10 @@ class TestFile(ProviderSuite):
     @no_reply
     async def test_a_refusal_is_final(self, bench: Bench) -> None:
         await super().test_a_refusal_is_final(bench)
+
+    @no_reply
+    async def test_a_reply_that_is_none_leaves_the_fate_unknown(self, bench: Bench) -> None:
+        await super().test_a_reply_that_is_none_leaves_the_fate_unknown(bench)
 
     @no_reply
     @pytest.mark.parametrize("how", ["drop", "hang"])
@@ -160,3 +166,23 @@ async def test_a_forgotten_message_says_nothing_and_is_not_sent_again(tmp_path: 
             assert await bench.received() == ["Žluťoučký 0", "", "Žluťoučký 2", "Žluťoučký 3"]
         else:
             assert len(list(bench.outbox.glob("*.eml"))) == 4
+
+
+async def test_what_only_one_channel_has_stands_there_too_and_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "whatsapp.jsonl"
+    provider = LineFile(path)
+    extras = {"name": "welcome", "language": "cs", "parameters": ("Žluťoučká Jana",)}
+    message = replace(outgoing(FileBench(tmp_path, sms=True)), channel="whatsapp", extras=extras)
+    await provider.send(message)
+    assert json.loads(path.read_bytes())["extras"] == {**extras, "parameters": ["Žluťoučká Jana"]}
+    size = path.stat().st_size
+    await provider.forget([message.id])
+    assert "Jana" not in path.read_text("utf-8")
+    assert path.stat().st_size == size
+    assert json.loads(path.read_bytes()) == {
+        "id": message.id,
+        "to": "",
+        "text": "",
+        "campaign_id": "welcome",
+        "at": message.at,
+    }

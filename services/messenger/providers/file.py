@@ -53,7 +53,7 @@ class LineFile:
             await asyncio.to_thread(self._append, messages)
         except OSError as error:
             # what was written is found again at the next attempt
-            return [NotSent(_os_reason(error))] * len(messages)
+            return [_unwritten(error)] * len(messages)
         return [Accepted(message.id) for message in messages]
 
     def _append(self, messages: Sequence[Outgoing]) -> None:
@@ -116,7 +116,7 @@ class EmailFolder:
         try:
             await asyncio.to_thread(self._put, message)
         except OSError as error:
-            return NotSent(_os_reason(error))
+            return _unwritten(error)
         return Accepted(message.id)
 
     async def forget(self, message_ids: Sequence[str]) -> None:
@@ -184,5 +184,5 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _os_reason(error: OSError) -> str:
-    return f"os_error_{error.errno or 0}"
+def _unwritten(error: OSError) -> NotSent:
+    return NotSent(f"os_error_{error.errno or 0}", concerns="provider")

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 _IDLE_CONNECTIONS = 8
 _IDLE_SECONDS = 20.0
+_ABOUT_US = frozenset({421, 530, 535})
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +166,17 @@ class SmtpProvider:
 
 def _refusal(code: int) -> SendResult:
     """RFC 5321 §4.2.1: 4yz may be tried again and was not taken on; 5yz never will be. 421 is the relay's own end,
-    530 and 535 are about us."""
-    if code in (421, 530, 535):
-        return NotSent(f"smtp_{code}", concerns="provider")
-    return NotSent(f"smtp_{code}") if 400 <= code < 500 else Refused(f"smtp_{code}")
+    530 and 535 are about us, and what is no reply at all says nothing about the message."""
+    if code in _ABOUT_US or not 400 <= code < 600:
+        return NotSent(_slug(code), concerns="provider")
+    return NotSent(f"smtp_{code}") if code < 500 else Refused(f"smtp_{code}")
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, SMTPResponseException):
-        return f"smtp_{error.code}"
+        return _slug(error.code)
     return "timeout" if isinstance(error, TimeoutError) else "connection"
+
+
+def _slug(code: int) -> str:
+    return f"smtp_{code}" if code > 0 else "garbled"

@@ -53,8 +53,7 @@ async def test_many_at_once_get_a_code_each_and_none_twice(rig: Rig, fields: dic
     asked = [wish for wish in wishes for _ in range(3)]
     found = await asyncio.gather(*(assign(rig, wish) for wish in asked))
     by_wish = {
-        wish: {codes[0] for wish_, codes in zip(asked, found, strict=True) if wish_ == wish}
-        for wish in wishes
+        wish: {codes[0] for wish_, codes in zip(asked, found, strict=True) if wish_ == wish} for wish in wishes
     }
     codes = [next(iter(given_)) for given_ in by_wish.values() if given_ != {None}]
     assert [given_ for given_ in by_wish.values() if len(given_) != 1] == []
