@@ -41,7 +41,7 @@ class Sender:
         concurrency: int,
     ) -> None:
         self._claims = claims
-        self._channel = channel
+        self.channel = channel
         self._clock = clock
         self._on_outcome = on_outcome
         self._concurrency = concurrency
@@ -104,11 +104,11 @@ class Sender:
 
     async def _claim_and_start(self, free: int) -> Claimed:
         failpoint("before_claim")
-        claimed = await self._claims.claim(self._channel.name, free, self._clock())
+        claimed = await self._claims.claim(self.channel.name, free, self._clock())
         if claimed.claims:
             failpoint("after_claim")
         for provider, count in Counter(claim.provider.name for claim in claimed.claims).items():
-            self._channel.began(provider, count)
+            self.channel.began(provider, count)
         for claim in claimed.claims:
             task = asyncio.create_task(self._deliver(claim), name=f"send-{claim.channel}")
             self._in_flight.add(task)
@@ -132,19 +132,19 @@ class Sender:
 
     def _free(self) -> int:
         """How many messages may be claimed."""
-        return self._channel.free(self._concurrency - len(self._in_flight))
+        return self.channel.free(self._concurrency - len(self._in_flight))
 
     async def _any_due(self) -> bool:
-        return await self._claims.any_due(self._channel.name, self._clock())
+        return await self._claims.any_due(self.channel.name, self._clock())
 
     def _pause(self) -> float:
         """Seconds to the next look: not before the channel is free, and not much later."""
-        ahead = (self._channel.next_free_at - self._clock()) / 1000
+        ahead = (self.channel.next_free_at - self._clock()) / 1000
         return min(ahead, _POLL_SECONDS) if ahead > 0 else _POLL_SECONDS
 
     async def _deliver(self, claim: Claim) -> None:
         result = await self._send(claim)
-        self._channel.observe(claim.provider.name, result)
+        self.channel.observe(claim.provider.name, result)
         for attempt in itertools.count():
             try:
                 await self._settlements.submit(Settlement(claim, result))

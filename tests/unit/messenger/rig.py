@@ -142,6 +142,8 @@ class Rig:
     data_dir: Path
     clock: ManualClock = field(default_factory=ManualClock)
     provider: Provider = field(default_factory=ScriptedProvider)
+    providers: dict[str, list[Provider]] = field(default_factory=dict)
+    """Of channels that do not use `provider`, in their order."""
     segmenter: FakeSegmenter = field(default_factory=FakeSegmenter)
     topic_prefix: str = ""
     survey_links: SurveyLinks | None = None
@@ -163,7 +165,13 @@ class Rig:
         )
 
     async def assemble(self) -> Messenger:
-        channels = {name: Channel(name, [Guarded(self.provider, self.clock())], self.clock) for name in CHANNELS}
+        now = self.clock()
+        channels = {
+            name: Channel(
+                name, [Guarded(each, now) for each in self.providers.get(name, [self.provider])], self.clock
+            )
+            for name in CHANNELS
+        }
         return await assemble(self.settings, self.log, self.pool, channels, self.segmenter, clock=self.clock)
 
     @asynccontextmanager
