@@ -24,7 +24,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @dataclass
 class Hooks:
-    """One in five requests ends badly, some of them after it was taken. What was taken is known by `webhook-id`."""
+    """One in five requests ends badly, some after it was taken. What was taken is known by `webhook-id`."""
 
     random: Random = field(default_factory=lambda: Random(9))
     taken: Counter[str] = field(default_factory=Counter)
