@@ -132,7 +132,7 @@ async def assemble(
         last_outcomes=outbox.last,
     )
     senders = [
-        Sender(claims, channel, clock=clock, on_outcome=outcome, concurrency=settings.send_concurrency)
+        Sender(claims, channel, metrics, clock=clock, on_outcome=outcome, concurrency=settings.send_concurrency)
         for channel in channels.values()
     ]
     wake_senders = wake_all(*(sender.wake for sender in senders))

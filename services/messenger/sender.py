@@ -10,6 +10,7 @@ import structlog
 
 from headrace.contracts.instant import Millis
 from headrace.runtime.failpoints import failpoint
+from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import finish
 from services.messenger.batcher import Batcher
 from services.messenger.claims import Claim, Claimed, Claims, Settlement
@@ -35,6 +36,7 @@ class Sender:
         self,
         claims: Claims,
         channel: Channel,
+        metrics: Metrics,
         *,
         clock: Callable[[], Millis],
         on_outcome: Callable[[], None],
@@ -42,6 +44,7 @@ class Sender:
     ) -> None:
         self._claims = claims
         self.channel = channel
+        self._metrics = metrics
         self._clock = clock
         self._on_outcome = on_outcome
         self._concurrency = concurrency
@@ -144,7 +147,7 @@ class Sender:
 
     async def _deliver(self, claim: Claim) -> None:
         result = await self._send(claim)
-        self.channel.observe(claim.provider.name, result)
+        self._observe(claim.provider.name, result)
         for attempt in itertools.count():
             try:
                 await self._settlements.submit(Settlement(claim, result))
@@ -154,6 +157,10 @@ class Sender:
                 await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
             else:
                 return
+
+    def _observe(self, provider: str, result: SendResult) -> None:
+        self.channel.observe(provider, result)
+        self._metrics.provider_down.labels(self.channel.name, provider).set(self.channel.down(provider))
 
     async def _send(self, claim: Claim) -> SendResult:
         failpoint("before_send")

@@ -105,7 +105,7 @@ def _judge(status: int, answer: Answer) -> SendResult:
         return Refused(f"bulkgate_{reason}" if reason else f"http_{status}")
     line = _only_number(answer)
     told = line.get("status")
-    if told in _TAKEN_ON:
+    if isinstance(told, str) and told in _TAKEN_ON:
         message_id = line.get("message_id")
         return Accepted(message_id[:_ID_CHARACTERS] if isinstance(message_id, str) else None)
     reason = _slug(told)

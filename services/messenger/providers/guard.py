@@ -34,6 +34,11 @@ class Guarded:
         """False while the breaker is open."""
         return self._breaker is None or self._breaker.room(now) != 0
 
+    @property
+    def down(self) -> bool:
+        """From a breaker's opening to its closing."""
+        return self._breaker is not None and not self._breaker.closed
+
     def room(self, now: Millis) -> int:
         room = self._bucket.room(now)
         probe = self._breaker.room(now) if self._breaker else None
@@ -108,6 +113,10 @@ class Channel:
     def observe(self, provider_name: str, result: SendResult) -> None:
         """What a provider said to one message."""
         self._by_name[provider_name].observe(result, self._clock())
+
+    def down(self, provider_name: str) -> bool:
+        """Whether the provider's breaker has opened and not closed again."""
+        return self._by_name[provider_name].down
 
     async def forget(self, message_ids: Sequence[str]) -> None:
         """Of every provider: which one has a message may have changed. Raises OSError: repeat."""

@@ -19,6 +19,7 @@ from tests.unit.messenger.rig import (
     campaign,
     eventually,
 )
+from tests.unit.messenger.test_once import is_at
 
 DOWN = NotSent("connection", concerns="provider")
 
@@ -72,6 +73,7 @@ async def test_a_channel_whose_provider_is_down_waits_and_the_others_do_not(rig:
     assert await counts(rig) == {("sms", "pending", None): 20, ("email", "accepted", "mail"): 20}
     assert len(sms.sent) < FAILURES + 4, "no more than were in flight as the breaker opened"
 
+    assert await is_at(messenger.metrics.provider_down.labels("sms", "one"), 1)
     handed_over = len(sms.sent)
     rig.clock.now += FIRST_PAUSE_MS
     await send_all(messenger)
@@ -79,6 +81,7 @@ async def test_a_channel_whose_provider_is_down_waits_and_the_others_do_not(rig:
     sms.script.clear()
     rig.clock.now += 2 * FIRST_PAUSE_MS
     await send_all(messenger)
+    assert await is_at(messenger.metrics.provider_down.labels("sms", "one"), 0)
     assert await counts(rig) == {("sms", "accepted", "one"): 20, ("email", "accepted", "mail"): 20}
 
 
