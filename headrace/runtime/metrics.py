@@ -112,6 +112,9 @@ class Metrics:
         )
 
         self.messages = self._counter("messages", "Messages by status reached.", ["campaign", "channel", "status"])
+        self.provider_down = self._gauge(
+            "provider_down", "1 while the breaker of a channel's provider is open.", ["channel", "provider"]
+        )
         self.entry_to_provider = self._histogram(
             "entry_to_provider_seconds", "From a segment entry to the provider's answer.", ["channel"]
         )

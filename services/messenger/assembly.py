@@ -24,7 +24,7 @@ from services.messenger.journeys import Journeys, Memberships
 from services.messenger.moves import Moves
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.profile_events import ProfileEvents
-from services.messenger.providers.port import Provider
+from services.messenger.providers.guard import Channel
 from services.messenger.public import public_routes, unsubscribe_link
 from services.messenger.reports import Reports
 from services.messenger.run_worker import RunWorker
@@ -46,7 +46,7 @@ class Messenger:
 
     app: FastAPI
     worker: PartitionWorker
-    sender: Sender
+    senders: Sequence[Sender]
     journeys: Journeys
     runner: JourneyRunner
     runs: RunWorker
@@ -58,10 +58,6 @@ class Messenger:
     log: Log
     settings: Settings
     metrics: Metrics
-
-    @property
-    def senders(self) -> Sequence[Sender]:
-        return (self.sender,)
 
     async def follow(self) -> None:
         """Take part in the group and work on the partitions it gives us, until cancelled."""
@@ -77,19 +73,20 @@ class Messenger:
 
     def background(self) -> list[Awaitable[None]]:
         """What runs beside the HTTP server."""
-        return [self.follow(), self.sender.run(), self.runner.run(), self.runs.run(), self.janitor.run()]
+        senders = [sender.run() for sender in self.senders]
+        return [self.follow(), *senders, self.runner.run(), self.runs.run(), self.janitor.run()]
 
 
 async def assemble(
     settings: Settings,
     log: Log,
     pool: Pool,
-    providers: Mapping[str, Provider],
+    channels: Mapping[str, Channel],
     segmenter: "SegmenterPort",
     *,
     clock: Callable[[], Millis],
 ) -> Messenger:
-    """Wire the parts. The schema is migrated and the topics exist."""
+    """Wire the parts. `channels` is all there are, by name. The schema is migrated and the topics exist."""
     common = settings.common
     metrics = Metrics("messenger")
     store = await open_store(pool, common.partitions)
@@ -102,7 +99,7 @@ async def assemble(
         pool,
         definitions,
         outbox,
-        providers,
+        channels,
         store.keyring,
         metrics,
         unsubscribe_url=unsubscribe_link(settings.public_url, store.keyring),
@@ -115,7 +112,7 @@ async def assemble(
         common.topic(SEGMENT_CHANGES.name), positions, definitions, intake, dead_letters, clock=clock
     )
     profile_events = ProfileEvents(
-        common.topic(PROFILE_EVENTS.name), positions, definitions, intake, dead_letters, providers, clock=clock
+        common.topic(PROFILE_EVENTS.name), positions, definitions, intake, dead_letters, channels, clock=clock
     )
     journeys = Journeys(pool, definitions, outbox, segmenter, assign=Vouchers(definitions).assign, winners=winners)
     runner = JourneyRunner(journeys, clock=clock, on_pending=pending, on_outcome=outcome)
@@ -134,12 +131,16 @@ async def assemble(
         set_aside=set_aside,
         last_outcomes=outbox.last,
     )
-    sender = Sender(claims, providers, clock=clock, on_outcome=outcome, concurrency=settings.send_concurrency)
+    senders = [
+        Sender(claims, channel, metrics, clock=clock, on_outcome=outcome, concurrency=settings.send_concurrency)
+        for channel in channels.values()
+    ]
+    wake_senders = wake_all(*(sender.wake for sender in senders))
     janitor = Janitor(
         claims, outbox, clock=clock, keep_ms=common.rollback_horizon_ms, on_pending=pending, on_outcome=outcome
     )
-    pending.connect(sender.wake)
-    due.connect(wake_all(sender.wake, runner.wake))
+    pending.connect(wake_senders)
+    due.connect(wake_all(wake_senders, runner.wake))
     outcome.connect(worker.wake)
 
     async def database() -> None:
@@ -166,7 +167,7 @@ async def assemble(
     return Messenger(
         app,
         worker,
-        sender,
+        senders,
         journeys,
         runner,
         runs,

@@ -20,6 +20,7 @@ from services.messenger.ledger import Prepared
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.prepare import Due, Ready, Recipient, Settled, capped, prepare
 from services.messenger.providers.forgetting import forget
+from services.messenger.providers.guard import Channel
 from services.messenger.providers.port import Accepted, NotSent, Outgoing, Provider, Refused, SendResult
 from services.messenger.spend import Priced, unaffordable
 from services.messenger.store import Connection, Pool
@@ -34,13 +35,15 @@ _LAST_BACKOFF_MS = 300_000
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A message that this process alone may send now; `attempt` tells its claim from an earlier one."""
+    """A message that this process alone may send now, by `provider`; `attempt` tells its claim from an earlier
+    one."""
 
     outgoing: Outgoing
     campaign_id: str
     channel: str
     attempt: int
     entered_at: Millis
+    provider: Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Claims:
         pool: Pool,
         definitions: Definitions,
         outbox: OutcomeOutbox,
-        providers: Mapping[str, Provider],
+        channels: Mapping[str, Channel],
         keyring: Keyring,
         metrics: Metrics,
         *,
@@ -87,7 +90,7 @@ class Claims:
         self._pool = pool
         self._definitions = definitions
         self._outbox = outbox
-        self._providers = providers
+        self._channels = channels
         self._keyring = keyring
         self._metrics = metrics
         self._unsubscribe_url = unsubscribe_url
@@ -95,38 +98,39 @@ class Claims:
         self._survey_links = survey_links
         self._on_followed = on_followed
 
-    async def claim(self, limit: int, now: Millis) -> Claimed:
-        """Take up to `limit` due messages: consent, address, suppression and text are settled in the same
-        transaction that claims them. Messages that must not be sent become skipped or failed."""
+    async def claim(self, channel: str, limit: int, now: Millis) -> Claimed:
+        """Take up to `limit` due messages of a channel: consent, address, suppression and text are settled in the
+        same transaction that claims them. Messages that must not be sent become skipped or failed."""
+        provider = self._channels[channel].provider()
         async with self._pool.acquire() as connection, connection.transaction():
-            dues = await ledger.take_due(connection, limit, now)
+            dues = await ledger.take_due(connection, channel, limit, now)
             if not dues:
                 return Claimed(0, ())
             policy = await self._definitions.policy(connection)
-            prepared = await self._prepare(connection, dues, policy, now)
+            prepared = await self._prepare(connection, dues, provider, policy, now)
             prepared = await _affordable(connection, prepared, policy, now)
             await ledger.write_claims(connection, prepared, now)
             settled = [(p, p.fate) for p in prepared if isinstance(p.fate, Settled)]
             gone = [
                 (p.due.channel, p.due.id) for p, fate in settled if fate.reason == "no_profile" and p.due.attempt
             ]
-            await forget(self._providers, gone)  # a process that is gone may have sent it after the erasure
+            await forget(self._channels, gone)  # a process that is gone may have sent it after the erasure
             outcomes = [ledger.settled_outcome(p, fate, now) for p, fate in settled if fate.reason != "no_profile"]
             skipped = [(p.due.id, fate.status, fate.reason) for p, fate in settled if p.due.followed]
             followed = await follow(connection, self._definitions, skipped, now)
             await self._outbox.append(connection, outcomes, now)
         if followed:
             self._on_followed()
-        claims = [_claim(p, p.fate) for p in prepared if isinstance(p.fate, Ready)]
+        claims = [_claim(p, p.fate, provider) for p in prepared if isinstance(p.fate, Ready)]
         for p, fate in settled:
             self._count(p.due.campaign_id, p.due.channel, fate.status)
         for claim in claims:
             self._count(claim.campaign_id, claim.channel, "claimed")
         return Claimed(len(dues), claims)
 
-    async def any_due(self, now: Millis) -> bool:
+    async def any_due(self, channel: str, now: Millis) -> bool:
         """Whether a claim may find something: one look, where a claim is a transaction."""
-        return bool(await self._pool.fetchval(_ANY_DUE, now))
+        return bool(await self._pool.fetchval(_ANY_DUE, channel, now))
 
     async def settle(self, settlements: Sequence[Settlement], now: Millis) -> Sequence[bool]:
         """Write what providers said, and publish what is final. False for a claim that was taken away meanwhile
@@ -140,7 +144,7 @@ class Claims:
                 if row["status"] != "pending" and row["erased_at"] is None
             ]
             erased = [(row["channel"], row["id"]) for row in written if row["erased_at"] is not None]
-            await forget(self._providers, erased)
+            await forget(self._channels, erased)
             final = [
                 (r["id"], r["status"], r["reason"]) for r in written if r["status"] != "pending" and r["followed"]
             ]
@@ -156,7 +160,7 @@ class Claims:
     async def recover(self, now: Millis) -> Recovered:
         """Claims whose process is gone: unknown, since the provider may have the message; pending again where
         the provider knows a repeated id."""
-        idempotent = [(channel, p.name) for channel, p in self._providers.items() if p.idempotent]
+        idempotent = [(c.name, p.name) for c in self._channels.values() for p in c.providers if p.idempotent]
         channels, names = [c for c, _ in idempotent], [n for _, n in idempotent]
         async with self._pool.acquire() as connection, connection.transaction():
             again = await connection.fetch(_RECOVER_IDEMPOTENT, now - GONE_IDEMPOTENT_MS, channels, names, now)
@@ -176,7 +180,12 @@ class Claims:
         return Recovered(len(again), len(lost))
 
     async def _prepare(
-        self, connection: Connection, dues: Sequence[Due], policy: PolicyDefinition, now: Millis
+        self,
+        connection: Connection,
+        dues: Sequence[Due],
+        provider: Provider,
+        policy: PolicyDefinition,
+        now: Millis,
     ) -> list[Prepared]:
         """In the order of the campaigns' priority: what is decided first counts for what comes after it."""
         roots = await roots_of(connection, (due.profile_id for due in dues))
@@ -207,8 +216,9 @@ class Claims:
                 survey_links=self._survey_links,
                 policy=policy,
             )
-            provider = self._providers[due.channel].name
-            prepared.append(Prepared(due, root, fate, provider, address_hash))
+            if due.in_doubt and due.provider != provider.name:
+                fate = Settled("unknown", "provider_changed")  # this one would not recognise it
+            prepared.append(Prepared(due, root, fate, provider.name, address_hash))
             if tally is not None and isinstance(fate, Ready) and campaign.purpose == "marketing":
                 tally.add(campaign.id, due.channel, now)
         return prepared
@@ -297,9 +307,9 @@ async def _affordable(
     ]
 
 
-def _claim(prepared: Prepared, ready: Ready) -> Claim:
+def _claim(prepared: Prepared, ready: Ready, provider: Provider) -> Claim:
     due = prepared.due
-    return Claim(ready.outgoing, due.campaign_id, due.channel, due.attempt + 1, due.entered_at)
+    return Claim(ready.outgoing, due.campaign_id, due.channel, due.attempt + 1, due.entered_at, provider)
 
 
 def _settlement_row(settlement: Settlement, now: Millis) -> tuple[object, ...]:
@@ -313,6 +323,9 @@ def _settlement_row(settlement: Settlement, now: Millis) -> tuple[object, ...]:
     if isinstance(result, NotSent):
         wait = result.retry_after_ms if result.retry_after_ms is not None else backoff_ms(claim.attempt)
         return (*key, "pending", result.reason, None, now + wait)
+    if claim.provider.idempotent:
+        # in doubt as if the process were gone: it may be repeated, and is never called unsent
+        return (*key, "pending", "process_gone", None, now + backoff_ms(claim.attempt))
     return (*key, "unknown", result.reason, None, now)
 
 
@@ -331,7 +344,7 @@ def _outcome(status: str) -> Outcome:
     return outcomes[status]
 
 
-_ANY_DUE = "SELECT EXISTS (SELECT FROM message WHERE status = 'pending' AND due_at <= $1)"
+_ANY_DUE = "SELECT EXISTS (SELECT FROM message WHERE status = 'pending' AND channel = $1 AND due_at <= $2)"
 # An attempt that is not taken on says nothing about the one before it, whose process is gone: the doubt stays.
 # A late word of the provider still settles a message that was declared unknown, but sends nothing again.
 _SETTLE = f"""

@@ -28,9 +28,9 @@ class Prepared:
     address_hash: str | None
 
 
-async def take_due(connection: Connection, limit: int, now: Millis) -> list[Due]:
-    """Lock due messages that nobody else is taking. Those of paused campaigns wait."""
-    rows = await connection.fetch(_TAKE_DUE, limit, now)
+async def take_due(connection: Connection, channel: str, limit: int, now: Millis) -> list[Due]:
+    """Lock due messages of a channel that nobody else is taking. Those of paused campaigns wait."""
+    rows = await connection.fetch(_TAKE_DUE, channel, limit, now)
     return [_due(row) for row in rows]
 
 
@@ -117,12 +117,12 @@ _TAKE_DUE = """
         m.channel, m.template_id, m.attempt, coalesce(m.reason = 'process_gone', false) AS in_doubt,
         e.entered_at, e.segment_id, e.segment_name,
         e.computed::text AS computed, e.event::text AS event, e.voucher::text AS voucher, e.traceparent,
-        m.channels, m.alternative, m.continues, m.ready_at
+        m.channels, m.alternative, m.continues, m.ready_at, m.provider
     FROM message m
     JOIN entry e USING (campaign_id, entry_id)
     JOIN definition d ON d.kind = 'campaign' AND d.id = m.campaign_id AND d.state IN ('live', 'deleted')
-    WHERE m.status = 'pending' AND m.due_at <= $2
-    ORDER BY m.due_at LIMIT $1
+    WHERE m.status = 'pending' AND m.channel = $1 AND m.due_at <= $3
+    ORDER BY m.due_at LIMIT $2
     FOR UPDATE OF m SKIP LOCKED
 """
 # The doubt about an attempt whose process is gone stays; a night does not make a message late.

@@ -32,7 +32,7 @@ PRIORITY_WAIT_MS = 5_000
 @dataclass(frozen=True, slots=True)
 class Due:
     """A message of the ledger that is due, with what its entry knew. `attempt` counts the claims before;
-    `in_doubt`: nobody knows whether one of them sent it."""
+    `in_doubt`: nobody knows whether one of them, by `provider`, sent it."""
 
     id: str
     campaign_id: str
@@ -56,6 +56,7 @@ class Due:
     alternative: int = 0
     continues: bool = False
     ready_at: Millis = 0
+    provider: str | None = None
 
     @property
     def followed(self) -> bool:

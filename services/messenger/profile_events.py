@@ -25,8 +25,7 @@ from services.messenger.goals import done as deeds_done
 from services.messenger.input import Batch
 from services.messenger.intake import Intake
 from services.messenger.outbox import NewOutcome, NewUpdate
-from services.messenger.providers.forgetting import forget
-from services.messenger.providers.port import Provider
+from services.messenger.providers.forgetting import Forgetful, forget
 from services.messenger.redemption import redeem
 from services.messenger.store import Connection, Position, Positions
 
@@ -60,7 +59,7 @@ class ProfileEvents:
         definitions: Definitions,
         intake: Intake,
         dead_letters: DeadLetters,
-        providers: Mapping[str, Provider],
+        channels: Mapping[str, Forgetful],
         *,
         clock: Callable[[], Millis],
     ) -> None:
@@ -69,7 +68,7 @@ class ProfileEvents:
         self._definitions = definitions
         self._intake = intake
         self._dead_letters = dead_letters
-        self._providers = providers
+        self._channels = channels
         self._clock = clock
 
     @property
@@ -115,7 +114,7 @@ class ProfileEvents:
         if isinstance(row, MergeRow):
             return await collapse(connection, family, now)
         sent = await ledger.redact(connection, {row.profile_id, *family}, now)
-        await forget(self._providers, sent)
+        await forget(self._channels, sent)
         return []
 
     async def _wanted(self, records: Sequence[Record], names: Collection[str]) -> _Rows:

@@ -24,7 +24,11 @@ SKIP_REASONS: Mapping[str, str] = {
 DEFERRED_REASONS: Mapping[str, str] = {
     "quiet_hours": "It is night where the customer is: the message waits until it may be sent.",
     "priority": "Another campaign's message to the customer comes first.",
-    "process_gone": "The process that was sending it ended: it is sent again where the provider recognises it.",
+    "process_gone": "The process that was sending it ended, or no answer came. It is sent again where the"
+    " provider recognises it.",
+}
+UNKNOWN_REASONS: Mapping[str, str] = {
+    "provider_changed": "It may have been sent by a provider that is no longer used, and is not sent again.",
 }
 FAILED_REASONS: Mapping[str, str] = {
     "template_error": "The template could not be rendered for this customer.",
@@ -35,4 +39,9 @@ def sentence(reason: str | None) -> str | None:
     """What a reason means; None for a provider's own."""
     if reason is None:
         return None
-    return SKIP_REASONS.get(reason) or DEFERRED_REASONS.get(reason) or FAILED_REASONS.get(reason)
+    return (
+        SKIP_REASONS.get(reason)
+        or DEFERRED_REASONS.get(reason)
+        or UNKNOWN_REASONS.get(reason)
+        or FAILED_REASONS.get(reason)
+    )

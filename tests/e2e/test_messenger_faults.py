@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
 import msgspec
 import pytest
@@ -55,6 +56,12 @@ class Sms:
         if how == "lose the reply" and request.transport is not None:
             request.transport.abort()
         return web.json_response({"code": 20500}, status=500)
+
+
+class Asked(Protocol):
+    """What is behind a provider, and how often it was asked."""
+
+    requests: int
 
 
 @asynccontextmanager
@@ -117,7 +124,7 @@ def environment(rig: Rig, database_url: str, log_url: str, topic_prefix: str, po
     }
 
 
-async def killed_until_done(rig: Rig, provider: Sms, env: dict[str, str]) -> int:
+async def killed_until_done(rig: Rig, provider: Asked, env: dict[str, str]) -> int:
     """Run messengers and kill each in the midst of its work until nothing waits; how often one was killed."""
     kills = 0
     while True:

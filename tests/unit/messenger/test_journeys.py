@@ -10,6 +10,7 @@ from headrace.contracts.ids import send_id
 from headrace.contracts.profile_event import ErasureRow, EventRow, MergeRow
 from headrace.contracts.topics import PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
 from services.messenger.assembly import Messenger
+from services.messenger.providers.choose import CHANNELS
 from services.messenger.providers.port import Refused
 from services.messenger.runs import Runs
 from services.messenger.sender import Sender
@@ -46,9 +47,14 @@ async def settle(rig: Rig, messenger: Messenger) -> None:
         stepped = await messenger.journeys.step(100, rig.clock())
         for sender in messenger.senders:
             await drain(sender)
-        later = await messenger.journeys.any_due(rig.clock()) or await messenger.claims.any_due(rig.clock())
+        later = await messenger.journeys.any_due(rig.clock()) or await something_due(rig, messenger)
         if stepped.due == 0 and not later:
             return
+
+
+async def something_due(rig: Rig, messenger: Messenger) -> bool:
+    looks = [await messenger.claims.any_due(channel, rig.clock()) for channel in CHANNELS]
+    return any(looks)
 
 
 async def drain(sender: Sender) -> None:

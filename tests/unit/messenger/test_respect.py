@@ -17,6 +17,7 @@ from services.messenger.advance import held_out
 from services.messenger.assembly import Messenger
 from services.messenger.claims import Settlement
 from services.messenger.entering import Start
+from services.messenger.providers.choose import CHANNELS
 from services.messenger.providers.port import Accepted, Outgoing
 from services.messenger.store import open_store
 from tests.unit.messenger.rig import MAIL, PARTITIONS, SMS, START, Rig, campaign
@@ -191,8 +192,9 @@ async def claimed_by_the_hour(rig: Rig, messenger: Messenger, random: Random) ->
     sent = []
     for hour in range(0, 48, 3):
         rig.clock.now = now = START + hour * HOUR + random.randrange(HOUR)
-        while await messenger.claims.any_due(now):
-            done = await messenger.claims.claim(random.choice([50, 300, 700]), now)
+        while waiting := [channel for channel in CHANNELS if await messenger.claims.any_due(channel, now)]:
+            channel = random.choice(waiting)
+            done = await messenger.claims.claim(channel, random.choice([50, 300, 700]), now)
             sent += [(now, claim.outgoing) for claim in done.claims]
             if done.claims:
                 await messenger.claims.settle([Settlement(claim, Accepted()) for claim in done.claims], now)

@@ -6,7 +6,7 @@ is narrow on purpose: two parsers that read one text differently are the usual w
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 MAX_URL = 2048
 
@@ -73,6 +73,28 @@ def is_public(address: str) -> bool:
     return found.scope_id is None and found in _GLOBAL_6 and not any(found in network for network in _NOT_PUBLIC_6)
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which addresses a webhook may go to: public ones by https, and those in `networks`, by plain http too."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    def allows(self, address: str, *, plain: bool = False) -> bool:
+        """May a request go to this numeric address; `plain` is one without TLS."""
+        return self._named(address) or (not plain and is_public(address))
+
+    def _named(self, address: str) -> bool:
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self.networks)
+
+
+PUBLIC = Reach()
+ANYWHERE = Reach((ip_network("0.0.0.0/0"), ip_network("::/0")))
+
+
 def literal_address(host: str) -> IPv4Address | IPv6Address | None:
     """The address that a URL's host writes out, None for a name. Raises ValueError for a form that systems read in
     different ways (`127.1`, `0x7f000001`, `017700000001`, `2130706433`)."""
@@ -82,9 +104,9 @@ def literal_address(host: str) -> IPv4Address | IPv6Address | None:
     return IPv4Address(host) if _NUMBER.fullmatch(last) else None
 
 
-def url_problem(url: str, *, allow_private: bool) -> UrlProblem | None:
-    """What is wrong with a receiver's URL, as far as the text tells. `allow_private` lets plain http and private
-    addresses pass. What a name resolves to is for the moment of sending."""
+def url_problem(url: str, reach: Reach) -> UrlProblem | None:
+    """What is wrong with a receiver's URL, as far as the text tells. What a name resolves to is for the moment of
+    sending."""
     if len(url) > MAX_URL:
         return UrlProblem(f"is longer than {MAX_URL} characters", "give a shorter one")
     authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
@@ -96,19 +118,21 @@ def url_problem(url: str, *, allow_private: bool) -> UrlProblem | None:
             "is no URL that can be used",
             "write https://host[:port]/path in ASCII, without # (a name in another script as xn--…)",
         )
-    return _scheme_problem(form["scheme"].lower(), allow_private) or _host_problem(form, allow_private)
+    return _scheme_problem(form["scheme"].lower(), reach) or _host_problem(form, reach)
 
 
-def _scheme_problem(scheme: str, allow_private: bool) -> UrlProblem | None:
-    allowed = ("https", "http") if allow_private else ("https",)
+def _scheme_problem(scheme: str, reach: Reach) -> UrlProblem | None:
+    allowed = ("https", "http") if reach.networks else ("https",)
     if scheme in allowed:
         return None
     return UrlProblem(
-        "must be https", "write https://… (HEADRACE_WEBHOOK_ALLOW_PRIVATE=1 lets http pass, for tests)"
+        "must be https",
+        "write https://… (HEADRACE_WEBHOOK_ALLOW=127.0.0.1/32 lets http pass to there,"
+        " HEADRACE_WEBHOOK_ALLOW_PRIVATE=1 to anywhere, for tests)",
     )
 
 
-def _host_problem(form: re.Match[str], allow_private: bool) -> UrlProblem | None:
+def _host_problem(form: re.Match[str], reach: Reach) -> UrlProblem | None:
     host, port = form["host"], form["port"]
     if port is not None and not 1 <= int(port) <= 65_535:
         return UrlProblem(f"has a port {port} that does not exist", "write one from 1 to 65535")
@@ -120,7 +144,9 @@ def _host_problem(form: re.Match[str], allow_private: bool) -> UrlProblem | None
         )
     if literal is None and not _is_name(host):
         return UrlProblem(f"has a host {host} that is no name", "write a name such as hooks.example.com")
-    if allow_private or (literal is None and not _is_local(host)) or (literal and is_public(str(literal))):
+    if literal is None and (reach.networks or not _is_local(host)):
+        return None
+    if literal is not None and reach.allows(str(literal), plain=form["scheme"].lower() == "http"):
         return None
     return UrlProblem(
         f"leads to {host}, which is not public", "give an address that is reachable from the internet"

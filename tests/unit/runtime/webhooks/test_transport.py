@@ -2,15 +2,16 @@
 
 import socket
 from collections.abc import AsyncIterator, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
 from headrace import __version__
-from services.segmenter.webhooks import guard
-from services.segmenter.webhooks.attempts import Reply
-from services.segmenter.webhooks.guard import AddressInfo, ForbiddenAddress, GuardedResolver
-from services.segmenter.webhooks.transport import MAX_EXCERPT, Transport, Webhook
+from headrace.runtime.webhooks.address import ANYWHERE, PUBLIC, Reach
+from headrace.runtime.webhooks.guard import AddressInfo, ForbiddenAddress, GuardedResolver
+from headrace.runtime.webhooks.reply import Reply
+from headrace.runtime.webhooks.transport import MAX_EXCERPT, Transport, Webhook
 from tests.webhook_receiver import Receiver, receiver
 
 NOW = 1_790_000_000_999
@@ -46,7 +47,7 @@ async def hooks() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def transport() -> AsyncIterator[Transport]:
-    found = Transport(allow_private=True, concurrency=4, timeout=0.4)
+    found = Transport(ANYWHERE, concurrency=4, timeout=0.4)
     yield found
     await found.close()
 
@@ -104,11 +105,13 @@ async def test_nobody_listens(transport: Transport) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
-        assert await transport.send(webhook(url), NOW) == Reply(None, "connection")
+        assert await transport.send(webhook(url), NOW) == Reply(None, "connection", unsent=True)
 
 
 async def test_no_tls_where_it_is_expected(hooks: Receiver, transport: Transport) -> None:
-    assert await transport.send(webhook(hooks.url.replace("http", "https")), NOW) == Reply(None, "tls")
+    assert await transport.send(webhook(hooks.url.replace("http", "https")), NOW) == Reply(
+        None, "tls", unsent=True
+    )
 
 
 async def test_a_status_counts_even_if_the_body_never_ends(hooks: Receiver, transport: Transport) -> None:
@@ -135,7 +138,7 @@ async def test_what_cannot_be_sent_is_a_reply_too(
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "2130706433", "0x7f.1", "localhost"])
 async def test_a_private_address_in_the_store_is_not_asked(hooks: Receiver, host: str) -> None:
     """It may have been put while private addresses were allowed."""
-    strict = Transport(allow_private=False, concurrency=1)
+    strict = Transport(PUBLIC, concurrency=1)
     port = hooks.url.rpartition(":")[2]
     for scheme in ("https", "http"):
         reply = await strict.send(webhook(f"{scheme}://{host}:{port}/"), NOW)
@@ -149,31 +152,33 @@ PRIVATE = [["127.0.0.1"], ["10.0.0.1", "169.254.169.254"], ["::1"], ["::ffff:127
 
 @pytest.mark.parametrize("addresses", PRIVATE)
 async def test_a_name_that_leads_to_private_addresses_is_not_asked(addresses: list[str]) -> None:
-    strict = Transport(allow_private=False, concurrency=1, lookup=FakeNames(addresses))
+    strict = Transport(PUBLIC, concurrency=1, lookup=FakeNames(addresses))
     assert (await strict.send(webhook("https://hooks.example/"), NOW)).reason == "forbidden_address"
     await strict.close()
 
 
 async def test_a_name_that_is_none(transport: Transport) -> None:
-    lost = Transport(allow_private=False, concurrency=1, lookup=FakeNames([]))
+    lost = Transport(PUBLIC, concurrency=1, lookup=FakeNames([]))
     assert (await lost.send(webhook("https://hooks.example/"), NOW)).reason == "dns"
     await lost.close()
 
 
 async def test_only_the_public_ones_among_the_addresses_are_used() -> None:
     names = FakeNames(["10.0.0.1", "93.184.215.14", "::1", "2606:2800::1"])
-    found = await GuardedResolver(names, allow_private=False).resolve("hooks.example", 443)
+    found = await GuardedResolver(names, PUBLIC.allows).resolve("hooks.example", 443)
     assert [each["host"] for each in found] == ["93.184.215.14", "2606:2800::1"]
 
 
-async def test_a_name_that_turns_private_after_the_check_gains_nothing(
-    hooks: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """127.0.0.1 stands for a public address and 127.0.0.2 for a private one."""
-    monkeypatch.setattr(guard, "is_public", lambda address: address == "127.0.0.1")
+async def test_plain_http_to_a_public_address_is_not_asked() -> None:
+    some = Transport(Reach((ip_network("127.0.0.1/32"),)), concurrency=1, lookup=FakeNames(["93.184.215.14"]))
+    assert (await some.send(webhook("http://hooks.example/"), NOW)).reason == "forbidden_address"
+    await some.close()
+
+
+async def test_a_name_that_turns_private_after_the_check_gains_nothing(hooks: Receiver) -> None:
+    """127.0.0.1 is allowed, 127.0.0.2 is not."""
     names = FakeNames(["127.0.0.1"], ["127.0.0.2"])
-    rebound = Transport(allow_private=False, concurrency=1, lookup=names)
-    monkeypatch.setattr("services.segmenter.webhooks.transport.url_problem", lambda *_, **__: None)
+    rebound = Transport(Reach((ip_network("127.0.0.1/32"),)), concurrency=1, lookup=names)
     url = hooks.url.replace("127.0.0.1", "hooks.example")
     assert (await rebound.send(webhook(url), NOW)).status == 200
     assert names.asked == 1
@@ -187,16 +192,16 @@ async def test_a_host_that_needs_no_resolving_is_checked_as_it_is_connected_to(
     hooks: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last wall, with those before it taken away."""
-    monkeypatch.setattr("services.segmenter.webhooks.transport.url_problem", lambda *_, **__: None)
-    strict = Transport(allow_private=False, concurrency=1)
+    monkeypatch.setattr("headrace.runtime.webhooks.transport.url_problem", lambda *_, **__: None)
+    strict = Transport(PUBLIC, concurrency=1)
     assert (await strict.send(webhook(hooks.url), NOW)).reason == "forbidden_address"
     await strict.close()
     assert hooks.requests == []
 
 
 async def test_closing_is_idempotent() -> None:
-    unused = Transport(allow_private=False, concurrency=1)
+    unused = Transport(PUBLIC, concurrency=1)
     await unused.close()
     await unused.close()
     with pytest.raises(ForbiddenAddress):
-        await GuardedResolver(FakeNames(["::1"]), allow_private=False).resolve("hooks.example", 443)
+        await GuardedResolver(FakeNames(["::1"]), PUBLIC.allows).resolve("hooks.example", 443)

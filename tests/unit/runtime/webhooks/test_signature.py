@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from services.segmenter.webhooks.signature import mask_secret, read_secret, sign, write_secret
+from headrace.runtime.webhooks.signature import mask_secret, read_secret, sign, write_secret
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MESSAGE, AT, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'

@@ -1,4 +1,4 @@
-"""Connections that lead to public addresses only.
+"""Connections that lead only where they may: to public addresses, unless the operator allows others.
 
 The name is resolved here, at every connection, and aiohttp connects to what was checked: a name that changes its
 address between the check and the connection (DNS rebinding) gains nothing. Each socket is checked again as it is
@@ -15,17 +15,19 @@ from aiohttp import TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from headrace.contracts.errors import HeadraceError
-from services.segmenter.webhooks.address import is_public
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 Lookup = Callable[[str, int, int], Awaitable[Sequence[AddressInfo]]]
 """Of a host, a port and an address family, what `socket.getaddrinfo` gives. Raises OSError."""
 
+Allowed = Callable[[str], bool]
+"""Whether a request may go to a numeric address."""
+
 _LOOKUPS = 8
 
 
 class ForbiddenAddress(HeadraceError, OSError):
-    """The receiver's host leads to an address that is not public, and no request was made."""
+    """The receiver's host leads to an address that is not allowed, and no request was made."""
 
 
 class SystemLookup:
@@ -44,19 +46,19 @@ class SystemLookup:
 
 
 class GuardedResolver(AbstractResolver):
-    """Of a name's addresses those that are public; ForbiddenAddress when none is."""
+    """Of a name's addresses those that are allowed; ForbiddenAddress when none is."""
 
-    def __init__(self, lookup: Lookup, *, allow_private: bool) -> None:
+    def __init__(self, lookup: Lookup, allowed: Allowed) -> None:
         self._lookup = lookup
-        self._allow_private = allow_private
+        self._allowed = allowed
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         found = await self._lookup(host, port, family)
-        allowed = [info for info in found if self._allow_private or is_public(info[4][0])]
+        allowed = [info for info in found if self._allowed(info[4][0])]
         if found and not allowed:
-            raise ForbiddenAddress(f"{host} has no public address")
+            raise ForbiddenAddress(f"{host} has no address that is allowed")
         return [
             ResolveResult(
                 hostname=host,
@@ -73,20 +75,20 @@ class GuardedResolver(AbstractResolver):
         """Nothing is held here."""
 
 
-def guarded_connector(lookup: Lookup, *, limit: int, allow_private: bool) -> TCPConnector:
+def guarded_connector(lookup: Lookup, allowed: Allowed, *, limit: int) -> TCPConnector:
     """A connector whose every request makes its own connection, to an address checked just then."""
 
     def checked_socket(info: AddressInfo) -> socket.socket:
         family, kind, protocol, _, address = info
-        if not allow_private and not is_public(address[0]):
-            raise ForbiddenAddress(f"{address[0]} is not public")
+        if not allowed(address[0]):
+            raise ForbiddenAddress(f"{address[0]} is not allowed")
         return socket.socket(family, kind, protocol)
 
     return TCPConnector(
         limit=limit,
         force_close=True,
         use_dns_cache=False,
-        resolver=GuardedResolver(lookup, allow_private=allow_private),
+        resolver=GuardedResolver(lookup, allowed),
         socket_factory=checked_socket,
     )
 

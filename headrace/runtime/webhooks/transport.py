@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 import yarl
 
 from headrace import __version__
 from headrace.contracts.instant import Millis
-from services.segmenter.webhooks.address import url_problem
-from services.segmenter.webhooks.attempts import Reply
-from services.segmenter.webhooks.guard import ForbiddenAddress, Lookup, SystemLookup, guarded_connector
-from services.segmenter.webhooks.signature import sign
+from headrace.runtime.webhooks.address import Reach, url_problem
+from headrace.runtime.webhooks.guard import ForbiddenAddress, Lookup, SystemLookup, guarded_connector
+from headrace.runtime.webhooks.reply import Reply
+from headrace.runtime.webhooks.signature import sign
 
 TIMEOUT_SECONDS = 15.0
 EXCERPT_SECONDS = 2.0
@@ -42,35 +43,35 @@ class Transport:
 
     def __init__(
         self,
+        reach: Reach,
         *,
-        allow_private: bool,
         concurrency: int,
         lookup: Lookup | None = None,
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
-        self._allow_private = allow_private
+        self._reach = reach
         self._concurrency = concurrency
         self._system = SystemLookup() if lookup is None else None
         self._lookup = lookup or self._system
         self._timeout = aiohttp.ClientTimeout(total=timeout)
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def send(self, webhook: Webhook, now: Millis) -> Reply:
         """Send it, signed for the instant `now`. Does not raise: whatever goes wrong is a reply with a reason."""
-        if problem := url_problem(webhook.url, allow_private=self._allow_private):
-            return Reply(None, "forbidden_url", excerpt=f"the URL {problem.reason}")
+        if problem := url_problem(webhook.url, self._reach):
+            return Reply(None, "forbidden_url", excerpt=f"the URL {problem.reason}", unsent=True)
         try:
             return await self._post(webhook, now // 1000)
         except TimeoutError:
             return Reply(None, "timeout")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Reply(None, _reason(error))
+            return Reply(None, _reason(error), unsent=isinstance(error, aiohttp.ClientConnectorError))
 
     async def close(self) -> None:
         """Idempotent; tolerates never-used."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        while self._sessions:
+            _, session = self._sessions.popitem()
+            await session.close()
         if self._system is not None:
             self._system.close()
 
@@ -83,24 +84,25 @@ class Transport:
         }
         # encoded: what was checked is what is asked for
         url = yarl.URL(webhook.url, encoded=True)
-        async with self._open().post(url, data=webhook.body, headers=headers, allow_redirects=False) as reply:
+        session = self._open(plain=url.scheme == "http")
+        async with session.post(url, data=webhook.body, headers=headers, allow_redirects=False) as reply:
             excerpt = await _excerpt(reply)
             return Reply(reply.status, _slug(reply.status), reply.headers.get("Retry-After"), excerpt)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _open(self, *, plain: bool) -> aiohttp.ClientSession:
+        """Requests with and without TLS may go to different addresses."""
+        if plain not in self._sessions:
             assert self._lookup is not None
-            self._session = aiohttp.ClientSession(
-                connector=guarded_connector(
-                    self._lookup, limit=self._concurrency, allow_private=self._allow_private
-                ),
+            allowed = partial(self._reach.allows, plain=plain)
+            self._sessions[plain] = aiohttp.ClientSession(
+                connector=guarded_connector(self._lookup, allowed, limit=self._concurrency),
                 timeout=self._timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
                 read_bufsize=MAX_REPLY_BYTES,
             )
-        return self._session
+        return self._sessions[plain]
 
 
 async def _excerpt(reply: aiohttp.ClientResponse) -> str:

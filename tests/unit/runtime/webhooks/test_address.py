@@ -1,10 +1,12 @@
 """Where webhooks may go: every form that has led somewhere private elsewhere."""
 
+from ipaddress import ip_network
+
 import pytest
 
-from services.segmenter.webhooks.address import MAX_URL, is_public, url_problem
+from headrace.runtime.webhooks.address import ANYWHERE, MAX_URL, PUBLIC, Reach, is_public, url_problem
 
-PUBLIC = [
+GLOBAL = [
     "93.184.215.14",
     "1.1.1.1",
     "172.15.255.255",
@@ -13,7 +15,7 @@ PUBLIC = [
     "100.128.0.1",
     "223.255.255.254",
 ]
-PUBLIC_6 = ["2606:2800:21f:cb07:6820:80da:af6b:8b2c", "2a00:1450:4014:80e::200e", "2001:4860:4860::8888"]
+GLOBAL_6 = ["2606:2800:21f:cb07:6820:80da:af6b:8b2c", "2a00:1450:4014:80e::200e", "2001:4860:4860::8888"]
 PRIVATE = [
     "0.0.0.0",
     "0.1.2.3",
@@ -86,7 +88,7 @@ OTHER_FORMS = [
 ]
 
 
-@pytest.mark.parametrize("address", [*PUBLIC, *PUBLIC_6])
+@pytest.mark.parametrize("address", [*GLOBAL, *GLOBAL_6])
 def test_public(address: str) -> None:
     assert is_public(address)
 
@@ -110,13 +112,13 @@ def test_not_public(address: str) -> None:
         "https://xn--hkyrky-ptac70bc.example/",
         "https://a_b.example.com/",
         "https://example.com./",
-        f"https://{PUBLIC[0]}/",
-        f"https://[{PUBLIC_6[0]}]:444/",
+        f"https://{GLOBAL[0]}/",
+        f"https://[{GLOBAL_6[0]}]:444/",
         "https://localhost.example.com/",
     ],
 )
 def test_a_usable_url(url: str) -> None:
-    assert url_problem(url, allow_private=False) is None
+    assert url_problem(url, PUBLIC) is None
 
 
 @pytest.mark.parametrize(
@@ -132,10 +134,10 @@ def test_a_usable_url(url: str) -> None:
 )
 def test_a_literal_private_host_is_refused_and_said(host: str) -> None:
     for port in ("", ":443", ":22"):
-        problem = url_problem(f"https://{host}{port}/hook", allow_private=False)
+        problem = url_problem(f"https://{host}{port}/hook", PUBLIC)
         assert problem is not None
         assert "not public" in problem.reason
-        assert url_problem(f"http://{host}{port}/hook", allow_private=True) is None
+        assert url_problem(f"http://{host}{port}/hook", ANYWHERE) is None
 
 
 @pytest.mark.parametrize(
@@ -186,15 +188,46 @@ def test_a_literal_private_host_is_refused_and_said(host: str) -> None:
         "javascript://example.com/",
     ],
 )
-@pytest.mark.parametrize("allow_private", [False, True])
-def test_a_url_that_is_none_of_ours_is_refused(url: str, allow_private: bool) -> None:
-    problem = url_problem(url, allow_private=allow_private)
+@pytest.mark.parametrize("reach", [PUBLIC, ANYWHERE])
+def test_a_url_that_is_none_of_ours_is_refused(url: str, reach: Reach) -> None:
+    problem = url_problem(url, reach)
     assert problem is not None
     assert problem.suggestion
 
 
 def test_plain_http_is_for_tests() -> None:
-    problem = url_problem("http://example.com/", allow_private=False)
+    problem = url_problem("http://example.com/", PUBLIC)
     assert problem is not None
     assert "HEADRACE_WEBHOOK_ALLOW_PRIVATE" in problem.suggestion
-    assert url_problem("http://example.com/", allow_private=True) is None
+    assert url_problem("http://example.com/", ANYWHERE) is None
+
+
+LOOPBACK = Reach((ip_network("127.0.0.1/32"), ip_network("fd00::/8")))
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://127.0.0.1:8080/", True),
+        ("https://127.0.0.1/", True),
+        ("http://[fd00::1]/", True),
+        ("http://127.0.0.2/", False),
+        ("https://127.0.0.2/", False),
+        ("http://[::ffff:127.0.0.1]/", False),
+        ("http://169.254.169.254/", False),
+        (f"http://{GLOBAL[0]}/", False),
+        (f"https://{GLOBAL[0]}/", True),
+        ("http://hooks.example/", True),  # what it resolves to is checked as it is connected to
+        ("http://localhost:8080/", True),
+    ],
+)
+def test_an_operator_allows_networks_and_no_more(url: str, allowed: bool) -> None:
+    assert (url_problem(url, LOOPBACK) is None) is allowed
+
+
+def test_plain_http_reaches_only_what_the_operator_names() -> None:
+    assert LOOPBACK.allows("127.0.0.1", plain=True)
+    assert LOOPBACK.allows(GLOBAL[0])
+    assert not LOOPBACK.allows(GLOBAL[0], plain=True)
+    assert not LOOPBACK.allows("127.0.0.2")
+    assert not LOOPBACK.allows("hooks.example")
