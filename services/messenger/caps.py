@@ -1,6 +1,6 @@
 """How many messages a customer may get: frequency caps and the customer's own maximum. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -36,7 +36,7 @@ class Tally:
     """What one customer has got lately, by message id, and what is about to be sent."""
 
     sent: dict[str, Sent] = field(default_factory=dict)
-    waiting: Sequence[Waiting] = ()
+    waiting: list[Waiting] = field(default_factory=list)
 
     def judge(
         self,

@@ -12,7 +12,7 @@ from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.metrics import Metrics
 from services.messenger import ledger
 from services.messenger.address import address_for
-from services.messenger.caps import Sent
+from services.messenger.caps import Sent, Tally, Waiting
 from services.messenger.cascade import follow
 from services.messenger.consent import Suppression
 from services.messenger.customer import Customer
@@ -20,7 +20,7 @@ from services.messenger.customers import load_customers, roots_of
 from services.messenger.definitions import Definitions
 from services.messenger.ledger import Prepared
 from services.messenger.outbox import OutcomeOutbox
-from services.messenger.prepare import Due, Fate, Ready, Recipient, Settled, capped, prepare
+from services.messenger.prepare import Deferred, Due, Fate, Ready, Recipient, Settled, capped, prepare
 from services.messenger.providers.forgetting import forget
 from services.messenger.providers.port import Accepted, NotSent, Outgoing, Provider, Refused, SendResult
 from services.messenger.spend import Budget, open_budget
@@ -214,8 +214,8 @@ class Claims:
             fate = _affordable(due, fate, budget)
             provider = self._providers[due.channel].name
             prepared.append(Prepared(due, root, fate, provider, address_hash))
-            if tally is not None and isinstance(fate, Ready) and due.channel != "webhook":
-                tally.sent[due.id] = Sent(campaign.id, due.channel, now, campaign.purpose == "marketing")
+            if tally is not None and due.channel != "webhook":
+                _count_in(tally, due, campaign, fate, now)
         if budget is not None:
             await budget.book(connection)
         return prepared
@@ -295,6 +295,14 @@ def _affordable(due: Due, fate: Fate, budget: Budget | None) -> Fate:
     if more <= 0 or budget.take(fate.country, more, parts):
         return fate
     return Settled("unknown" if due.in_doubt else "skipped", "spend_cap")
+
+
+def _count_in(tally: Tally, due: Due, campaign: CampaignDefinition, fate: Fate, now: Millis) -> None:
+    """What is about to be sent counts for what is decided after it, and so does what keeps its place."""
+    if isinstance(fate, Ready):
+        tally.sent[due.id] = Sent(campaign.id, due.channel, now, campaign.purpose == "marketing")
+    elif isinstance(fate, Deferred) and fate.reason == "priority":
+        tally.waiting.append(Waiting(due.id, campaign.id, due.channel, campaign.priority))
 
 
 def _claim(prepared: Prepared, ready: Ready) -> Claim:

@@ -46,10 +46,7 @@ async def tallies(
     for row in await connection.fetch(_SENT, wanted, now - window_ms):
         one = Sent(row["campaign_id"], row["channel"], row["claimed_at"], row["marketing"])
         found[row["root"]].sent[row["id"]] = one
-    waiting: dict[str, list[Waiting]] = {}
     for row in await connection.fetch(_WAITING, wanted, now, sorted(claimed)):
         due = Waiting(row["id"], row["campaign_id"], row["channel"], row["priority"])
-        waiting.setdefault(row["root"], []).append(due)
-    for root, ones in waiting.items():
-        found[root].waiting = ones
+        found[row["root"]].waiting.append(due)
     return found
