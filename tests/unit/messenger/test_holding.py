@@ -1,5 +1,6 @@
 """A message that may not go yet waits, with a reason; one that is one too many is skipped, with a reason."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -233,3 +234,15 @@ async def test_a_used_up_budget_lets_the_next_channel_try(rig: Rig) -> None:
     rows = await rig.pool.fetch("SELECT channel, status, reason FROM message ORDER BY alternative")
     assert [tuple(row) for row in rows] == [("sms", "skipped", "spend_cap"), ("email", "accepted", None)]
     assert await rig.pool.fetchval("SELECT sum(cost) FROM sms_spend") == Decimal(0)
+
+
+async def test_nobody_waits_for_a_customer_whom_no_cap_concerns(rig: Rig) -> None:
+    await rig.customer("p1")
+    await entered(rig, ("vip", "e1"))
+    messenger = await rig.assemble()
+    async with rig.pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('headrace.messenger.maximum p1', 0))"
+        )
+        async with asyncio.timeout(20):
+            assert len(await sent(rig, messenger)) == 1
