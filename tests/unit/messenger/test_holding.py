@@ -141,19 +141,45 @@ async def test_where_one_may_go_the_higher_priority_goes_even_by_another_channel
 
 
 async def test_who_waits_for_a_higher_one_is_not_overtaken_by_a_lower(rig: Rig) -> None:
-    await rig.define_policy(parse_policy({"caps": [{"at_most": 2, "within": "1d"}]}))
-    for number, name in enumerate(("low", "middle", "high", "highest")):
-        await rig.define(campaign(id=name, trigger={"segment": name}, priority=number))
-    await rig.customer("p1")
-    for name in ("middle", "high", "highest", "low"):
+    """The one that all wait for turns out not to be sent: the place is the middle one's."""
+    await rig.define_policy(parse_policy({"caps": DAILY}))
+    await rig.define(
+        campaign(id="low", trigger={"segment": "low"}, priority=1),
+        campaign(id="middle", trigger={"segment": "middle"}, priority=2),
+        campaign(id="high", trigger={"segment": "high"}, priority=3, topic="offers"),
+    )
+    await rig.customer("p1", communication={"topics": []})
+    for name in ("middle", "high", "low"):
         await entered(rig, (name, f"e-{name}"))
         rig.clock.now += 1
     messenger = await rig.assemble()
-    gone = [out.campaign_id for _ in range(3) for out in await sent(rig, messenger, limit=1)]
-    assert gone == ["high", "highest"], "the middle one is kept back"
+    for _ in range(3):
+        assert await sent(rig, messenger, limit=1) == []
+    assert await reasons(rig) == {
+        "middle e-middle": ("pending", "priority"),
+        "high e-high": ("skipped", "preference"),
+        "low e-low": ("pending", "priority"),
+    }
     rig.clock.now += 5_000
-    assert await sent(rig, messenger) == []
-    assert {status for status, _ in (await reasons(rig)).values()} == {"accepted", "skipped"}
+    assert [out.campaign_id for out in await sent(rig, messenger)] == ["middle"]
+    assert (await reasons(rig))["low e-low"] == ("skipped", "frequency_cap")
+
+
+async def test_who_is_kept_back_keeps_its_place_within_one_claim(rig: Rig) -> None:
+    sms, all_together = {"at_most": 1, "within": "1d", "channel": "sms"}, {"at_most": 2, "within": "1d"}
+    await rig.define_policy(parse_policy({"caps": [sms, all_together]}))
+    await rig.define(
+        MAIL,
+        campaign(id="low", trigger={"segment": "low"}, priority=1, steps=MAIL_STEP),
+        campaign(id="middle", trigger={"segment": "middle"}, priority=2),
+        campaign(id="high", trigger={"segment": "high"}, priority=3),
+    )
+    await rig.customer("p1")
+    for name in ("middle", "low", "high"):
+        await entered(rig, (name, f"e-{name}"))
+        rig.clock.now += 1
+    assert await sent(rig, await rig.assemble(), limit=2) == []
+    assert (await reasons(rig))["low e-low"] == ("pending", "priority")
 
 
 async def test_waiting_for_a_priority_does_not_make_a_message_younger(rig: Rig) -> None:
