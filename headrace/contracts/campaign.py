@@ -171,7 +171,8 @@ class QuietHours(Model):
 
 
 class Cap(Model):
-    """At most so many marketing messages to one customer within this time; on one `channel`, or on all."""
+    """At most so many messages to one customer within this time; on one `channel`, or on all. Those of a
+    campaign count its own messages, the policy's the marketing of all campaigns."""
 
     at_most: Annotated[int, Field(ge=1, le=1000)]
     within: Duration

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.instant import Millis
@@ -11,6 +12,7 @@ from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.metrics import Metrics
 from services.messenger import ledger
 from services.messenger.address import address_for
+from services.messenger.caps import Sent, Tally, Waiting
 from services.messenger.cascade import follow
 from services.messenger.consent import Suppression
 from services.messenger.customer import Customer
@@ -18,11 +20,11 @@ from services.messenger.customers import load_customers, roots_of
 from services.messenger.definitions import Definitions
 from services.messenger.ledger import Prepared
 from services.messenger.outbox import OutcomeOutbox
-from services.messenger.prepare import Due, Ready, Recipient, Settled, capped, prepare
+from services.messenger.prepare import Deferred, Due, Fate, Ready, Recipient, Settled, capped, prepare
 from services.messenger.providers.forgetting import forget
 from services.messenger.providers.guard import Channel
 from services.messenger.providers.port import Accepted, NotSent, Outgoing, Provider, Refused, SendResult
-from services.messenger.spend import Priced, unaffordable
+from services.messenger.spend import Budget, open_budget
 from services.messenger.store import Connection, Pool
 from services.messenger.tallies import tallies
 from services.messenger.tokens import Keyring
@@ -108,7 +110,6 @@ class Claims:
                 return Claimed(0, ())
             policy = await self._definitions.policy(connection)
             prepared = await self._prepare(connection, dues, provider, policy, now)
-            prepared = await _affordable(connection, prepared, policy, now)
             await ledger.write_claims(connection, prepared, now)
             settled = [(p, p.fate) for p in prepared if isinstance(p.fate, Settled)]
             gone = [
@@ -200,6 +201,8 @@ class Claims:
         found = await tallies(
             connection, wanted.keys(), max(wanted.values(), default=0), {due.id for due in dues}, now
         )
+        numbers = [r.address for due, r, _ in recipients if due.channel == "sms" and r.address is not None]
+        budget = await open_budget(connection, numbers, policy.sms, now)
         prepared = []
         for due, recipient, address_hash in sorted(
             recipients, key=lambda one: -campaigns[one[0].campaign_id, one[0].campaign_version].priority
@@ -215,12 +218,16 @@ class Claims:
                 now=now,
                 survey_links=self._survey_links,
                 policy=policy,
+                phone_region=self._phone_region,
             )
             if due.in_doubt and due.provider != provider.name:
                 fate = Settled("unknown", "provider_changed")  # this one would not recognise it
+            fate = _affordable(due, fate, budget)
             prepared.append(Prepared(due, root, fate, provider.name, address_hash))
-            if tally is not None and isinstance(fate, Ready) and campaign.purpose == "marketing":
-                tally.add(campaign.id, due.channel, now)
+            if tally is not None and due.channel != "webhook":
+                _count_in(tally, due, campaign, fate, now)
+        if budget is not None:
+            await budget.book(connection)
         return prepared
 
     async def _recipients(
@@ -282,29 +289,30 @@ def _windows(
     """By customer whom a cap concerns, how far back one must look."""
     found: dict[str, Millis] = {}
     for due, recipient, _ in recipients:
-        if recipient.customer is not None:
+        if recipient.customer is not None and due.channel != "webhook":
             window = capped(campaigns[due.campaign_id, due.campaign_version], policy, recipient.customer)
             if window:
                 found[recipient.customer.id] = max(window, found.get(recipient.customer.id, 0))
     return found
 
 
-async def _affordable(
-    connection: Connection, prepared: list[Prepared], policy: PolicyDefinition, now: Millis
-) -> list[Prepared]:
-    """What is beyond a spend cap is skipped."""
-    priced = [
-        Priced(p.due.id, p.fate.country, p.fate.parts or 0, p.fate.cost)
-        for p in prepared
-        if isinstance(p.fate, Ready) and p.fate.cost
-    ]
-    refused = await unaffordable(connection, priced, policy.sms, now)
-    return [
-        replace(p, fate=Settled("unknown" if p.due.in_doubt else "skipped", "spend_cap"))
-        if p.due.id in refused
-        else p
-        for p in prepared
-    ]
+def _affordable(due: Due, fate: Fate, budget: Budget | None) -> Fate:
+    """What is beyond a spend cap is skipped. A repeated attempt costs nothing more than the first."""
+    if budget is None or not isinstance(fate, Ready) or fate.cost is None:
+        return fate
+    more = fate.cost - (due.booked or Decimal(0))
+    parts = (fate.parts or 0) if due.booked is None else 0
+    if more <= 0 or budget.take(fate.country, more, parts):
+        return fate
+    return Settled("unknown" if due.in_doubt else "skipped", "spend_cap")
+
+
+def _count_in(tally: Tally, due: Due, campaign: CampaignDefinition, fate: Fate, now: Millis) -> None:
+    """What is about to be sent counts for what is decided after it, and so does what keeps its place."""
+    if isinstance(fate, Ready):
+        tally.sent[due.id] = Sent(campaign.id, due.channel, now, campaign.purpose == "marketing")
+    elif isinstance(fate, Deferred) and fate.reason == "priority":
+        tally.waiting.append(Waiting(due.id, campaign.id, due.channel, campaign.priority))
 
 
 def _claim(prepared: Prepared, ready: Ready, provider: Provider) -> Claim:

@@ -117,7 +117,7 @@ _TAKE_DUE = """
         m.channel, m.template_id, m.attempt, coalesce(m.reason = 'process_gone', false) AS in_doubt,
         e.entered_at, e.segment_id, e.segment_name,
         e.computed::text AS computed, e.event::text AS event, e.voucher::text AS voucher, e.traceparent,
-        m.channels, m.alternative, m.continues, m.ready_at, m.provider
+        m.channels, m.alternative, m.continues, m.ready_at, m.provider, m.cost AS booked
     FROM message m
     JOIN entry e USING (campaign_id, entry_id)
     JOIN definition d ON d.kind = 'campaign' AND d.id = m.campaign_id AND d.state IN ('live', 'deleted')
@@ -127,7 +127,8 @@ _TAKE_DUE = """
 """
 # The doubt about an attempt whose process is gone stays; a night does not make a message late.
 _DEFER = """
-    UPDATE message SET due_at = $2, ready_at = greatest(ready_at, $2),
+    UPDATE message SET due_at = $2,
+        ready_at = CASE $3 WHEN 'quiet_hours' THEN greatest(ready_at, $2) ELSE ready_at END,
         reason = CASE WHEN reason = 'process_gone' THEN reason ELSE $3 END
     WHERE id = $1
 """

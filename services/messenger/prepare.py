@@ -1,6 +1,6 @@
 """What becomes of a due message: the finished text, or the reason why it is not sent. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.policy import PolicyDefinition, parse_policy
 from headrace.contracts.survey_link import SurveyLinks
 from headrace.contracts.template import Template
+from services.messenger.address import normal_address
 from services.messenger.caps import MONTH_MS, Tally
 from services.messenger.consent import Suppression, refusal
 from services.messenger.customer import Customer
@@ -20,6 +21,7 @@ from services.messenger.entering import too_old
 from services.messenger.program import program
 from services.messenger.providers.port import Outgoing
 from services.messenger.quiet import next_allowed, zones_of
+from services.messenger.reasons import FailedReason, SkipReason, UnknownReason
 from services.messenger.render import TemplateFailed, render, render_text
 from services.messenger.sms_text import sms_cost
 from services.messenger.survey_urls import SurveyUrls
@@ -32,7 +34,7 @@ PRIORITY_WAIT_MS = 5_000
 @dataclass(frozen=True, slots=True)
 class Due:
     """A message of the ledger that is due, with what its entry knew. `attempt` counts the claims before;
-    `in_doubt`: nobody knows whether one of them, by `provider`, sent it."""
+    `in_doubt`: nobody knows whether one of them, by `provider`, sent it; `booked`: what it was to cost then."""
 
     id: str
     campaign_id: str
@@ -57,6 +59,7 @@ class Due:
     continues: bool = False
     ready_at: Millis = 0
     provider: str | None = None
+    booked: Decimal | None = None
 
     @property
     def followed(self) -> bool:
@@ -80,7 +83,7 @@ class Settled:
     """Not to be sent. `reason` is a slug that a marketer reads."""
 
     status: Literal["skipped", "failed", "unknown"]
-    reason: str
+    reason: SkipReason | FailedReason | UnknownReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,11 @@ def prepare(
     now: Millis,
     survey_links: SurveyLinks | None = None,
     policy: PolicyDefinition = NO_POLICY,
+    phone_region: str | None = None,
 ) -> Fate:
     """The campaign is the version that the entry began with; the template is the current one. A message that must
     not be sent, but may have been by a process that is gone, is unknown and not skipped."""
-    fate = _fate(due, campaign, template, recipient, unsubscribe_url, now, survey_links, policy)
+    fate = _fate(due, campaign, template, recipient, unsubscribe_url, now, survey_links, policy, phone_region)
     return Settled("unknown", fate.reason) if due.in_doubt and isinstance(fate, Settled) else fate
 
 
@@ -131,19 +135,20 @@ def _fate(
     now: Millis,
     survey_links: SurveyLinks | None,
     policy: PolicyDefinition,
+    phone_region: str | None,
 ) -> Fate:
     if due.channel == "webhook":
         return _webhook(due, campaign, recipient, now)
     reason = _skip(due, campaign, recipient, now)
     if reason is not None:
         return Settled("skipped", reason)
-    held = _held(due, campaign, recipient, policy, now)
-    if held is not None:
-        return held
     if template is None or template[0].channel != due.channel:
         return Settled("skipped", "template_missing")
     if recipient.customer is None or recipient.address is None:
         return Settled("skipped", "no_address")
+    held = _held(due, campaign, recipient.customer, recipient.tally, policy, phone_region, now)
+    if held is not None:
+        return held
     link = unsubscribe_url(due.id)
     links = {"unsubscribe_url": link, "survey_url": SurveyUrls(survey_links, recipient.customer.id)}
     try:
@@ -185,7 +190,7 @@ def _webhook(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: 
     return Ready(Outgoing(due.id, due.campaign_id, url, text, now, channel="webhook"), 0)
 
 
-def _too_late(due: Due, campaign: CampaignDefinition, now: Millis) -> str | None:
+def _too_late(due: Due, campaign: CampaignDefinition, now: Millis) -> SkipReason | None:
     if due.campaign_state == "deleted":
         return "campaign_deleted"
     if too_old(due.ready_at, campaign, now=now):
@@ -193,7 +198,7 @@ def _too_late(due: Due, campaign: CampaignDefinition, now: Millis) -> str | None
     return None
 
 
-def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> str | None:
+def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> SkipReason | None:
     late = _too_late(due, campaign, now)
     if late is not None:
         return late
@@ -209,21 +214,25 @@ def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Mil
 
 
 def _held(
-    due: Due, campaign: CampaignDefinition, recipient: Recipient, policy: PolicyDefinition, now: Millis
+    due: Due,
+    campaign: CampaignDefinition,
+    customer: Customer,
+    tally: Tally | None,
+    policy: PolicyDefinition,
+    phone_region: str | None,
+    now: Millis,
 ) -> Settled | Deferred | None:
     """Quiet hours and caps. What is transactional heeds only those of its own campaign."""
-    customer = recipient.customer
-    if customer is None:
-        return None
     marketing = campaign.purpose == "marketing"
     hours = campaign.quiet_hours or (policy.quiet_hours if marketing else None)
     if hours is not None:
-        allowed = next_allowed(now, hours, zones_of(customer.time_zone, phones_of(customer), policy.time_zone))
+        phones = phones_of(customer, phone_region)
+        allowed = next_allowed(now, hours, zones_of(customer.time_zone, phones, policy.time_zone))
         if allowed > now:
             return Deferred(allowed, "quiet_hours")
-    if recipient.tally is None:
+    if tally is None:
         return None
-    verdict = recipient.tally.judge(
+    verdict = tally.judge(
         due.id,
         campaign.id,
         due.channel,
@@ -249,10 +258,11 @@ def capped(campaign: CampaignDefinition, policy: PolicyDefinition, customer: Cus
     return max(windows, default=0)
 
 
-def phones_of(customer: Customer) -> list[str]:
-    """The numbers that tell where a customer is, the one that the customer gave last first."""
+def phones_of(customer: Customer, phone_region: str | None) -> Iterator[str]:
+    """The numbers (E.164) that tell where a customer is, the one that the customer gave last first."""
     said = [customer.traits.get(PHONE), *(i.get("value") for i in customer.identifiers if i.get("type") == PHONE)]
-    return [str(one) for one in said if isinstance(one, str) and one.startswith("+")]
+    found = (normal_address("sms", str(one), phone_region=phone_region) for one in said if one is not None)
+    return (number for number in found if number is not None)
 
 
 def _variables(
