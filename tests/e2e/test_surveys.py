@@ -268,8 +268,8 @@ async def test_definitions_are_kept_in_versions_and_listed(surveys: Surveys) -> 
     assert (shown["name"], shown["version"], shown["questions"][0]["trait"]) == ("New", 2, "roast")
     page = (await surveys.api.get("/v1/surveys")).json()
     assert ([item["id"] for item in page["items"]], page["next"]) == (["taste"], None)
-    wrong = await surveys.api.put(path, json={**TASTE, "award": {"voucher": "spring"}})
-    assert (wrong.status_code, wrong.json()["problems"][0]["reason"]) == (400, "is not supported yet")
+    wrong = await surveys.api.put(path, json={**TASTE, "award": {"voucher": "Spring"}})
+    assert (wrong.status_code, wrong.json()["problems"][0]["reason"]) == (400, "is not an id")
     other = await surveys.api.put("/v1/surveys/other", json=TASTE)
     assert other.json()["problems"] == [
         {"path": "id", "reason": "differs from the path", "suggestion": "write id: other"}

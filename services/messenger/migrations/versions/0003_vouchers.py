@@ -31,7 +31,7 @@ CREATE TABLE voucher_pool (
     low_at  bigint
 );
 COMMENT ON COLUMN voucher_pool.made IS 'codes there are, of a pool that makes at most so many; NULL: count them';
-COMMENT ON COLUMN voucher_pool.low_at IS 'since when few are left, as the log has said; NULL while there are enough';
+COMMENT ON COLUMN voucher_pool.low_at IS 'since when few are left and the log has said so';
 CREATE UNIQUE INDEX voucher_code_once ON voucher_code (pool_id, upper(code)) WHERE NOT shared;
 CREATE UNIQUE INDEX voucher_code_wish ON voucher_code (campaign_id, entry_id, step) WHERE entry_id IS NOT NULL;
 CREATE INDEX voucher_code_free ON voucher_code (pool_id, id) WHERE assigned_at IS NULL;
