@@ -55,11 +55,11 @@ def write(tmp_path: Path, *documents: str, name: str = "d.yaml") -> Path:
 def test_lint_notes_a_pool_that_a_survey_awards_and_is_in_none_of_the_files(
     tmp_path: Path, console: Console
 ) -> None:
-    question = "{id: q, text: Well?, type: text, trait: mood}"
+    question = "{id: q, text: How, type: text, trait: mood}"
     survey = f"kind: survey\nid: s\nname: S\naward: {{voucher: codes}}\nquestions: [{question}]\n"
     pool = "kind: vouchers\nid: codes\nname: Codes\ngenerate: {}\n"
     assert definitions.lint([write(tmp_path, survey, pool)], console) == 0
-    assert said(console) == ""
+    assert "note" not in said(console)
     file = write(tmp_path, survey, pool.replace("codes", "code"))
     assert definitions.lint([file], console) == 0
     assert said(console).startswith(
