@@ -4,7 +4,7 @@ import asyncio
 from random import Random
 
 from headrace.contracts.profile_event import ErasureRow
-from tests.unit.messenger.rig import START, Rig, campaign
+from tests.unit.messenger.rig import START, Rig, campaign, eventually
 from tests.unit.messenger.test_journeys import DAY, SEND, Town, town  # noqa: F401
 from tests.unit.messenger.voucher_rig import assign, pool, upload, used
 
@@ -45,6 +45,12 @@ async def test_a_code_is_the_customers_whatever_they_were_called(rig: Rig) -> No
     assert await used(rig, "p-e1", coupon="AAA-2", at=START + 1) == [("AAA-2", "by_another")]
 
 
+async def waiting(rig: Rig, backends: int) -> bool:
+    query = """SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    return int(await rig.pool.fetchval(query)) >= backends
+
+
 async def test_customers_who_use_each_others_codes_at_once_do_not_wait_for_ever(rig: Rig) -> None:
     await pool(rig)
     await upload(rig, *(f"CODE-{n}" for n in range(20)))
@@ -55,8 +61,15 @@ async def test_customers_who_use_each_others_codes_at_once_do_not_wait_for_ever(
         named = Random(number).sample(codes, 20)
         return await used(rig, f"p-{number}", at=START + number, products=[{"coupon": code} for code in named])
 
-    async with asyncio.timeout(30):
-        found = await asyncio.gather(*(order(number) for number in range(8)))
+    async with asyncio.timeout(30), rig.pool.acquire() as other:
+        # so that all of them hold what they lock first, and wait
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("SELECT FROM voucher_code WHERE code = 'CODE-10' FOR UPDATE")
+        orders = asyncio.gather(*(order(number) for number in range(6)))
+        await eventually(lambda: waiting(rig, 6))
+        await transaction.rollback()
+        found = await orders
     assert sorted(code for one in found for code, _ in one) == sorted(code.upper() for code in codes)
 
 

@@ -164,6 +164,7 @@ async def test_whoever_asks_for_whatever_at_the_same_time(rig: Rig, seed: int) -
         "uploaded": {},
         "made": {"generate": {"length": 6}},
         "few": {"generate": {"length": 6, "at_most": 7}},
+        "fewer": {"generate": {"length": 6, "at_most": 5}},
         "shared": {"code": "SPRING"},
     }
     for name, fields in kinds.items():
@@ -190,13 +191,14 @@ async def test_whoever_asks_for_whatever_at_the_same_time(rig: Rig, seed: int) -
         await take(wishes, fails=False)  # what was refused while others held the last codes, and gave them back
     assert {entry for entry, codes in seen.items() if len(codes - {None}) > 1} == set()
     got = {name: [*codes_of(name, wishes, seen)] for name in kinds}
-    for name in ("uploaded", "made", "few"):
+    for name in ("uploaded", "made", "few", "fewer"):
         assert len(got[name]) == len(set(got[name]))
     asked = {name: sum(wish.pool_id == name for wish in wishes) for name in kinds}
     assert {name: len(codes) for name, codes in got.items()} == {
         **asked,
         "uploaded": min(12, asked["uploaded"]),
         "few": min(7, asked["few"]),
+        "fewer": min(5, asked["fewer"]),
     }
     assert set(got["shared"]) <= {"SPRING"}
 
