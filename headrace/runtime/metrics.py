@@ -118,6 +118,11 @@ class Metrics:
         self.entry_to_provider = self._histogram(
             "entry_to_provider_seconds", "From a segment entry to the provider's answer.", ["channel"]
         )
+        self.vouchers_left = self._gauge(
+            "voucher_codes_left",
+            "Codes that a voucher pool can still give; not of pools without an end.",
+            ["pool"],
+        )
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"headrace_{name}", text, labels, registry=self.registry)

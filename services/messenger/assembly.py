@@ -14,6 +14,7 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.tasks import run_together
 from services.messenger.api import HiddenSegments, Services, build_app
+from services.messenger.awards import Awards
 from services.messenger.changes import Changes, DeadLetters
 from services.messenger.claims import Claims
 from services.messenger.definitions import Definitions
@@ -23,6 +24,7 @@ from services.messenger.journey_runner import JourneyRunner
 from services.messenger.journeys import Journeys, Memberships
 from services.messenger.moves import Moves
 from services.messenger.outbox import OutcomeOutbox
+from services.messenger.pool_watch import PoolWatch
 from services.messenger.profile_events import ProfileEvents
 from services.messenger.providers.guard import Channel
 from services.messenger.public import public_routes, unsubscribe_link
@@ -55,6 +57,7 @@ class Messenger:
     janitor: Janitor
     claims: Claims
     unsubscribes: Unsubscribes
+    pool_watch: PoolWatch
     log: Log
     settings: Settings
     metrics: Metrics
@@ -74,7 +77,14 @@ class Messenger:
     def background(self) -> list[Awaitable[None]]:
         """What runs beside the HTTP server."""
         senders = [sender.run() for sender in self.senders]
-        return [self.follow(), *senders, self.runner.run(), self.runs.run(), self.janitor.run()]
+        return [
+            self.follow(),
+            *senders,
+            self.runner.run(),
+            self.runs.run(),
+            self.janitor.run(),
+            self.pool_watch.run(),
+        ]
 
 
 async def assemble(
@@ -111,10 +121,18 @@ async def assemble(
     changes = Changes(
         common.topic(SEGMENT_CHANGES.name), positions, definitions, intake, dead_letters, clock=clock
     )
+    vouchers = Vouchers(definitions)
     profile_events = ProfileEvents(
-        common.topic(PROFILE_EVENTS.name), positions, definitions, intake, dead_letters, channels, clock=clock
+        common.topic(PROFILE_EVENTS.name),
+        positions,
+        definitions,
+        intake,
+        dead_letters,
+        channels,
+        Awards(vouchers.assign),
+        clock=clock,
     )
-    journeys = Journeys(pool, definitions, outbox, segmenter, assign=Vouchers(definitions).assign, winners=winners)
+    journeys = Journeys(pool, definitions, outbox, segmenter, assign=vouchers.assign, winners=winners)
     runner = JourneyRunner(journeys, clock=clock, on_pending=pending, on_outcome=outcome)
     runs = RunWorker(Runs(pool, definitions, segmenter, intake), clock=clock)
 
@@ -176,6 +194,7 @@ async def assemble(
         janitor,
         claims,
         unsubscribes,
+        PoolWatch(pool, metrics, clock=clock),
         log,
         settings,
         metrics,

@@ -12,7 +12,9 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.policy import PolicyDefinition, parse_policy
 from headrace.contracts.template import BlockDefinition, Template, parse_template
 from headrace.contracts.voucher import VoucherPool, parse_voucher_pool
+from services.messenger.coupons import REDEEMING
 from services.messenger.store import Connection, Pool
+from services.messenger.survey_awards import SURVEY_COMPLETED
 
 Kind = Literal["campaign", "template", "block", "policy", "vouchers"]
 Definition = CampaignDefinition | Template | BlockDefinition | PolicyDefinition | VoucherPool
@@ -45,8 +47,6 @@ _PUT = """
 DIRECT = "direct"
 """The campaign that messages sent by hand stand under. Nobody sees it as a definition."""
 _LISTEN_MS = 1_000
-REDEEMING = frozenset({"Coupon Applied", "Order Completed"})
-"""The events that may name a voucher's code."""
 # Those who were in the segment when the campaign was published enter once in its life.
 BEGIN_CURRENT = """
     INSERT INTO campaign_run (campaign_id, run_at, version, begun_at, current)
@@ -54,6 +54,8 @@ BEGIN_CURRENT = """
     WHERE NOT EXISTS (SELECT FROM campaign_run WHERE campaign_id = $1 AND current)
     ON CONFLICT DO NOTHING
 """
+VOUCHER_EVENTS = REDEEMING | {SURVEY_COMPLETED}
+"""The events that redeem voucher codes, or ask for one."""
 _NO_POLICY = parse_policy({})
 
 
@@ -159,7 +161,7 @@ class Definitions:
     async def listen(self, now: Millis) -> frozenset[str]:
         """Names of the events that some campaign listens to, or has; looked up once a second."""
         if self._listened_at is None or not 0 <= now - self._listened_at < _LISTEN_MS:
-            rows = await self._pool.fetch(_LISTENED, DIRECT, sorted(REDEEMING))
+            rows = await self._pool.fetch(_LISTENED, DIRECT, sorted(VOUCHER_EVENTS))
             self._listened_to = frozenset(row["name"] for row in rows)
             self._listened_at = now
         return self._listened_to

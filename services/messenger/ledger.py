@@ -74,9 +74,7 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
         *(ids, now),
     )
     await connection.execute(_FORGET_ENTRIES, ids, now)
-    await connection.execute(
-        "UPDATE voucher_code SET profile_id = NULL, order_id = NULL WHERE profile_id = ANY($1::text[])", ids
-    )
+    await connection.execute(_FORGET_CODES, ids)
     return [(row["channel"], row["id"]) for row in rows if row["attempt"]]
 
 
@@ -148,6 +146,11 @@ _FORGET_ENTRIES = """
         reason = CASE status WHEN 'active' THEN 'erased' ELSE reason END,
         ended_at = CASE status WHEN 'active' THEN $2 ELSE ended_at END,
         status = CASE status WHEN 'active' THEN 'cancelled' ELSE status END
+    WHERE profile_id = ANY($1::text[])
+"""
+# A code that was given stays given, to nobody that one could tell.
+_FORGET_CODES = """
+    UPDATE voucher_code SET profile_id = NULL, entry_id = NULL, step = NULL, order_id = NULL
     WHERE profile_id = ANY($1::text[])
 """
 OUTCOME_COLUMNS = """m.id, m.channel, m.profile_id, m.campaign_id, m.campaign_version, m.entry_id, m.step,

@@ -16,6 +16,7 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.profile_event import ErasureRow, EventRow, MergeRow, decode_profile_event
 from headrace.log.port import Record
 from services.messenger import ledger
+from services.messenger.awards import Awards
 from services.messenger.changes import DeadLetters
 from services.messenger.customers import family_of
 from services.messenger.definitions import Definitions
@@ -60,6 +61,7 @@ class ProfileEvents:
         intake: Intake,
         dead_letters: DeadLetters,
         channels: Mapping[str, Forgetful],
+        awards: Awards,
         *,
         clock: Callable[[], Millis],
     ) -> None:
@@ -69,6 +71,7 @@ class ProfileEvents:
         self._intake = intake
         self._dead_letters = dead_letters
         self._channels = channels
+        self._awards = awards
         self._clock = clock
 
     @property
@@ -85,7 +88,8 @@ class ProfileEvents:
             events = [row for row, _ in rows.events]
             told: list[NewOutcome | NewUpdate] = [
                 *await deeds_done(connection, self._definitions, events, now),
-                *await redeem(connection, events, now),
+                *await redeem(connection, events),
+                *await self._awards.give(connection, events, now),
             ]
             for row in rows.moves:
                 told += await self._moved(connection, row, now)
