@@ -17,15 +17,18 @@ from services.messenger.api import HiddenSegments, Services, build_app
 from services.messenger.changes import Changes, DeadLetters
 from services.messenger.claims import Claims
 from services.messenger.definitions import Definitions
+from services.messenger.hits import Hits
 from services.messenger.intake import Intake
 from services.messenger.janitor import Janitor
 from services.messenger.journey_runner import JourneyRunner
 from services.messenger.journeys import Journeys, Memberships, Place, VoucherWish
+from services.messenger.links import PublicLinks
 from services.messenger.moves import Moves
 from services.messenger.outbox import OutcomeOutbox
+from services.messenger.preferences import Preferences
 from services.messenger.profile_events import ProfileEvents
 from services.messenger.providers.port import Provider
-from services.messenger.public import public_routes, unsubscribe_link
+from services.messenger.public import Public, public_routes
 from services.messenger.reports import Reports
 from services.messenger.run_worker import RunWorker
 from services.messenger.runs import Audiences, Runs
@@ -33,6 +36,7 @@ from services.messenger.sender import Sender
 from services.messenger.settings import Settings
 from services.messenger.store import Connection, Pool, Positions, open_store
 from services.messenger.suppression_routes import suppression_routes
+from services.messenger.survey_urls import without_token
 from services.messenger.unsubscribe import Unsubscribes
 from services.messenger.worker import PartitionWorker
 
@@ -94,6 +98,7 @@ async def assemble(
     positions = Positions(pool)
     dead_letters = DeadLetters(log, common.topic(DEAD_LETTERS.name), metrics)
     pending, due, outcome = Signal(), Signal(), Signal()
+    links = PublicLinks(settings.public_url, store.keyring)
     claims = Claims(
         pool,
         definitions,
@@ -101,7 +106,7 @@ async def assemble(
         providers,
         store.keyring,
         metrics,
-        unsubscribe_url=unsubscribe_link(settings.public_url, store.keyring),
+        links=links,
         phone_region=settings.phone_region,
         survey_links=settings.survey_links,
         on_followed=due,
@@ -132,7 +137,13 @@ async def assemble(
     )
     sender = Sender(claims, providers, clock=clock, on_outcome=outcome, concurrency=settings.send_concurrency)
     janitor = Janitor(
-        claims, outbox, clock=clock, keep_ms=common.rollback_horizon_ms, on_pending=pending, on_outcome=outcome
+        claims,
+        outbox,
+        pool,
+        clock=clock,
+        keep_ms=common.rollback_horizon_ms,
+        on_pending=pending,
+        on_outcome=outcome,
     )
     pending.connect(sender.wake)
     due.connect(wake_all(sender.wake, runner.wake))
@@ -148,9 +159,20 @@ async def assemble(
 
     moves = Moves(pool, definitions)
     unsubscribes = Unsubscribes(pool, outbox)
+    preferences = Preferences(
+        pool,
+        definitions,
+        outbox,
+        store.keyring,
+        phone_region=settings.phone_region,
+        on_outcome=outcome,
+    )
+    hits = Hits(
+        pool, outbox, shown=lambda target: without_token(target, settings.survey_links), on_outcome=outcome
+    )
     app = build_app(
         Services(definitions, Reports(pool), segmenter, moves, clock, due),
-        public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
+        public_routes(Public(unsubscribes, preferences, hits, links), clock=clock, on_outcome=outcome),
         further=[suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region)],
         admin_token=common.admin_token,
         metrics=metrics,

@@ -60,8 +60,8 @@ class News:
 
 
 def news(seen: Seen, hits: Iterable[Hit]) -> News:
-    """Who follows a link has the message open, pictures or not; that is no fetch of the pixel. A machine that follows
-    one has opened nothing."""
+    """Who follows a link has the message open, pictures or not; that is no fetch of the pixel. A machine that
+    follows one has opened nothing."""
     found = News()
     opened = {False: seen.opened, True: seen.machine_opened}
     clicked = set(seen.clicked)

@@ -1,7 +1,7 @@
 """Finds the links of an HTML mail: where each `href` of an `a` or `area` stands, and what it leads to. Pure.
 
-It reads as browsers do (WHATWG HTML, "Tokenization"), as far as that decides what is a tag: comments, raw text such
-as `<style>`, and quoted attributes hide what looks like one. It goes once through the text, whatever that is.
+It reads as browsers do (WHATWG HTML, "Tokenization"), as far as that decides what is a tag: comments, raw text
+such as `<style>`, and quoted attributes hide what looks like one. It goes once through the text, whatever that is.
 """
 
 import re

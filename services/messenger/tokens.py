@@ -1,7 +1,7 @@
 """Signed tokens of public links: HMAC-SHA256 over purpose, key id and message id; compared in constant time.
 
-A token has no expiry (RFC 8058 links stay in mailboxes) and serves the one purpose that it was signed for. It names a
-message (for a click a link's number too), never an address or a target.
+A token has no expiry (RFC 8058 links stay in mailboxes) and serves the one purpose that it was signed for. It
+names a message (for a click a link's number too), never an address or a target.
 """
 
 import base64

@@ -1,8 +1,8 @@
 """Makes an HTML mail tell when it is opened and which of its links are followed. Pure.
 
-Every link of the web is led by way of us (`/c/{token}`), and a pixel of ours (`/o/{token}.gif`) stands at the end of
-the body; everything else stays as it is, byte for byte. A token names the message and the link's number: where that
-leads is looked up in the ledger, never read from the address.
+Every link of the web is led by way of us (`/c/{token}`), and a pixel of ours (`/o/{token}.gif`) stands at the end
+of the body; everything else stays as it is, byte for byte. A token names the message and the link's number: where
+that leads is looked up in the ledger, never read from the address.
 """
 
 import re

@@ -36,8 +36,8 @@ _MACHINES = re.compile(
 
 
 def is_machine(headers: Mapping[str, str]) -> bool:
-    """By the request's headers, names in lower case. A browser that fetches what might be wanted later says so; who
-    does not say what it is, is no mail program or browser."""
+    """By the request's headers, names in lower case. A browser that fetches what might be wanted later says so;
+    who does not say what it is, is no mail program or browser."""
     if "prefetch" in headers.get("sec-purpose", headers.get("purpose", headers.get("x-moz", ""))).lower():
         return True
     agent = headers.get("user-agent", "").strip()
