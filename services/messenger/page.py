@@ -1,5 +1,5 @@
 """The shell of the pages that links in messages lead to: HTML without scripts and without anything from elsewhere,
-for phones as for screen readers. Pure."""
+for phones as for screen readers."""
 
 import base64
 import re

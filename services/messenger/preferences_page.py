@@ -1,4 +1,4 @@
-"""The preferences page, and what its form says. Pure. Everything that is not ours is escaped."""
+"""The preferences page, and what its form says. Everything that is not ours is escaped."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
