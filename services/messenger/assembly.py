@@ -18,16 +18,19 @@ from services.messenger.awards import Awards
 from services.messenger.changes import Changes, DeadLetters
 from services.messenger.claims import Claims
 from services.messenger.definitions import Definitions
+from services.messenger.hits import Hits
 from services.messenger.intake import Intake
 from services.messenger.janitor import Janitor
 from services.messenger.journey_runner import JourneyRunner
 from services.messenger.journeys import Journeys, Memberships
+from services.messenger.links import PublicLinks
 from services.messenger.moves import Moves
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.pool_watch import PoolWatch
+from services.messenger.preferences import Preferences
 from services.messenger.profile_events import ProfileEvents
 from services.messenger.providers.guard import Channel
-from services.messenger.public import public_routes, unsubscribe_link
+from services.messenger.public import Public, public_routes
 from services.messenger.reports import Reports
 from services.messenger.run_worker import RunWorker
 from services.messenger.runs import Audiences, Runs
@@ -35,6 +38,7 @@ from services.messenger.sender import Sender
 from services.messenger.settings import Settings
 from services.messenger.store import Connection, Pool, Positions, open_store
 from services.messenger.suppression_routes import suppression_routes
+from services.messenger.survey_urls import without_token
 from services.messenger.unsubscribe import Unsubscribes
 from services.messenger.voucher_codes import VoucherCodes
 from services.messenger.voucher_routes import voucher_routes
@@ -105,6 +109,7 @@ async def assemble(
     positions = Positions(pool)
     dead_letters = DeadLetters(log, common.topic(DEAD_LETTERS.name), metrics)
     pending, due, outcome = Signal(), Signal(), Signal()
+    links = PublicLinks(settings.public_url, store.keyring)
     claims = Claims(
         pool,
         definitions,
@@ -112,7 +117,7 @@ async def assemble(
         channels,
         store.keyring,
         metrics,
-        unsubscribe_url=unsubscribe_link(settings.public_url, store.keyring),
+        links=links,
         phone_region=settings.phone_region,
         survey_links=settings.survey_links,
         on_followed=due,
@@ -155,7 +160,13 @@ async def assemble(
     ]
     wake_senders = wake_all(*(sender.wake for sender in senders))
     janitor = Janitor(
-        claims, outbox, clock=clock, keep_ms=common.rollback_horizon_ms, on_pending=pending, on_outcome=outcome
+        claims,
+        outbox,
+        pool,
+        clock=clock,
+        keep_ms=common.rollback_horizon_ms,
+        on_pending=pending,
+        on_outcome=outcome,
     )
     pending.connect(wake_senders)
     due.connect(wake_all(wake_senders, runner.wake))
@@ -171,9 +182,20 @@ async def assemble(
 
     moves = Moves(pool, definitions)
     unsubscribes = Unsubscribes(pool, outbox)
+    preferences = Preferences(
+        pool,
+        definitions,
+        outbox,
+        store.keyring,
+        phone_region=settings.phone_region,
+        on_outcome=outcome,
+    )
+    hits = Hits(
+        pool, outbox, shown=lambda target: without_token(target, settings.survey_links), on_outcome=outcome
+    )
     app = build_app(
         Services(definitions, Reports(pool), segmenter, moves, clock, due),
-        public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
+        public_routes(Public(unsubscribes, preferences, hits, links), clock=clock, on_outcome=outcome),
         further=[
             suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region),
             voucher_routes(definitions, VoucherCodes(pool), clock=clock),

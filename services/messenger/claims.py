@@ -19,6 +19,7 @@ from services.messenger.customer import Customer
 from services.messenger.customers import load_customers, roots_of
 from services.messenger.definitions import Definitions
 from services.messenger.ledger import Prepared
+from services.messenger.links import PublicLinks
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.prepare import Deferred, Due, Fate, Ready, Recipient, Settled, capped, prepare
 from services.messenger.providers.forgetting import forget
@@ -84,7 +85,7 @@ class Claims:
         keyring: Keyring,
         metrics: Metrics,
         *,
-        unsubscribe_url: Callable[[str], str],
+        links: PublicLinks,
         phone_region: str | None,
         survey_links: SurveyLinks | None = None,
         on_followed: Callable[[], None] = lambda: None,
@@ -95,7 +96,7 @@ class Claims:
         self._channels = channels
         self._keyring = keyring
         self._metrics = metrics
-        self._unsubscribe_url = unsubscribe_url
+        self._links = links
         self._phone_region = phone_region
         self._survey_links = survey_links
         self._on_followed = on_followed
@@ -214,7 +215,7 @@ class Claims:
                 campaign,
                 templates.get(due.template_id or ""),
                 replace(recipient, tally=tally),
-                unsubscribe_url=self._unsubscribe_url,
+                links=self._links,
                 now=now,
                 survey_links=self._survey_links,
                 policy=policy,

@@ -65,7 +65,8 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
     (channel, message id) of what was handed to a provider, or is being."""
     ids = sorted(set(profile_ids))
     rows = await connection.fetch(
-        """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, erased_at = $2::bigint,
+        """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, links = '{}',
+               erased_at = $2::bigint,
                reason = CASE status WHEN 'pending' THEN 'erased' ELSE reason END,
                settled_at = CASE status WHEN 'pending' THEN $2::bigint ELSE settled_at END,
                status = CASE WHEN status <> 'pending' THEN status
@@ -75,16 +76,24 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
     )
     await connection.execute(_FORGET_ENTRIES, ids, now)
     await connection.execute(_FORGET_CODES, ids)
+    await connection.execute("DELETE FROM preference WHERE profile_id = ANY($1::text[])", ids)
     return [(row["channel"], row["id"]) for row in rows if row["attempt"]]
 
 
 def outcome_of(
-    row: Any, outcome: Outcome, at: Millis, *, reason: str | None = None, occurrence: int = 0
+    row: Any,
+    outcome: Outcome,
+    at: Millis,
+    *,
+    reason: str | None = None,
+    occurrence: int = 0,
+    link: str | None = None,
+    machine: bool = False,
 ) -> NewOutcome:
-    """An outcome of a message joined with its entry."""
+    """An outcome of a message joined with its entry. What machines do is told apart from what people do."""
     return NewOutcome(
         MessageOutcome(
-            message_id=outcome_message_id(row["id"], outcome, "", occurrence),
+            message_id=outcome_message_id(row["id"], outcome, link or "", 1 if machine else occurrence),
             id=row["id"],
             outcome=outcome,
             channel=row["channel"],
@@ -98,6 +107,8 @@ def outcome_of(
             reason=reason,
             provider=row["provider"],
             provider_message_id=row["provider_message_id"],
+            link=link,
+            machine=machine,
         ),
         row["traceparent"],
     )
@@ -115,7 +126,7 @@ _TAKE_DUE = """
         m.channel, m.template_id, m.attempt, coalesce(m.reason = 'process_gone', false) AS in_doubt,
         e.entered_at, e.segment_id, e.segment_name,
         e.computed::text AS computed, e.event::text AS event, e.voucher::text AS voucher, e.traceparent,
-        m.channels, m.alternative, m.continues, m.ready_at, m.provider, m.cost AS booked
+        m.channels, m.alternative, m.continues, m.ready_at, m.provider, m.cost AS booked, m.links
     FROM message m
     JOIN entry e USING (campaign_id, entry_id)
     JOIN definition d ON d.kind = 'campaign' AND d.id = m.campaign_id AND d.state IN ('live', 'deleted')
@@ -133,7 +144,7 @@ _DEFER = """
 _CLAIM = """
     UPDATE message SET status = 'claimed', attempt = attempt + 1, claimed_at = $2, profile_id = $3, provider = $4,
         template_version = $5, address = $6, address_hash = $7, subject = $8, text = $9, html = $10, parts = $11,
-        country = $12, cost = $13
+        country = $12, cost = $13, links = $14
     WHERE id = $1
 """
 
@@ -176,6 +187,7 @@ def _claim_row(prepared: Prepared, ready: Ready, now: Millis) -> tuple[object, .
     return (
         *(prepared.due.id, now, prepared.profile_id, prepared.provider, ready.template_version),
         *(out.to, prepared.address_hash, out.subject, out.text, out.html, ready.parts, ready.country, ready.cost),
+        list(ready.links) or list(prepared.due.links),
     )
 
 

@@ -1,7 +1,7 @@
 """What becomes of a due message: the finished text, or the reason why it is not sent. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from services.messenger.caps import MONTH_MS, Tally
 from services.messenger.consent import Suppression, refusal
 from services.messenger.customer import Customer
 from services.messenger.entering import too_old
+from services.messenger.links import PublicLinks
 from services.messenger.program import program
 from services.messenger.providers.port import Outgoing
 from services.messenger.quiet import next_allowed, zones_of
@@ -25,6 +26,7 @@ from services.messenger.reasons import FailedReason, SkipReason, UnknownReason
 from services.messenger.render import TemplateFailed, render, render_text
 from services.messenger.sms_text import sms_cost
 from services.messenger.survey_urls import SurveyUrls
+from services.messenger.tracking import track
 from services.messenger.webhook_body import rendered_in, webhook_body
 
 NO_POLICY = parse_policy({})
@@ -60,6 +62,7 @@ class Due:
     ready_at: Millis = 0
     provider: str | None = None
     booked: Decimal | None = None
+    links: Sequence[str] = ()
 
     @property
     def followed(self) -> bool:
@@ -69,13 +72,15 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """To be handed to the provider."""
+    """To be handed to the provider. `links` are the targets of its tracked links, in the order of their
+    numbers."""
 
     outgoing: Outgoing
     template_version: int
     parts: int | None = None
     country: str | None = None
     cost: Decimal | None = None
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ def prepare(
     template: tuple[Template, int] | None,
     recipient: Recipient,
     *,
-    unsubscribe_url: Callable[[str], str],
+    links: PublicLinks,
     now: Millis,
     survey_links: SurveyLinks | None = None,
     policy: PolicyDefinition = NO_POLICY,
@@ -122,7 +127,7 @@ def prepare(
 ) -> Fate:
     """The campaign is the version that the entry began with; the template is the current one. A message that must
     not be sent, but may have been by a process that is gone, is unknown and not skipped."""
-    fate = _fate(due, campaign, template, recipient, unsubscribe_url, now, survey_links, policy, phone_region)
+    fate = _fate(due, campaign, template, recipient, links, now, survey_links, policy, phone_region)
     return Settled("unknown", fate.reason) if due.in_doubt and isinstance(fate, Settled) else fate
 
 
@@ -131,7 +136,7 @@ def _fate(
     campaign: CampaignDefinition,
     template: tuple[Template, int] | None,
     recipient: Recipient,
-    unsubscribe_url: Callable[[str], str],
+    links: PublicLinks,
     now: Millis,
     survey_links: SurveyLinks | None,
     policy: PolicyDefinition,
@@ -149,10 +154,13 @@ def _fate(
     held = _held(due, campaign, recipient.customer, recipient.tally, policy, phone_region, now)
     if held is not None:
         return held
-    link = unsubscribe_url(due.id)
-    links = {"unsubscribe_url": link, "survey_url": SurveyUrls(survey_links, recipient.customer.id)}
+    urls = {
+        "unsubscribe_url": links.unsubscribe(due.id),
+        "preferences_url": links.preferences(due.id),
+        "survey_url": SurveyUrls(survey_links, recipient.customer.id),
+    }
     try:
-        rendered = render(template[0], _variables(due, campaign, recipient.customer, links))
+        rendered = render(template[0], _variables(due, campaign, recipient.customer, urls))
     except TemplateFailed:
         return Settled("failed", "template_error")
     outgoing = Outgoing(
@@ -165,11 +173,21 @@ def _fate(
         purpose=campaign.purpose,
         subject=rendered.subject,
         html=rendered.html,
-        one_click_url=link if due.channel == "email" and campaign.purpose == "marketing" else None,
+        one_click_url=links.unsubscribe(due.id)
+        if due.channel == "email" and campaign.purpose == "marketing"
+        else None,
     )
     if due.channel != "sms":
-        return Ready(outgoing, template[1])
+        return _tracked(Ready(outgoing, template[1]), links, due.links)
     return Ready(outgoing, template[1], *sms_cost(outgoing.text, outgoing.to, policy.sms))
+
+
+def _tracked(ready: Ready, links: PublicLinks, known: Sequence[str]) -> Ready:
+    """With the links of its HTML led by way of us."""
+    if ready.outgoing.html is None:
+        return ready
+    tracked = track(ready.outgoing.html, ready.outgoing.id, links, known)
+    return replace(ready, outgoing=replace(ready.outgoing, html=tracked.html), links=tracked.links)
 
 
 def _webhook(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> Ready | Settled:
