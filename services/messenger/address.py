@@ -30,6 +30,12 @@ def address_for(
     return None
 
 
+def normal_address(channel: str, text: str, *, phone_region: str | None = None) -> str | None:
+    """The address as it is sent to, of one that somebody wrote; None when it is none."""
+    kind = _IDENTIFIER.get(channel)
+    return None if kind is None else _phone(text, phone_region) if kind == PHONE else _email(text)
+
+
 def _phone(value: object, region: str | None) -> str | None:
     """E.164 of a number with a country code, or of a national one of `region` (ISO 3166 letters)."""
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
@@ -18,6 +18,7 @@ from headrace.runtime.metrics import Metrics
 from services.messenger.definitions import DIRECT, Definitions, Kind, Stored
 from services.messenger.moves import Moves
 from services.messenger.program import hidden_segments
+from services.messenger.reasons import sentence
 from services.messenger.render import check
 from services.messenger.reports import Key, MessageFilter, Reports
 from services.messenger.segmenter import SegmenterUnavailable
@@ -48,6 +49,7 @@ def build_app(
     services: Services,
     public: APIRouter,
     *,
+    further: Sequence[APIRouter] = (),
     admin_token: str,
     metrics: Metrics,
     checks: Mapping[str, Check],
@@ -57,6 +59,8 @@ def build_app(
     _add_templates(guarded, services)
     _add_campaigns(guarded, services)
     _add_messages(guarded, services)
+    for router in further:
+        guarded.include_router(router)
     app.include_router(guarded)
     app.include_router(public)
     return app
@@ -145,7 +149,8 @@ def _add_messages(router: APIRouter, services: Services) -> None:
             raise ApiError(400, "invalid_request", "Name the customer: content goes with profile_id.")
         after = _read_cursor(cursor) if cursor else None
         wanted = MessageFilter(profile_id, campaign_id, status)
-        items = await services.reports.messages(wanted, after, limit, content=content)
+        found = await services.reports.messages(wanted, after, limit, content=content)
+        items = [{**item, "reason_text": sentence(item["reason"])} for item in found]
         following = _write_cursor(items[-1]) if len(items) == limit else None
         return {"items": items, "next": following}
 

@@ -32,6 +32,7 @@ from services.messenger.runs import Audiences, Runs
 from services.messenger.sender import Sender
 from services.messenger.settings import Settings
 from services.messenger.store import Connection, Pool, Positions, open_store
+from services.messenger.suppression_routes import suppression_routes
 from services.messenger.unsubscribe import Unsubscribes
 from services.messenger.worker import PartitionWorker
 
@@ -47,6 +48,7 @@ class Messenger:
     runner: JourneyRunner
     runs: RunWorker
     moves: Moves
+    intake: Intake
     janitor: Janitor
     claims: Claims
     unsubscribes: Unsubscribes
@@ -150,12 +152,26 @@ async def assemble(
     app = build_app(
         Services(definitions, Reports(pool), segmenter, moves, clock, due),
         public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
+        further=[suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region)],
         admin_token=common.admin_token,
         metrics=metrics,
         checks={"database": database, "log": event_log},
     )
     return Messenger(
-        app, worker, sender, journeys, runner, runs, moves, janitor, claims, unsubscribes, log, settings, metrics
+        app,
+        worker,
+        sender,
+        journeys,
+        runner,
+        runs,
+        moves,
+        intake,
+        janitor,
+        claims,
+        unsubscribes,
+        log,
+        settings,
+        metrics,
     )
 
 

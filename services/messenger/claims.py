@@ -1,11 +1,12 @@
 """Claiming due messages, settling them, and recovering claims whose process is gone: a transaction each."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.instant import Millis
 from headrace.contracts.message import Outcome
+from headrace.contracts.policy import PolicyDefinition
 from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.metrics import Metrics
 from services.messenger import ledger
@@ -17,11 +18,12 @@ from services.messenger.customers import load_customers, roots_of
 from services.messenger.definitions import Definitions
 from services.messenger.ledger import Prepared
 from services.messenger.outbox import OutcomeOutbox
-from services.messenger.preferences import sent_lately
-from services.messenger.prepare import Due, Ready, Recipient, Settled, prepare
+from services.messenger.prepare import Due, Ready, Recipient, Settled, capped, prepare
 from services.messenger.providers.forgetting import forget
 from services.messenger.providers.port import Accepted, NotSent, Outgoing, Provider, Refused, SendResult
+from services.messenger.spend import Priced, unaffordable
 from services.messenger.store import Connection, Pool
+from services.messenger.tallies import tallies
 from services.messenger.tokens import Keyring
 
 GONE_MS = 60_000
@@ -100,7 +102,9 @@ class Claims:
             dues = await ledger.take_due(connection, limit, now)
             if not dues:
                 return Claimed(0, ())
-            prepared = await self._prepare(connection, dues, now)
+            policy = await self._definitions.policy(connection)
+            prepared = await self._prepare(connection, dues, policy, now)
+            prepared = await _affordable(connection, prepared, policy, now)
             await ledger.write_claims(connection, prepared, now)
             settled = [(p, p.fate) for p in prepared if isinstance(p.fate, Settled)]
             gone = [
@@ -171,7 +175,10 @@ class Claims:
             self._count(row["campaign_id"], row["channel"], "unknown")
         return Recovered(len(again), len(lost))
 
-    async def _prepare(self, connection: Connection, dues: Sequence[Due], now: Millis) -> list[Prepared]:
+    async def _prepare(
+        self, connection: Connection, dues: Sequence[Due], policy: PolicyDefinition, now: Millis
+    ) -> list[Prepared]:
+        """In the order of the campaigns' priority: what is decided first counts for what comes after it."""
         roots = await roots_of(connection, (due.profile_id for due in dues))
         campaigns = await self._definitions.campaign_versions(
             connection, ((due.campaign_id, due.campaign_version) for due in dues)
@@ -179,25 +186,35 @@ class Claims:
         templates = await self._definitions.current_templates(
             connection, (due.template_id for due in dues if due.template_id)
         )
-        prepared, ready = [], Counter[str]()
-        for due, recipient, address_hash in await self._recipients(connection, dues, roots, now):
+        recipients = await self._recipients(connection, dues, roots)
+        wanted = _windows(recipients, campaigns, policy)
+        found = await tallies(
+            connection, wanted.keys(), max(wanted.values(), default=0), {due.id for due in dues}, now
+        )
+        prepared = []
+        for due, recipient, address_hash in sorted(
+            recipients, key=lambda one: -campaigns[one[0].campaign_id, one[0].campaign_version].priority
+        ):
             campaign, root = campaigns[due.campaign_id, due.campaign_version], roots[due.profile_id]
+            tally = found.get(root)
             fate = prepare(
                 due,
                 campaign,
                 templates.get(due.template_id or ""),
-                replace(recipient, sent_lately=recipient.sent_lately + ready[root]),
+                replace(recipient, tally=tally),
                 unsubscribe_url=self._unsubscribe_url,
                 now=now,
                 survey_links=self._survey_links,
+                policy=policy,
             )
             provider = self._providers[due.channel].name
             prepared.append(Prepared(due, root, fate, provider, address_hash))
-            ready[root] += isinstance(fate, Ready) and campaign.purpose == "marketing"
+            if tally is not None and isinstance(fate, Ready) and campaign.purpose == "marketing":
+                tally.add(campaign.id, due.channel, now)
         return prepared
 
     async def _recipients(
-        self, connection: Connection, dues: Sequence[Due], roots: Mapping[str, str], now: Millis
+        self, connection: Connection, dues: Sequence[Due], roots: Mapping[str, str]
     ) -> list[tuple[Due, Recipient, str | None]]:
         """Each message with its customer, address and suppressions, and the address' hash."""
         customers = await load_customers(connection, roots.values())
@@ -208,16 +225,10 @@ class Claims:
             address_hash = self._keyring.address_hash(due.channel, address) if address else None
             found.append((due, customer, address, address_hash))
         suppressed = await _suppressions(connection, (key for *_, key in found if key is not None))
-        lately = await sent_lately(connection, customers.values(), now)
         return [
             (
                 due,
-                Recipient(
-                    customer,
-                    address,
-                    suppressed.get((due.channel, key or ""), ()),
-                    lately.get(roots[due.profile_id], 0),
-                ),
+                Recipient(customer, address, suppressed.get((due.channel, key or ""), ())),
                 key,
             )
             for due, customer, address, key in found
@@ -251,6 +262,39 @@ async def _suppressions(connection: Connection, hashes: Iterable[str]) -> dict[t
     for row in rows:
         found.setdefault((row["channel"], row["address_hash"]), []).append(Suppression(row["reason"], row["at"]))
     return found
+
+
+def _windows(
+    recipients: Sequence[tuple[Due, Recipient, str | None]],
+    campaigns: Mapping[tuple[str, int], CampaignDefinition],
+    policy: PolicyDefinition,
+) -> dict[str, Millis]:
+    """By customer whom a cap concerns, how far back one must look."""
+    found: dict[str, Millis] = {}
+    for due, recipient, _ in recipients:
+        if recipient.customer is not None:
+            window = capped(campaigns[due.campaign_id, due.campaign_version], policy, recipient.customer)
+            if window:
+                found[recipient.customer.id] = max(window, found.get(recipient.customer.id, 0))
+    return found
+
+
+async def _affordable(
+    connection: Connection, prepared: list[Prepared], policy: PolicyDefinition, now: Millis
+) -> list[Prepared]:
+    """What is beyond a spend cap is skipped."""
+    priced = [
+        Priced(p.due.id, p.fate.country, p.fate.parts or 0, p.fate.cost)
+        for p in prepared
+        if isinstance(p.fate, Ready) and p.fate.cost
+    ]
+    refused = await unaffordable(connection, priced, policy.sms, now)
+    return [
+        replace(p, fate=Settled("unknown" if p.due.in_doubt else "skipped", "spend_cap"))
+        if p.due.id in refused
+        else p
+        for p in prepared
+    ]
 
 
 def _claim(prepared: Prepared, ready: Ready) -> Claim:

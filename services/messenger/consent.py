@@ -7,6 +7,11 @@ from typing import Literal
 from headrace.contracts.definition import Purpose
 from headrace.contracts.instant import Millis
 
+UNSUBSCRIBED, COMPLAINED, BOUNCED, OPTED_OUT = "unsubscribed", "complained", "bounced", "opted_out"
+SUPPRESSIONS = (UNSUBSCRIBED, COMPLAINED, BOUNCED, OPTED_OUT)
+"""Why an address is suppressed: its owner unsubscribed, or called a message spam; it does not exist; or its owner
+told the provider to stop."""
+
 Refusal = Literal["no_consent", "suppressed"]
 
 
@@ -20,7 +25,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An address that asked not to be written to (`unsubscribed`), and when."""
+    """An address that is not to be written to, why (one of the reasons above), and since when."""
 
     reason: str
     at: Millis
@@ -33,14 +38,25 @@ def refusal(
 
     Marketing needs a grant for the channel. Transactional needs that it was not withdrawn: consent
     for that purpose, where there is any, else the channel's. Unsubscribing ends
-    marketing at once, until a later grant: the newer word of the customer holds, a tie is a no.
+    marketing at once, until a later grant: the newer word of the customer holds, a tie is a no. An address that
+    bounced, or that the provider says has opted out, gets nothing at all.
     """
+    found = list(suppressions)
     consent = consents.get(channel)
+    if any(_for_everything(one, consent) for one in found):
+        return "suppressed"
     if purpose == "transactional":
         consent = consents.get(f"transactional/{channel}", consent)
         return "no_consent" if consent is not None and consent.status == "withdrawn" else None
     if consent is None or consent.status != "granted":
         return "no_consent"
-    if any(consent.time <= suppression.at for suppression in suppressions):
+    if any(consent.time <= suppression.at for suppression in found):
         return "suppressed"
     return None
+
+
+def _for_everything(suppression: Suppression, consent: Consent | None) -> bool:
+    if suppression.reason == BOUNCED:
+        return True
+    granted_since = consent is not None and consent.status == "granted" and consent.time > suppression.at
+    return suppression.reason == OPTED_OUT and not granted_since

@@ -9,10 +9,12 @@ import msgspec
 from headrace.contracts.campaign import CampaignDefinition, body_of, parse_campaign
 from headrace.contracts.instant import Millis
 from headrace.contracts.policy import PolicyDefinition, parse_policy
-from headrace.contracts.template import Template, parse_template
+from headrace.contracts.template import BlockDefinition, Template, parse_template
+from headrace.contracts.voucher import VoucherPool
 from services.messenger.store import Connection, Pool
 
-Kind = Literal["campaign", "template"]
+Kind = Literal["campaign", "template", "block", "policy", "vouchers"]
+Definition = CampaignDefinition | Template | BlockDefinition | PolicyDefinition | VoucherPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Definitions:
         self._listened_to: frozenset[str] = frozenset()
         self._listened_at: Millis | None = None
 
-    async def put(self, kind: Kind, definition: CampaignDefinition | Template, now: Millis) -> Stored:
+    async def put(self, kind: Kind, definition: Definition, now: Millis) -> Stored:
         """Store it as the next version; what is unchanged keeps its version."""
         body = body_of(definition)
         state = definition.state if isinstance(definition, CampaignDefinition) else "live"

@@ -13,7 +13,7 @@ from headrace.contracts.ids import outcome_message_id
 from headrace.contracts.instant import Millis
 from headrace.contracts.message import MessageOutcome, Outcome
 from services.messenger.outbox import NewOutcome
-from services.messenger.prepare import Due, Ready, Settled
+from services.messenger.prepare import Deferred, Due, Fate, Ready, Settled
 from services.messenger.store import Connection
 
 
@@ -23,7 +23,7 @@ class Prepared:
 
     due: Due
     profile_id: str
-    fate: Ready | Settled
+    fate: Fate
     provider: str
     address_hash: str | None
 
@@ -43,6 +43,8 @@ async def write_claims(connection: Connection, prepared: Sequence[Prepared], now
         "UPDATE message SET status = $2, reason = $3, profile_id = $4, settled_at = $5 WHERE id = $1",
         [(p.due.id, fate.status, fate.reason, p.profile_id, now) for p, fate in settled],
     )
+    deferred = [(p, p.fate) for p in prepared if isinstance(p.fate, Deferred)]
+    await connection.executemany(_DEFER, [(p.due.id, fate.until, fate.reason) for p, fate in deferred])
 
 
 async def collapse(connection: Connection, family: Sequence[str], now: Millis) -> list[NewOutcome]:
@@ -120,9 +122,16 @@ _TAKE_DUE = """
     ORDER BY m.due_at LIMIT $1
     FOR UPDATE OF m SKIP LOCKED
 """
+# The doubt about an attempt whose process is gone stays; a night does not make a message late.
+_DEFER = """
+    UPDATE message SET due_at = $2, ready_at = greatest(ready_at, $2),
+        reason = CASE WHEN reason = 'process_gone' THEN reason ELSE $3 END
+    WHERE id = $1
+"""
 _CLAIM = """
     UPDATE message SET status = 'claimed', attempt = attempt + 1, claimed_at = $2, profile_id = $3, provider = $4,
-        template_version = $5, address = $6, address_hash = $7, subject = $8, text = $9, html = $10
+        template_version = $5, address = $6, address_hash = $7, subject = $8, text = $9, html = $10, parts = $11,
+        country = $12, cost = $13
     WHERE id = $1
 """
 
@@ -159,7 +168,7 @@ def _claim_row(prepared: Prepared, ready: Ready, now: Millis) -> tuple[object, .
     out = ready.outgoing
     return (
         *(prepared.due.id, now, prepared.profile_id, prepared.provider, ready.template_version),
-        *(out.to, prepared.address_hash, out.subject, out.text, out.html),
+        *(out.to, prepared.address_hash, out.subject, out.text, out.html, ready.parts, ready.country, ready.cost),
     )
 
 

@@ -2,22 +2,31 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.campaign_steps import WebhookStep
 from headrace.contracts.communication import read_communication
+from headrace.contracts.identifiers import PHONE
 from headrace.contracts.instant import Millis
+from headrace.contracts.policy import PolicyDefinition, parse_policy
 from headrace.contracts.survey_link import SurveyLinks
 from headrace.contracts.template import Template
+from services.messenger.caps import MONTH_MS, Tally
 from services.messenger.consent import Suppression, refusal
 from services.messenger.customer import Customer
 from services.messenger.entering import too_old
 from services.messenger.program import program
 from services.messenger.providers.port import Outgoing
+from services.messenger.quiet import next_allowed, zones_of
 from services.messenger.render import TemplateFailed, render, render_text
+from services.messenger.sms_text import sms_cost
 from services.messenger.survey_urls import SurveyUrls
 from services.messenger.webhook_body import rendered_in, webhook_body
+
+NO_POLICY = parse_policy({})
+PRIORITY_WAIT_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,9 @@ class Ready:
 
     outgoing: Outgoing
     template_version: int
+    parts: int | None = None
+    country: str | None = None
+    cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +83,25 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not yet: to be looked at again at `until`."""
+
+    until: Millis
+    reason: Literal["quiet_hours", "priority"]
+
+
+Fate = Ready | Settled | Deferred
+
+
+@dataclass(frozen=True, slots=True)
 class Recipient:
-    """Who the message goes to, as the claim's transaction sees it: None what is not there. `sent_lately`:
-    marketing messages within the last 30 days, where the customer set a maximum."""
+    """Who the message goes to, as the claim's transaction sees it: None what is not there. `tally`: what the
+    customer has got lately, where a cap or the customer's own maximum asks for it."""
 
     customer: Customer | None
     address: str | None
     suppressions: Iterable[Suppression] = ()
-    sent_lately: int = 0
+    tally: Tally | None = None
 
 
 def prepare(
@@ -90,10 +113,11 @@ def prepare(
     unsubscribe_url: Callable[[str], str],
     now: Millis,
     survey_links: SurveyLinks | None = None,
-) -> Ready | Settled:
+    policy: PolicyDefinition = NO_POLICY,
+) -> Fate:
     """The campaign is the version that the entry began with; the template is the current one. A message that must
     not be sent, but may have been by a process that is gone, is unknown and not skipped."""
-    fate = _fate(due, campaign, template, recipient, unsubscribe_url, now, survey_links)
+    fate = _fate(due, campaign, template, recipient, unsubscribe_url, now, survey_links, policy)
     return Settled("unknown", fate.reason) if due.in_doubt and isinstance(fate, Settled) else fate
 
 
@@ -105,12 +129,16 @@ def _fate(
     unsubscribe_url: Callable[[str], str],
     now: Millis,
     survey_links: SurveyLinks | None,
-) -> Ready | Settled:
+    policy: PolicyDefinition,
+) -> Fate:
     if due.channel == "webhook":
         return _webhook(due, campaign, recipient, now)
     reason = _skip(due, campaign, recipient, now)
     if reason is not None:
         return Settled("skipped", reason)
+    held = _held(due, campaign, recipient, policy, now)
+    if held is not None:
+        return held
     if template is None or template[0].channel != due.channel:
         return Settled("skipped", "template_missing")
     if recipient.customer is None or recipient.address is None:
@@ -133,7 +161,9 @@ def _fate(
         html=rendered.html,
         one_click_url=link if due.channel == "email" and campaign.purpose == "marketing" else None,
     )
-    return Ready(outgoing, template[1])
+    if due.channel != "sms":
+        return Ready(outgoing, template[1])
+    return Ready(outgoing, template[1], *sms_cost(outgoing.text, outgoing.to, policy.sms))
 
 
 def _webhook(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> Ready | Settled:
@@ -173,16 +203,55 @@ def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Mil
     refused = refusal(due.channel, campaign.purpose, recipient.customer.consents, recipient.suppressions)
     if refused is not None or campaign.purpose != "marketing":
         return refused
-    return _against_wishes(due.channel, campaign.topic, recipient.customer, recipient.sent_lately)
+    wishes = read_communication(recipient.customer.traits)
+    return None if wishes.allows(due.channel, campaign.topic) else "preference"
 
 
-def _against_wishes(channel: str, topic: str | None, customer: Customer, sent_lately: int) -> str | None:
-    wishes = read_communication(customer.traits)
-    if not wishes.allows(channel, topic):
-        return "preference"
-    if wishes.monthly_maximum is not None and sent_lately >= wishes.monthly_maximum:
-        return "monthly_maximum"
-    return None
+def _held(
+    due: Due, campaign: CampaignDefinition, recipient: Recipient, policy: PolicyDefinition, now: Millis
+) -> Settled | Deferred | None:
+    """Quiet hours and caps. What is transactional heeds only those of its own campaign."""
+    customer = recipient.customer
+    if customer is None:
+        return None
+    marketing = campaign.purpose == "marketing"
+    hours = campaign.quiet_hours or (policy.quiet_hours if marketing else None)
+    if hours is not None:
+        allowed = next_allowed(now, hours, zones_of(customer.time_zone, phones_of(customer), policy.time_zone))
+        if allowed > now:
+            return Deferred(allowed, "quiet_hours")
+    if recipient.tally is None:
+        return None
+    verdict = recipient.tally.judge(
+        due.id,
+        campaign.id,
+        due.channel,
+        campaign.priority,
+        own=campaign.caps,
+        common=policy.caps if marketing else (),
+        maximum=read_communication(customer.traits).monthly_maximum if marketing else None,
+        now=now,
+    )
+    if verdict == "priority":
+        return Deferred(now + PRIORITY_WAIT_MS, "priority")
+    return None if verdict is None else Settled("skipped", verdict)
+
+
+def capped(campaign: CampaignDefinition, policy: PolicyDefinition, customer: Customer) -> Millis:
+    """How far back one must look to know whether the customer may get a message of this campaign; 0: no cap
+    concerns it."""
+    windows = [cap.within_ms for cap in campaign.caps]
+    if campaign.purpose == "marketing":
+        windows += [cap.within_ms for cap in policy.caps]
+        if read_communication(customer.traits).monthly_maximum is not None:
+            windows.append(MONTH_MS)
+    return max(windows, default=0)
+
+
+def phones_of(customer: Customer) -> list[str]:
+    """The numbers that tell where a customer is, the one that the customer gave last first."""
+    said = [customer.traits.get(PHONE), *(i.get("value") for i in customer.identifiers if i.get("type") == PHONE)]
+    return [str(one) for one in said if isinstance(one, str) and one.startswith("+")]
 
 
 def _variables(

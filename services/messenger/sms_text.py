@@ -1,11 +1,16 @@
-"""How a text travels as SMS: its alphabet, its parts, and how to write it in the cheaper alphabet. Pure.
+"""How a text travels as SMS: its alphabet, its parts and their cost, and a cheaper spelling. Pure.
 
 GSM 7-bit default alphabet and its extension table: 3GPP TS 23.038 §6.2.1; parts: 3GPP TS 23.040 §9.2.3.24.1.
 """
 
 import unicodedata
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
+
+import phonenumbers
+
+from headrace.contracts.policy import SmsPolicy
 
 Encoding = Literal["GSM-7", "UCS-2"]
 
@@ -77,6 +82,22 @@ def cheapest(text: str) -> str:
     if is_gsm_7(plain) or count(plain).parts < count(text).parts:
         return plain
     return text
+
+
+def sms_cost(text: str, number: str | None, policy: SmsPolicy) -> tuple[int, str | None, Decimal]:
+    """(parts, ISO 3166 country of the E.164 number or None, cost in the policy's currency)."""
+    parts = count(text).parts
+    country = country_of(number)
+    return parts, country, parts * policy.price(country)
+
+
+def country_of(number: str | None) -> str | None:
+    """None for a number that belongs to no single country, or is none."""
+    try:
+        region = phonenumbers.region_code_for_number(phonenumbers.parse(number or ""))
+    except phonenumbers.NumberParseException:
+        return None
+    return str(region) if region is not None and region != "001" else None
 
 
 def _size(letter: str, encoding: Encoding) -> int:

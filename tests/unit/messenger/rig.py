@@ -16,6 +16,7 @@ from headrace.contracts.customer_update import CustomerUpdate, MessageRecord
 from headrace.contracts.headers import cloud_event, store_output
 from headrace.contracts.instant import format_instant
 from headrace.contracts.message import MessageOutcome
+from headrace.contracts.policy import PolicyDefinition
 from headrace.contracts.profile_event import ErasureRow, EventRow, MergeRow, Tick
 from headrace.contracts.survey_link import SurveyLinks
 from headrace.contracts.template import parse_template
@@ -177,6 +178,9 @@ class Rig:
                 await definitions.put("campaign", parse_campaign(dict(document)), self.clock())
             else:
                 await definitions.put("template", parse_template(dict(document)), self.clock())
+
+    async def define_policy(self, policy: PolicyDefinition) -> None:
+        await Definitions(self.pool).put("policy", policy, self.clock())
 
     async def customer(self, profile_id: str, *, consent: str | None = "granted", **traits: Any) -> None:
         known = {"first_name": "Jana", "phone": "+420601000001", "email": "jana@shop.test"} | traits

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.contracts.communication import Communication, read_communication
+from services.messenger.caps import MONTH_MS
 from services.messenger.consent import Consent, refusal
-from services.messenger.preferences import MONTH_MS
 from tests.unit.messenger.rig import Rig, campaign, eventually
 from tests.unit.messenger.test_once import scripted, settled
 

@@ -7,8 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.contracts.policy import SmsPolicy
-from services.messenger.sms_cost import country_of, sms_cost
-from services.messenger.sms_text import GSM_7, GSM_7_EXTENSION, Parts, cheapest, count, is_gsm_7, transliterate
+from services.messenger.sms_text import (
+    GSM_7,
+    GSM_7_EXTENSION,
+    Parts,
+    cheapest,
+    count,
+    country_of,
+    is_gsm_7,
+    sms_cost,
+    transliterate,
+)
 
 GSM = st.text(st.sampled_from(sorted(GSM_7 | GSM_7_EXTENSION)))
 
