@@ -19,9 +19,9 @@ from services.messenger.definitions import DIRECT, Definitions, Kind, Stored
 from services.messenger.moves import Moves
 from services.messenger.program import hidden_segments
 from services.messenger.reasons import sentence
-from services.messenger.render import check
 from services.messenger.reports import Key, MessageFilter, Reports
 from services.messenger.segmenter import SegmenterUnavailable
+from services.messenger.template_check import check
 
 _MAX_BODY = 512 * 1024
 Limit = Annotated[int, Query(ge=1, le=500)]

@@ -186,6 +186,7 @@ class Claims:
         templates = await self._definitions.current_templates(
             connection, (due.template_id for due in dues if due.template_id)
         )
+        blocks = await self._definitions.blocks_for(connection, (template for template, _ in templates.values()))
         recipients = await self._recipients(connection, dues, roots)
         wanted = _windows(recipients, campaigns, policy)
         found = await tallies(
@@ -206,6 +207,7 @@ class Claims:
                 now=now,
                 survey_links=self._survey_links,
                 policy=policy,
+                blocks=blocks,
             )
             provider = self._providers[due.channel].name
             prepared.append(Prepared(due, root, fate, provider, address_hash))

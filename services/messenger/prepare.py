@@ -1,7 +1,7 @@
 """What becomes of a due message: the finished text, or the reason why it is not sent. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from headrace.contracts.identifiers import PHONE
 from headrace.contracts.instant import Millis
 from headrace.contracts.policy import PolicyDefinition, parse_policy
 from headrace.contracts.survey_link import SurveyLinks
-from headrace.contracts.template import Template
+from headrace.contracts.template import BlockDefinition, Template
 from services.messenger.caps import MONTH_MS, Tally
 from services.messenger.consent import Suppression, refusal
 from services.messenger.customer import Customer
@@ -20,9 +20,10 @@ from services.messenger.entering import too_old
 from services.messenger.program import program
 from services.messenger.providers.port import Outgoing
 from services.messenger.quiet import next_allowed, zones_of
-from services.messenger.render import TemplateFailed, render, render_text
+from services.messenger.render import NO_BLOCKS, TemplateFailed, render, render_text
 from services.messenger.sms_text import sms_cost
 from services.messenger.survey_urls import SurveyUrls
+from services.messenger.variables import event_variable
 from services.messenger.webhook_body import rendered_in, webhook_body
 
 NO_POLICY = parse_policy({})
@@ -72,6 +73,8 @@ class Ready:
     parts: int | None = None
     country: str | None = None
     cost: Decimal | None = None
+    locale: str | None = None
+    missing: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +117,11 @@ def prepare(
     now: Millis,
     survey_links: SurveyLinks | None = None,
     policy: PolicyDefinition = NO_POLICY,
+    blocks: Mapping[str, BlockDefinition] = NO_BLOCKS,
 ) -> Fate:
     """The campaign is the version that the entry began with; the template is the current one. A message that must
     not be sent, but may have been by a process that is gone, is unknown and not skipped."""
-    fate = _fate(due, campaign, template, recipient, unsubscribe_url, now, survey_links, policy)
+    fate = _fate(due, campaign, template, recipient, unsubscribe_url, now, survey_links, policy, blocks)
     return Settled("unknown", fate.reason) if due.in_doubt and isinstance(fate, Settled) else fate
 
 
@@ -130,6 +134,7 @@ def _fate(
     now: Millis,
     survey_links: SurveyLinks | None,
     policy: PolicyDefinition,
+    blocks: Mapping[str, BlockDefinition],
 ) -> Fate:
     if due.channel == "webhook":
         return _webhook(due, campaign, recipient, now)
@@ -146,7 +151,8 @@ def _fate(
     link = unsubscribe_url(due.id)
     links = {"unsubscribe_url": link, "survey_url": SurveyUrls(survey_links, recipient.customer.id)}
     try:
-        rendered = render(template[0], _variables(due, campaign, recipient.customer, links))
+        variables = variables_of(due, campaign, recipient.customer, links)
+        rendered = render(template[0], variables, blocks=blocks, zone=policy.time_zone)
     except TemplateFailed:
         return Settled("failed", "template_error")
     outgoing = Outgoing(
@@ -160,10 +166,13 @@ def _fate(
         subject=rendered.subject,
         html=rendered.html,
         one_click_url=link if due.channel == "email" and campaign.purpose == "marketing" else None,
+        extras=rendered.extras,
     )
+    ready = Ready(outgoing, template[1], locale=rendered.locale, missing=rendered.missing)
     if due.channel != "sms":
-        return Ready(outgoing, template[1])
-    return Ready(outgoing, template[1], *sms_cost(outgoing.text, outgoing.to, policy.sms))
+        return ready
+    parts, country, cost = sms_cost(outgoing.text, outgoing.to, policy.sms)
+    return replace(ready, parts=parts, country=country, cost=cost)
 
 
 def _webhook(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> Ready | Settled:
@@ -175,7 +184,7 @@ def _webhook(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: 
     if recipient.customer is None or place is None or not isinstance(place.step, WebhookStep):
         return Settled("skipped", "no_profile" if recipient.customer is None else "template_missing")
     hook = place.step.webhook
-    variables = _variables(due, campaign, recipient.customer, {})
+    variables = variables_of(due, campaign, recipient.customer, {})
     try:
         url, fields = render_text(hook.url, variables), rendered_in(hook.body, variables)
     except TemplateFailed:
@@ -254,7 +263,7 @@ def phones_of(customer: Customer) -> list[str]:
     return [str(one) for one in said if isinstance(one, str) and one.startswith("+")]
 
 
-def _variables(
+def variables_of(
     due: Due, campaign: CampaignDefinition, customer: Customer, links: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The variables of DESIGN §7. Computed traits of the segment change win: the view may not have them yet."""
@@ -267,7 +276,7 @@ def _variables(
             "time_zone": customer.time_zone,
         },
         "segment": {"id": due.segment_id, "name": due.segment_name},
-        "event": due.event or {},
+        "event": event_variable(due.event),
         "voucher": due.voucher or {},
         "campaign": {"id": campaign.id, "name": campaign.name},
         **links,

@@ -20,6 +20,7 @@ GSM_7 = frozenset(
 )
 GSM_7_EXTENSION = frozenset("\f^{}\\[~]|€")
 """Each of these takes the place of two."""
+_ALL_OF_GSM_7 = GSM_7 | GSM_7_EXTENSION
 _ONE = {"GSM-7": 160, "UCS-2": 70}
 _OF_SEVERAL = {"GSM-7": 153, "UCS-2": 67}
 
@@ -53,12 +54,11 @@ class Parts:
 def count(text: str) -> Parts:
     """How the text is sent. No character is split between two parts. An empty text has no part."""
     encoding: Encoding = "GSM-7" if is_gsm_7(text) else "UCS-2"
-    sizes = [_size(letter, encoding) for letter in text]
-    characters = sum(sizes)
+    characters = _characters(text, encoding)
     if characters <= _ONE[encoding]:
         return Parts(encoding, characters, 1 if text else 0)
     parts, room = 1, _OF_SEVERAL[encoding]
-    for size in sizes:
+    for size in (_size(letter, encoding) for letter in text):
         if size > room:
             parts, room = parts + 1, _OF_SEVERAL[encoding]
         room -= size
@@ -66,7 +66,7 @@ def count(text: str) -> Parts:
 
 
 def is_gsm_7(text: str) -> bool:
-    return all(letter in GSM_7 or letter in GSM_7_EXTENSION for letter in text)
+    return _ALL_OF_GSM_7.issuperset(text)
 
 
 def transliterate(text: str) -> str:
@@ -98,6 +98,13 @@ def country_of(number: str | None) -> str | None:
     except phonenumbers.NumberParseException:
         return None
     return str(region) if region is not None and region != "001" else None
+
+
+def _characters(text: str, encoding: Encoding) -> int:
+    if encoding == "UCS-2":
+        return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    doubled = 0 if GSM_7_EXTENSION.isdisjoint(text) else sum(letter in GSM_7_EXTENSION for letter in text)
+    return len(text) + doubled
 
 
 def _size(letter: str, encoding: Encoding) -> int:
