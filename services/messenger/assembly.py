@@ -23,6 +23,8 @@ from services.messenger.journey_runner import JourneyRunner
 from services.messenger.journeys import Journeys, Memberships, Place, VoucherWish
 from services.messenger.moves import Moves
 from services.messenger.outbox import OutcomeOutbox
+from services.messenger.preview import Previews
+from services.messenger.preview_routes import preview_routes
 from services.messenger.profile_events import ProfileEvents
 from services.messenger.providers.port import Provider
 from services.messenger.public import public_routes, unsubscribe_link
@@ -31,8 +33,10 @@ from services.messenger.run_worker import RunWorker
 from services.messenger.runs import Audiences, Runs
 from services.messenger.sender import Sender
 from services.messenger.settings import Settings
+from services.messenger.shared_routes import shared_routes
 from services.messenger.store import Connection, Pool, Positions, open_store
 from services.messenger.suppression_routes import suppression_routes
+from services.messenger.trial import Trials
 from services.messenger.unsubscribe import Unsubscribes
 from services.messenger.worker import PartitionWorker
 
@@ -147,12 +151,24 @@ async def assemble(
         async with asyncio.timeout(5):
             await log.bounds(common.topic(MESSAGES.name), 0)
 
+    previews = Previews(
+        pool,
+        definitions,
+        public_url=settings.public_url,
+        phone_region=settings.phone_region,
+        survey_links=settings.survey_links,
+    )
+    trials = Trials(pool, previews, providers, store.keyring, clock=clock, phone_region=settings.phone_region)
     moves = Moves(pool, definitions)
     unsubscribes = Unsubscribes(pool, outbox)
     app = build_app(
         Services(definitions, Reports(pool), segmenter, moves, clock, due),
         public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
-        further=[suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region)],
+        further=[
+            suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region),
+            shared_routes(definitions, clock=clock),
+            preview_routes(definitions, previews, trials),
+        ],
         admin_token=common.admin_token,
         metrics=metrics,
         checks={"database": database, "log": event_log},

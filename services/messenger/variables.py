@@ -28,7 +28,7 @@ def event_variable(event: Mapping[str, Any] | None) -> Mapping[str, Any]:
         return {}
     properties = event.get("properties")
     products = properties.get("products") if isinstance(properties, Mapping) else None
-    shown = {**event, "name": event.get("event")}
+    shown = {**event, "name": event.get("event") or event.get("name")}
     return {**shown, "products": products} if isinstance(products, list) else shown
 
 
