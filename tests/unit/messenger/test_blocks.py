@@ -1,5 +1,7 @@
 """Who renders which block, and what is refused when one is put."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,7 +58,7 @@ def test_circles_are_found_and_only_circles(graph: dict[str, set[str]]) -> None:
         assert (way is not None) == (name in reached(graph[name], blocks))
         if way is not None:
             assert way[0] == way[-1] == name
-            assert all(two in graph[one] for one, two in zip(way, way[1:], strict=False))
+            assert all(two in graph[one] for one, two in itertools.pairwise(way))
 
 
 @pytest.mark.parametrize(

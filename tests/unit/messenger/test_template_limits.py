@@ -1,5 +1,6 @@
-"""Whatever stands in a template and whatever customers wrote: a message, or TemplateFailed; and never their HTML."""
+"""Whatever stands in a template and whatever customers wrote: a message or TemplateFailed, and never their HTML."""
 
+import contextlib
 from html.parser import HTMLParser
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.contracts.template import Template, parse_block, parse_template
+from services.messenger.blocks import blocks_in
 from services.messenger.liquid_engine import compiled
 from services.messenger.liquid_filters import MAX_VALUE
 from services.messenger.mjml import MjmlFailed, mjml_to_html
@@ -118,8 +120,8 @@ def test_a_message_or_template_failed_and_no_html_of_customers(source: str, valu
 @settings(deadline=None)
 @given(EVIL, st.text(max_size=20))
 def test_what_customers_wrote_stays_text_in_mjml(evil: str, text: str) -> None:
-    source = """<mjml><mj-body><mj-section><mj-column><mj-text css-class="{{ profile.traits.x }}">{{ profile.traits.x }}
-    </mj-text><mj-button href="{{ profile.traits.x }}">{{ profile.traits.x }}</mj-button></mj-column></mj-section>
+    source = """<mjml><mj-body><mj-section><mj-column><mj-text css-class="{{ profile.traits.x }}">
+    {{ profile.traits.x }}</mj-text><mj-button href="{{ profile.traits.x }}">{{ profile.traits.x }}</mj-button></mj-column></mj-section>
     </mj-body></mjml>"""
     template = mail(subject="S", mjml=source)
     plain, done = (render(template, variables(value)).html or "" for value in ("x", text + evil))
@@ -134,10 +136,8 @@ def test_any_mjml_is_compiled_or_refused(text: str) -> None:
         f"<mjml><mj-body>{text}</mj-body></mjml>",
         f"<mjml><mj-body><mj-text>{text}</mj-text></mj-body></mjml>",
     ):
-        try:
+        with contextlib.suppress(MjmlFailed):
             assert isinstance(mjml_to_html(source), str)
-        except MjmlFailed as error:
-            assert str(error)
 
 
 @settings(deadline=None)
@@ -146,15 +146,13 @@ def test_any_block_is_used_or_refused(source: str, html: bool) -> None:
     block = parse_block({"id": "b", "html" if html else "text": source})
     problems = check_block(block, {})
     assert all(problem.reason for problem in problems)
-    if "render 'b'" in source and source[:2] != "{{":
-        assert problems
+    assert problems or "b" not in blocks_in(block)
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "{{ 'x' " + "| base64_encode " * 200 + "}}",
-        "{{ '<' " + "| url_encode | escape " * 2000 + "}}",
         "{% assign x = 'ab' %}{% for i in (1..30) %}{% assign x = x | append: x %}{% endfor %}{{ x }}",
         "{% assign x = 'aaaaaaaaaa' %}{% for i in (1..13) %}{% assign x = x | append: x %}{% endfor %}"
         "{% for i in (1..9999) %}{% assign y = x | split: '' | sort | join: 'b' | size %}{% endfor %}",
