@@ -1,4 +1,4 @@
-"""Whatever stands in a template and whatever customers wrote: a message or TemplateFailed, and never their HTML."""
+"""Whatever stands in a template and whatever customers wrote: a message, or TemplateFailed; never their HTML."""
 
 import contextlib
 from html.parser import HTMLParser
@@ -120,9 +120,10 @@ def test_a_message_or_template_failed_and_no_html_of_customers(source: str, valu
 @settings(deadline=None)
 @given(EVIL, st.text(max_size=20))
 def test_what_customers_wrote_stays_text_in_mjml(evil: str, text: str) -> None:
-    source = """<mjml><mj-body><mj-section><mj-column><mj-text css-class="{{ profile.traits.x }}">
-    {{ profile.traits.x }}</mj-text><mj-button href="{{ profile.traits.x }}">{{ profile.traits.x }}</mj-button></mj-column></mj-section>
-    </mj-body></mjml>"""
+    source = """<mjml><mj-body><mj-section><mj-column>
+    <mj-text css-class="{{ profile.traits.x }}">{{ profile.traits.x }}</mj-text>
+    <mj-button href="{{ profile.traits.x }}">{{ profile.traits.x }}</mj-button>
+    </mj-column></mj-section></mj-body></mjml>"""
     template = mail(subject="S", mjml=source)
     plain, done = (render(template, variables(value)).html or "" for value in ("x", text + evil))
     assert tags(done) == tags(plain)
