@@ -1,5 +1,6 @@
 """Blocks and the policy over HTTP: a block changes every template at the next send, and breaks none."""
 
+from functools import partial
 from typing import Any
 
 from tests.unit.messenger.rig import eventually
@@ -21,7 +22,7 @@ async def test_a_block_changes_every_template_at_the_next_send(api: Api) -> None
     for number, text in enumerate(("A", "B"), 1):
         await put(api, "blocks/sign", text=text)
         await api.rig.enter("p1", f"e{number}")
-        await eventually(lambda number=number: api.sent(number))
+        await eventually(partial(api.sent, number))
     assert [message.text for message in scripted(api.rig).sent] == ["Hi A", "Hi B"]
     assert [row["template_version"] for row in await api.rig.messages()] == [2, 2]
 

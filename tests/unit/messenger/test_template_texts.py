@@ -105,7 +105,7 @@ def test_what_is_missing_is_told(text: str, missing: tuple[str, ...]) -> None:
 
 
 def test_blank_values_are_missing_too_and_values_are_never_told() -> None:
-    traits = {"a": " ", "b": None, "c": [], "d": False, "e": 0, "key": "secret"}
+    traits: dict[str, Any] = {"a": " ", "b": None, "c": [], "d": False, "e": 0, "key": "secret"}
     done = sms(
         "x{{profile.traits.a}}{{profile.traits.b}}{{profile.traits.c}}{{profile.traits[profile.traits.key]}}",
         traits,
