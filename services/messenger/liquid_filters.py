@@ -1,6 +1,6 @@
 """The filters of templates: Liquid's within bounds, and ours."""
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -60,7 +60,7 @@ def _check(size: int) -> None:
 
 
 def _size(value: object) -> int:
-    return len(value) if isinstance(value, str | list | tuple) and isinstance(value, Sized) else 0
+    return len(value) if isinstance(value, str | list | tuple) else 0
 
 
 def _replaced_size(value: object, old: object = "", new: object = "", *_: object) -> int:

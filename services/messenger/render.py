@@ -118,6 +118,8 @@ def _email(done: Mapping[str, str]) -> dict[str, Any]:
     subject = single_line(done["subject"])
     if not subject:
         raise TemplateFailed("the subject is empty")
+    if not text.strip() and not (html or "").strip():
+        raise TemplateFailed("the e-mail is empty")
     return {"text": text, "subject": subject, "html": html}
 
 

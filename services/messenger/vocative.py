@@ -18,7 +18,7 @@ _MAX = 200
 def vocative(name: str) -> str:
     """Of one name or of several (`Jana Nováková`, `Anna-Marie`); how letters are written (JANA) is kept."""
     words = re.split(r"([\s-]+)", name[:_MAX]) if len(name) <= _MAX else [name]
-    woman = any(word.lower().endswith(("ová", "ská", "cká", "ná", "vá", "lá", "rá", "tá")) for word in words)
+    woman = any(len(word) > 2 and word.lower().endswith("á") for word in words)
     return "".join(_word(word, woman) for word in words)
 
 

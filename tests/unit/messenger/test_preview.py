@@ -1,13 +1,15 @@
 """Previews and test messages over HTTP: what they say, and that nothing of them stays."""
 
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
+from headrace.contracts.profile_event import ErasureRow
 from services.messenger.providers.port import NotSent, Refused, Unsure
 from services.messenger.trial import Allowance
-from tests.unit.messenger.rig import MAIL, Rig, eventually
+from tests.unit.messenger.rig import MAIL, START, Rig, eventually
 from tests.unit.messenger.test_api import Api, api
 from tests.unit.messenger.test_once import scripted
 
@@ -170,3 +172,11 @@ async def test_what_was_missing_is_stored_and_reported(rig: Rig, api: Api) -> No
     )
     report = (await api.client.get("/v1/campaigns/welcome/report")).json()
     assert report["missing"] == {"profile.traits.nick": 1}
+    await rig.publish_row(ErasureRow(seq=1, epoch=1, time=START, low=START, profile_id="p1"))
+    await eventually(partial(_erased, rig))
+    (row,) = await rig.messages()
+    assert (row["missing"], row["locale"], row["text"]) == ([], None, None)
+
+
+async def _erased(rig: Rig) -> bool:
+    return all(row["erased_at"] is not None for row in await rig.messages())

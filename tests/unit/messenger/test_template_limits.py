@@ -1,6 +1,7 @@
 """Whatever stands in a template and whatever customers wrote: a message, or TemplateFailed; never their HTML."""
 
 import contextlib
+import re
 from html.parser import HTMLParser
 from typing import Any
 
@@ -139,6 +140,21 @@ def test_any_mjml_is_compiled_or_refused(text: str) -> None:
     ):
         with contextlib.suppress(MjmlFailed):
             assert isinstance(mjml_to_html(source), str)
+
+
+@settings(deadline=None)
+@given(VALUES, st.sampled_from(["sms", "viber"]), st.sampled_from(["cs", "xx", None]), SOURCES)
+def test_short_messages_are_no_less_safe(value: Any, channel: str, locale: str | None, source: str) -> None:
+    urls = {"button": source, "button_url": f"https://x/{source}", "image_url": source}
+    own: dict[str, Any] = {"transliterate": True} if channel == "sms" else urls
+    template = parse_template({"id": "a", "channel": channel, "text": source, **own})
+    try:
+        done = render(template, variables(value), blocks=BLOCKS, locale=locale)
+    except TemplateFailed:
+        return
+    assert done.text.strip()
+    assert not any(ord(c) < 32 and c not in "\n\t" for c in done.text)
+    assert all(re.fullmatch(r"https?://\S+", url) for name, url in done.extras.items() if name != "button")
 
 
 @settings(deadline=None)
