@@ -14,7 +14,8 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.template import Template, parse_template
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
-from services.messenger.definition_http import Limit, accepted, add_reading, delete, found, read_document, refuse
+from services.messenger.bodies import definition_document
+from services.messenger.definition_http import Limit, accepted, add_reading, delete, found, refuse
 from services.messenger.definitions import DIRECT, Definitions
 from services.messenger.moves import Moves
 from services.messenger.program import hidden_segments
@@ -68,7 +69,7 @@ def _add_templates(router: APIRouter, services: Services) -> None:
 
     @router.put("/templates/{template_id}")
     async def put_template(template_id: str, request: Request) -> dict[str, Any]:
-        template = parse_template(await read_document(request, template_id))
+        template = parse_template(await definition_document(request, template_id))
         refuse(check(template, await definitions.all_blocks()))
         users = await definitions.campaigns_using(template_id)
         await _refuse_other_channel(definitions, template, users)
@@ -89,7 +90,7 @@ def _add_campaigns(router: APIRouter, services: Services) -> None:
 
     @router.put("/campaigns/{campaign_id}")
     async def put_campaign(campaign_id: str, request: Request) -> dict[str, Any]:
-        campaign = parse_campaign(await read_document(request, campaign_id))
+        campaign = parse_campaign(await definition_document(request, campaign_id))
         if campaign_id == DIRECT:
             refuse([Problem("id", "is what messages sent by hand stand under", "choose another id")])
         await _refuse_wrong_template(definitions, campaign)

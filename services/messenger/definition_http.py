@@ -1,15 +1,13 @@
-"""What the routes of every kind of definition share: reading a body, showing what is stored."""
+"""What the routes of every kind of definition share: showing what is stored, refusing what is wrong."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 
-from headrace.contracts.documents import load_document
 from headrace.contracts.errors import ApiError, InvalidDefinition, Problem
 from headrace.contracts.instant import Millis
 from services.messenger.definitions import Definitions, Kind, Stored
 
-MAX_BODY = 512 * 1024
 PATHS: dict[Kind, str] = {
     "campaign": "campaigns",
     "template": "templates",
@@ -18,24 +16,6 @@ PATHS: dict[Kind, str] = {
     "vouchers": "vouchers",
 }
 Limit = Annotated[int, Query(ge=1, le=500)]
-
-
-async def read_document(request: Request, expected_id: str) -> Any:
-    """The body's definition, YAML or JSON. Its id may be left out; it must not be another than the path's."""
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > MAX_BODY:
-            raise ApiError(413, "too_large", f"A definition has at most {MAX_BODY} bytes.")
-    try:
-        document = load_document(raw.decode())
-    except UnicodeDecodeError as error:
-        raise ApiError(400, "not_utf8", "Send the definition as UTF-8.") from error
-    if not isinstance(document, dict):
-        return document
-    if document.setdefault("id", expected_id) != expected_id:
-        raise InvalidDefinition([Problem("id", "differs from the path", f"write id: {expected_id}")])
-    return document
 
 
 def refuse(problems: list[Problem]) -> None:

@@ -132,24 +132,6 @@ class Definitions:
         campaigns = [self._campaign(row["id"], row["version"], row["body"]) for row in rows]
         return sorted(c.id for c in campaigns if any(template_id in send.template_ids for _, send in c.sends))
 
-    async def blocks_for(
-        self, connection: Connection, templates: Iterable[Template]
-    ) -> Mapping[str, BlockDefinition]:
-        """All blocks as they are now, if one of these templates renders any; else none."""
-        if not any(blocks_of(template) for template in templates):
-            return {}
-        rows = await connection.fetch(f"{_CURRENT} ORDER BY d.id", "block")
-        return {row["id"]: self._block(row["id"], row["version"], row["body"]) for row in rows}
-
-    async def all_blocks(self) -> dict[str, BlockDefinition]:
-        """By id."""
-        rows = await self._pool.fetch(f"{_CURRENT} ORDER BY d.id", "block")
-        return {row["id"]: self._block(row["id"], row["version"], row["body"]) for row in rows}
-
-    async def all_templates(self) -> list[Template]:
-        rows = await self._pool.fetch(f"{_CURRENT} ORDER BY d.id", "template")
-        return [self._template(row["id"], row["version"], row["body"]) for row in rows]
-
     async def policy(self, connection: Connection) -> PolicyDefinition:
         """What holds for all campaigns now; nothing when nobody said."""
         row = await connection.fetchrow(f"{_CURRENT} AND d.id = 'default'", "policy")
@@ -227,6 +209,24 @@ class Definitions:
         return {
             row["id"]: (self._template(row["id"], row["version"], row["body"]), row["version"]) for row in rows
         }
+
+    async def blocks_for(
+        self, connection: Connection, templates: Iterable[Template]
+    ) -> Mapping[str, BlockDefinition]:
+        """All blocks as they are now, if one of these templates renders any; else none."""
+        if not any(blocks_of(template) for template in templates):
+            return {}
+        rows = await connection.fetch(f"{_CURRENT} ORDER BY d.id", "block")
+        return {row["id"]: self._block(row["id"], row["version"], row["body"]) for row in rows}
+
+    async def all_blocks(self) -> dict[str, BlockDefinition]:
+        """By id."""
+        rows = await self._pool.fetch(f"{_CURRENT} ORDER BY d.id", "block")
+        return {row["id"]: self._block(row["id"], row["version"], row["body"]) for row in rows}
+
+    async def all_templates(self) -> list[Template]:
+        rows = await self._pool.fetch(f"{_CURRENT} ORDER BY d.id", "template")
+        return [self._template(row["id"], row["version"], row["body"]) for row in rows]
 
     def _campaign(self, definition_id: str, version: int, body: str) -> CampaignDefinition:
         key = (definition_id, version)

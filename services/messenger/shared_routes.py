@@ -10,7 +10,8 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.policy import parse_policy
 from headrace.contracts.template import parse_block
 from services.messenger.blocks import users_of
-from services.messenger.definition_http import accepted, add_reading, delete, found, read_document, refuse
+from services.messenger.bodies import definition_document
+from services.messenger.definition_http import accepted, add_reading, delete, found, refuse
 from services.messenger.definitions import Definitions
 from services.messenger.template_check import check_block, check_users
 
@@ -27,7 +28,7 @@ def _add_blocks(router: APIRouter, definitions: Definitions, clock: Callable[[],
     @router.put("/blocks/{block_id}")
     async def put_block(block_id: str, request: Request) -> dict[str, Any]:
         """Every template that renders the block must be right with it as well."""
-        block = parse_block(await read_document(request, block_id))
+        block = parse_block(await definition_document(request, block_id))
         blocks = await definitions.all_blocks()
         refuse(check_block(block, blocks))
         refuse(check_users(block, blocks, await definitions.all_templates()))
@@ -49,7 +50,7 @@ def _add_policy(router: APIRouter, definitions: Definitions, clock: Callable[[],
     @router.put("/policies/{policy_id}")
     async def put_policy(policy_id: str, request: Request) -> dict[str, Any]:
         """There is one: `default`."""
-        policy = parse_policy(await read_document(request, policy_id))
+        policy = parse_policy(await definition_document(request, policy_id))
         return accepted(await definitions.put("policy", policy, clock()))
 
     @router.delete("/policies/{policy_id}")
