@@ -28,6 +28,8 @@ from services.messenger.moves import Moves
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.pool_watch import PoolWatch
 from services.messenger.preferences import Preferences
+from services.messenger.preview import Previews
+from services.messenger.preview_routes import preview_routes
 from services.messenger.profile_events import ProfileEvents
 from services.messenger.providers.guard import Channel
 from services.messenger.public import Public, public_routes
@@ -36,9 +38,11 @@ from services.messenger.run_worker import RunWorker
 from services.messenger.runs import Audiences, Runs
 from services.messenger.sender import Sender
 from services.messenger.settings import Settings
+from services.messenger.shared_routes import shared_routes
 from services.messenger.store import Connection, Pool, Positions, open_store
 from services.messenger.suppression_routes import suppression_routes
 from services.messenger.survey_urls import without_token
+from services.messenger.trial import Trials
 from services.messenger.unsubscribe import Unsubscribes
 from services.messenger.voucher_codes import VoucherCodes
 from services.messenger.voucher_routes import voucher_routes
@@ -180,6 +184,14 @@ async def assemble(
         async with asyncio.timeout(5):
             await log.bounds(common.topic(MESSAGES.name), 0)
 
+    previews = Previews(
+        pool,
+        definitions,
+        public_url=settings.public_url,
+        phone_region=settings.phone_region,
+        survey_links=settings.survey_links,
+    )
+    trials = Trials(pool, previews, channels, store.keyring, clock=clock, phone_region=settings.phone_region)
     moves = Moves(pool, definitions)
     unsubscribes = Unsubscribes(pool, outbox)
     preferences = Preferences(
@@ -199,6 +211,8 @@ async def assemble(
         further=[
             suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region),
             voucher_routes(definitions, VoucherCodes(pool), clock=clock),
+            shared_routes(definitions, clock=clock),
+            preview_routes(definitions, previews, trials),
         ],
         admin_token=common.admin_token,
         metrics=metrics,

@@ -197,6 +197,7 @@ class Claims:
         templates = await self._definitions.current_templates(
             connection, (due.template_id for due in dues if due.template_id)
         )
+        blocks = await self._definitions.blocks_for(connection, (template for template, _ in templates.values()))
         recipients = await self._recipients(connection, dues, roots)
         wanted = _windows(recipients, campaigns, policy)
         found = await tallies(
@@ -220,6 +221,7 @@ class Claims:
                 survey_links=self._survey_links,
                 policy=policy,
                 phone_region=self._phone_region,
+                blocks=blocks,
             )
             if due.in_doubt and due.provider != provider.name:
                 fate = Settled("unknown", "provider_changed")  # this one would not recognise it

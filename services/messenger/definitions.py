@@ -10,8 +10,9 @@ from headrace.contracts.campaign import CampaignDefinition, body_of, parse_campa
 from headrace.contracts.campaign_steps import VoucherStep, walk
 from headrace.contracts.instant import Millis
 from headrace.contracts.policy import PolicyDefinition, parse_policy
-from headrace.contracts.template import BlockDefinition, Template, parse_template
+from headrace.contracts.template import BlockDefinition, Template, parse_block, parse_template
 from headrace.contracts.voucher import VoucherPool, parse_voucher_pool
+from services.messenger.blocks import blocks_of
 from services.messenger.coupons import REDEEMING
 from services.messenger.store import Connection, Pool
 from services.messenger.survey_awards import SURVEY_COMPLETED
@@ -66,6 +67,7 @@ class Definitions:
         self._pool = pool
         self._campaigns: dict[tuple[str, int], CampaignDefinition] = {}
         self._templates: dict[tuple[str, int], Template] = {}
+        self._blocks: dict[tuple[str, int], BlockDefinition] = {}
         self._policy: tuple[int, PolicyDefinition] | None = None
         self._listened_to: frozenset[str] = frozenset()
         self._listened_at: Millis | None = None
@@ -227,11 +229,35 @@ class Definitions:
             row["id"]: (self._template(row["id"], row["version"], row["body"]), row["version"]) for row in rows
         }
 
+    async def blocks_for(
+        self, connection: Connection, templates: Iterable[Template]
+    ) -> Mapping[str, BlockDefinition]:
+        """All blocks as they are now, if one of these templates renders any; else none."""
+        if not any(blocks_of(template) for template in templates):
+            return {}
+        rows = await connection.fetch(f"{_CURRENT} ORDER BY d.id", "block")
+        return {row["id"]: self._block(row["id"], row["version"], row["body"]) for row in rows}
+
+    async def all_blocks(self) -> dict[str, BlockDefinition]:
+        """By id."""
+        rows = await self._pool.fetch(f"{_CURRENT} ORDER BY d.id", "block")
+        return {row["id"]: self._block(row["id"], row["version"], row["body"]) for row in rows}
+
+    async def all_templates(self) -> list[Template]:
+        rows = await self._pool.fetch(f"{_CURRENT} ORDER BY d.id", "template")
+        return [self._template(row["id"], row["version"], row["body"]) for row in rows]
+
     def _campaign(self, definition_id: str, version: int, body: str) -> CampaignDefinition:
         key = (definition_id, version)
         if key not in self._campaigns:
             self._campaigns[key] = parse_campaign(msgspec.json.decode(body))
         return self._campaigns[key]
+
+    def _block(self, definition_id: str, version: int, body: str) -> BlockDefinition:
+        key = (definition_id, version)
+        if key not in self._blocks:
+            self._blocks[key] = parse_block(msgspec.json.decode(body))
+        return self._blocks[key]
 
     def _template(self, definition_id: str, version: int, body: str) -> Template:
         key = (definition_id, version)

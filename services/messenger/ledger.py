@@ -66,7 +66,7 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
     ids = sorted(set(profile_ids))
     rows = await connection.fetch(
         """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, links = '{}',
-               erased_at = $2::bigint,
+               erased_at = $2::bigint, locale = NULL, missing = '{}',
                reason = CASE status WHEN 'pending' THEN 'erased' ELSE reason END,
                settled_at = CASE status WHEN 'pending' THEN $2::bigint ELSE settled_at END,
                status = CASE WHEN status <> 'pending' THEN status
@@ -144,7 +144,7 @@ _DEFER = """
 _CLAIM = """
     UPDATE message SET status = 'claimed', attempt = attempt + 1, claimed_at = $2, profile_id = $3, provider = $4,
         template_version = $5, address = $6, address_hash = $7, subject = $8, text = $9, html = $10, parts = $11,
-        country = $12, cost = $13, links = $14
+        country = $12, cost = $13, links = $14, locale = $15, missing = $16
     WHERE id = $1
 """
 
@@ -188,6 +188,7 @@ def _claim_row(prepared: Prepared, ready: Ready, now: Millis) -> tuple[object, .
         *(prepared.due.id, now, prepared.profile_id, prepared.provider, ready.template_version),
         *(out.to, prepared.address_hash, out.subject, out.text, out.html, ready.parts, ready.country, ready.cost),
         list(ready.links) or list(prepared.due.links),
+        *(ready.locale, list(ready.missing)),
     )
 
 

@@ -12,7 +12,7 @@ from headrace.contracts.identifiers import PHONE
 from headrace.contracts.instant import Millis
 from headrace.contracts.policy import PolicyDefinition, parse_policy
 from headrace.contracts.survey_link import SurveyLinks
-from headrace.contracts.template import Template
+from headrace.contracts.template import BlockDefinition, Template
 from services.messenger.address import normal_address
 from services.messenger.caps import MONTH_MS, Tally
 from services.messenger.consent import Suppression, refusal
@@ -23,10 +23,11 @@ from services.messenger.program import program
 from services.messenger.providers.port import Outgoing
 from services.messenger.quiet import next_allowed, zones_of
 from services.messenger.reasons import FailedReason, SkipReason, UnknownReason
-from services.messenger.render import TemplateFailed, render, render_text
+from services.messenger.render import NO_BLOCKS, TemplateFailed, render, render_text
 from services.messenger.sms_text import sms_cost
 from services.messenger.survey_urls import SurveyUrls
 from services.messenger.tracking import track
+from services.messenger.variables import event_variable
 from services.messenger.webhook_body import rendered_in, webhook_body
 
 NO_POLICY = parse_policy({})
@@ -81,6 +82,8 @@ class Ready:
     country: str | None = None
     cost: Decimal | None = None
     links: Sequence[str] = ()
+    locale: str | None = None
+    missing: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +127,11 @@ def prepare(
     survey_links: SurveyLinks | None = None,
     policy: PolicyDefinition = NO_POLICY,
     phone_region: str | None = None,
+    blocks: Mapping[str, BlockDefinition] = NO_BLOCKS,
 ) -> Fate:
     """The campaign is the version that the entry began with; the template is the current one. A message that must
     not be sent, but may have been by a process that is gone, is unknown and not skipped."""
-    fate = _fate(due, campaign, template, recipient, links, now, survey_links, policy, phone_region)
+    fate = _fate(due, campaign, template, recipient, links, now, survey_links, policy, phone_region, blocks)
     return Settled("unknown", fate.reason) if due.in_doubt and isinstance(fate, Settled) else fate
 
 
@@ -141,6 +145,7 @@ def _fate(
     survey_links: SurveyLinks | None,
     policy: PolicyDefinition,
     phone_region: str | None,
+    blocks: Mapping[str, BlockDefinition],
 ) -> Fate:
     if due.channel == "webhook":
         return _webhook(due, campaign, recipient, now)
@@ -160,7 +165,8 @@ def _fate(
         "survey_url": SurveyUrls(survey_links, recipient.customer.id),
     }
     try:
-        rendered = render(template[0], _variables(due, campaign, recipient.customer, urls))
+        variables = variables_of(due, campaign, recipient.customer, urls)
+        rendered = render(template[0], variables, blocks=blocks, zone=policy.time_zone)
     except TemplateFailed:
         return Settled("failed", "template_error")
     outgoing = Outgoing(
@@ -176,10 +182,13 @@ def _fate(
         one_click_url=links.unsubscribe(due.id)
         if due.channel == "email" and campaign.purpose == "marketing"
         else None,
+        extras=rendered.extras,
     )
+    ready = Ready(outgoing, template[1], locale=rendered.locale, missing=rendered.missing)
     if due.channel != "sms":
-        return _tracked(Ready(outgoing, template[1]), links, due.links)
-    return Ready(outgoing, template[1], *sms_cost(outgoing.text, outgoing.to, policy.sms))
+        return _tracked(ready, links, due.links)
+    parts, country, cost = sms_cost(outgoing.text, outgoing.to, policy.sms)
+    return replace(ready, parts=parts, country=country, cost=cost)
 
 
 def _tracked(ready: Ready, links: PublicLinks, known: Sequence[str]) -> Ready:
@@ -199,7 +208,7 @@ def _webhook(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: 
     if recipient.customer is None or place is None or not isinstance(place.step, WebhookStep):
         return Settled("skipped", "no_profile" if recipient.customer is None else "template_missing")
     hook = place.step.webhook
-    variables = _variables(due, campaign, recipient.customer, {})
+    variables = variables_of(due, campaign, recipient.customer, {})
     try:
         url, fields = render_text(hook.url, variables), rendered_in(hook.body, variables)
     except TemplateFailed:
@@ -283,7 +292,7 @@ def phones_of(customer: Customer, phone_region: str | None) -> Iterator[str]:
     return (number for number in found if number is not None)
 
 
-def _variables(
+def variables_of(
     due: Due, campaign: CampaignDefinition, customer: Customer, links: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The variables of DESIGN §7. Computed traits of the segment change win: the view may not have them yet."""
@@ -296,7 +305,7 @@ def _variables(
             "time_zone": customer.time_zone,
         },
         "segment": {"id": due.segment_id, "name": due.segment_name},
-        "event": due.event or {},
+        "event": event_variable(due.event),
         "voucher": due.voucher or {},
         "campaign": {"id": campaign.id, "name": campaign.name},
         **links,

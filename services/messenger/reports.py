@@ -10,7 +10,8 @@ from services.messenger.store import Pool
 
 _FIELDS = (
     "id, campaign_id, campaign_version, entry_id, step, profile_id, channel, template_id, template_version,"
-    " status, reason, attempt, provider, provider_message_id, due_at, created_at, claimed_at, settled_at"
+    " status, reason, attempt, provider, provider_message_id, due_at, created_at, claimed_at, settled_at,"
+    " locale, missing, parts, country, cost::text AS cost"
 )
 _CONTENT = ", address, subject, text, html"
 
@@ -68,10 +69,20 @@ class Reports:
                 "SELECT status, reason, count(*) AS n FROM message WHERE campaign_id = $1 GROUP BY 1, 2",
                 campaign_id,
             )
+            lacking = await connection.fetch(_MISSING, campaign_id)
         statuses: dict[str, int] = {}
         reasons: dict[str, dict[str, int]] = {}
         for row in rows:
             statuses[row["status"]] = statuses.get(row["status"], 0) + row["n"]
             if row["reason"] is not None:
                 reasons.setdefault(row["status"], {})[row["reason"]] = row["n"]
-        return {"campaign_id": campaign_id, "entered": entered, "statuses": statuses, "reasons": reasons}
+        return {"campaign_id": campaign_id, "entered": entered, "statuses": statuses, "reasons": reasons} | {
+            "missing": {row["name"]: row["n"] for row in lacking}
+        }
+
+
+# What templates named and customers lacked, by how many messages.
+_MISSING = """
+    SELECT name, count(*) AS n FROM message, unnest(missing) AS name
+    WHERE campaign_id = $1 GROUP BY name ORDER BY n DESC, name LIMIT 100
+"""

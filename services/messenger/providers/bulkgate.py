@@ -83,7 +83,7 @@ class BulkGateProvider:
         if self.account.sender_value is not None:
             sender["sender_id_value"] = self.account.sender_value
         # without it BulkGate replaces letters, with it a plain text costs more parts
-        return {**sender, "unicode": count(text).encoding == "ucs2"}
+        return {**sender, "unicode": count(text).encoding == "UCS-2"}
 
     def _viber(self, message: Outgoing) -> dict[str, Any]:
         found: dict[str, Any] = {

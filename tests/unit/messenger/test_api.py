@@ -133,6 +133,7 @@ async def test_messages_and_report(api: Api) -> None:
         "entered": 4,
         "statuses": {"accepted": 3, "skipped": 1},
         "reasons": {"skipped": {"no_consent": 1}},
+        "missing": {},
     }
 
 
