@@ -13,17 +13,23 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.tasks import run_together
 from services.messenger.api import Services, build_app
+from services.messenger.campaign_report import CampaignReports
 from services.messenger.changes import Changes, DeadLetters
 from services.messenger.claims import Claims
 from services.messenger.definitions import Definitions
 from services.messenger.janitor import Janitor
+from services.messenger.journey_list import JourneyList
+from services.messenger.learning import Splits
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.profile_events import ProfileEvents
 from services.messenger.providers.port import Provider
 from services.messenger.public import public_routes, unsubscribe_link
+from services.messenger.report_routes import Insight
 from services.messenger.reports import Reports
+from services.messenger.segment_report import Audience, SegmentReports
 from services.messenger.sender import Sender
 from services.messenger.settings import Settings
+from services.messenger.split_decider import SplitDecider
 from services.messenger.store import Pool, Positions, open_store
 from services.messenger.unsubscribe import Unsubscribes
 from services.messenger.worker import PartitionWorker
@@ -36,6 +42,7 @@ class Messenger:
     app: FastAPI
     worker: PartitionWorker
     sender: Sender
+    splits: SplitDecider
     janitor: Janitor
     claims: Claims
     unsubscribes: Unsubscribes
@@ -57,7 +64,7 @@ class Messenger:
 
     def background(self) -> list[Awaitable[None]]:
         """What runs beside the HTTP server."""
-        return [self.follow(), self.sender.run(), self.janitor.run()]
+        return [self.follow(), self.sender.run(), self.splits.run(), self.janitor.run()]
 
 
 async def assemble(
@@ -65,6 +72,7 @@ async def assemble(
     log: Log,
     pool: Pool,
     providers: Mapping[str, Provider],
+    segmenter: Audience,
     *,
     clock: Callable[[], Millis],
 ) -> Messenger:
@@ -138,14 +146,18 @@ async def assemble(
             await log.bounds(common.topic(MESSAGES.name), 0)
 
     unsubscribes = Unsubscribes(pool, outbox)
+    insight = Insight(
+        CampaignReports(pool, definitions), JourneyList(pool), SegmentReports(pool, segmenter, clock=clock)
+    )
+    splits = SplitDecider(Splits(pool, definitions), clock=clock)
     app = build_app(
-        Services(definitions, Reports(pool), clock, pending),
+        Services(definitions, Reports(pool), insight, clock, pending),
         public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
         admin_token=common.admin_token,
         metrics=metrics,
         checks={"database": database, "log": event_log},
     )
-    return Messenger(app, worker, sender, janitor, claims, unsubscribes, log, settings, metrics)
+    return Messenger(app, worker, sender, splits, janitor, claims, unsubscribes, log, settings, metrics)
 
 
 class Signal:

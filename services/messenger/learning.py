@@ -106,11 +106,10 @@ class Splits:
         key = (campaign_id, versions[-1])
         campaign = (await self._definitions.campaign_versions(connection, [key]))[key]
         split = dict(campaign.splits)[path]
-        assert split.winner is not None, "a split without one is not noted"
-        shares = await shares_of(connection, campaign_id, versions, path, split, split.winner.metric)
-        verdict = judged(split, split.winner, shares)
-        against = split.winner.against or next(iter(split.variants))
-        return verdict, statistics(split.winner.metric, against, shares, verdict)
+        assert split.metric is not None, "a split without a winner is not noted"
+        shares = await shares_of(connection, campaign_id, versions, path, split, split.metric)
+        verdict = judged(split, shares)
+        return verdict, statistics(split.metric, shares, verdict)
 
 
 def _contests_of(campaign: CampaignDefinition, version: int) -> list[_Contest]:

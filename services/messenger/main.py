@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
+
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
 from headrace.runtime.clock import now_ms
@@ -12,11 +14,13 @@ from headrace.runtime.lifecycle import serve
 from headrace.runtime.postgres import connect_pool
 from services.messenger.assembly import assemble
 from services.messenger.providers.choose import choose_providers
+from services.messenger.segmenter import Segmenter
 from services.messenger.settings import Settings, read_settings
 
 SCHEMA = "messenger"
 MIGRATIONS = Path(__file__).parent / "migrations"
 _POOL_SIZE = 16
+_SEGMENTER_SECONDS = 10.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,12 +34,18 @@ async def run(settings: Settings) -> int:
     providers = choose_providers(settings.email_url, settings.sms_url, settings.data_dir)
     log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
     pool = await connect_pool(settings.database_url, schema=SCHEMA, max_size=_POOL_SIZE)
+    client = httpx.AsyncClient(
+        base_url=settings.segmenter_url,
+        headers={"Authorization": f"Bearer {common.admin_token}"},
+        timeout=_SEGMENTER_SECONDS,
+    )
     try:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
-        messenger = await assemble(settings, log, pool, providers, clock=now_ms)
+        messenger = await assemble(settings, log, pool, providers, Segmenter(client), clock=now_ms)
         return await serve(messenger.app, host=common.host, port=settings.port, background=messenger.background())
     finally:
         for provider in providers.values():
             await provider.close()
+        await client.aclose()
         await log.close()
         await asyncio.wait_for(pool.close(), 10)

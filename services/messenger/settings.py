@@ -9,6 +9,7 @@ from headrace.runtime.survey_settings import survey_links
 
 DEFAULT_PORT = 8083
 PROFILES_PORT = 8081
+SEGMENTER_PORT = 8082
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Settings:
     send_concurrency: int
     phone_region: str | None
     survey_links: SurveyLinks | None = None
+    segmenter_url: str = "http://127.0.0.1:8082"
 
 
 def read_settings(env: Environment) -> Settings:
@@ -43,5 +45,11 @@ def read_settings(env: Environment) -> Settings:
         sms_url=env.optional("HEADRACE_SMS_URL"),
         send_concurrency=env.integer("HEADRACE_SEND_CONCURRENCY", 32, low=1, high=1000),
         phone_region=region.upper() if region else None,
+        segmenter_url=_segmenter_url(env),
         survey_links=survey_links(env, env.integer("HEADRACE_PROFILES_PORT", PROFILES_PORT, low=1, high=65_535)),
     )
+
+
+def _segmenter_url(env: Environment) -> str:
+    port = env.integer("HEADRACE_SEGMENTER_PORT", SEGMENTER_PORT, low=1, high=65_535)
+    return env.text("HEADRACE_SEGMENTER_URL", f"http://127.0.0.1:{port}").rstrip("/")

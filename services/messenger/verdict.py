@@ -70,10 +70,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`variant`: what all who come later take; None: the weights stay. `level`: of the comparisons' intervals."""
+    """`variant`: what all who come later take; None: the weights stay. `against`: what the others
+    were compared with; `level`: of the comparisons' intervals."""
 
     outcome: Literal["better", "fallback", "none"]
     variant: str | None
+    against: str
     level: float
     comparisons: tuple[Comparison, ...]
 
@@ -111,8 +113,8 @@ def choose(shares: Mapping[str, Share], *, against: str, confidence: float, fall
     if better:
         # of equal ones the first by name
         best = max(sorted(better), key=lambda name: shares[name].rate or 0.0)
-        return Verdict("better", best, level, comparisons)
-    return Verdict("none" if fallback is None else "fallback", fallback, level, comparisons)
+        return Verdict("better", best, against, level, comparisons)
+    return Verdict("none" if fallback is None else "fallback", fallback, against, level, comparisons)
 
 
 def _compare(name: str, one: Share, base: Share, alpha: float, level: float) -> Comparison:

@@ -4,24 +4,30 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from headrace.contracts.campaign_steps import Split, Winner
+from headrace.contracts.campaign_steps import Split
 from services.messenger.stats import Interval, Share
 from services.messenger.verdict import INTERVAL_LEVEL, MeanUplift, Uplift, Verdict, choose
 
 _PLACES = 6
 
 
-def judged(split: Split, winner: Winner, shares: Mapping[str, Share]) -> Verdict:
+_CONFIDENCE = 0.95  # of a split that looks for no winner
+
+
+def judged(split: Split, shares: Mapping[str, Share]) -> Verdict:
     """What these figures say of the split."""
+    winner = split.winner
+    if winner is None:
+        return choose(shares, against=next(iter(split.variants)), confidence=_CONFIDENCE, fallback=None)
     against = winner.against or next(iter(split.variants))
     return choose(shares, against=against, confidence=winner.confidence, fallback=winner.fallback)
 
 
-def statistics(metric: str, against: str, shares: Mapping[str, Share], verdict: Verdict) -> dict[str, Any]:
+def statistics(metric: str, shares: Mapping[str, Share], verdict: Verdict) -> dict[str, Any]:
     """Of a split: `{metric, against, variants: {name: {people, hits, rate}}, level, comparisons}`."""
     return {
         "metric": metric,
-        "against": against,
+        "against": verdict.against,
         "variants": {name: share_shown(share) for name, share in shares.items()},
         "level": rounded(verdict.level),
         "comparisons": [

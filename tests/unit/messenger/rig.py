@@ -29,6 +29,7 @@ from services.messenger.assembly import Messenger, assemble
 from services.messenger.definitions import Definitions
 from services.messenger.main import MIGRATIONS, SCHEMA
 from services.messenger.providers.port import NO_CASCADES, Accepted, Outgoing, Provider, SendResult
+from services.messenger.segmenter import AudienceMember, SegmenterUnavailable, UnknownSegment
 from services.messenger.settings import Settings
 from services.messenger.store import Pool
 
@@ -94,6 +95,22 @@ class ScriptedProvider:
         return None
 
 
+class FakeSegmenter:
+    """Who is in which segment, as a test says."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, set[str]] = {}
+        self.silent = False
+
+    async def audience(self, segment_id: str, cursor: str | None) -> tuple[list[AudienceMember], str | None]:
+        if self.silent:
+            raise SegmenterUnavailable("not now")
+        if segment_id not in self.members:
+            raise UnknownSegment(segment_id)
+        page = sorted(key for key in self.members[segment_id] if key > (cursor or ""))[:2]
+        return [AudienceMember(key, f"e-{key}", START) for key in page], page[-1] if len(page) == 2 else None
+
+
 @dataclass
 class Rig:
     """Engines and inputs that outlive a messenger process."""
@@ -104,6 +121,7 @@ class Rig:
     clock: ManualClock = field(default_factory=ManualClock)
     provider: Provider = field(default_factory=ScriptedProvider)
     topic_prefix: str = ""
+    segmenter: FakeSegmenter = field(default_factory=FakeSegmenter)
     survey_links: SurveyLinks | None = None
     _seqs: dict[tuple[str, int], "itertools.count[int]"] = field(default_factory=dict)
 
@@ -116,7 +134,7 @@ class Rig:
 
     async def assemble(self) -> Messenger:
         providers = {"sms": self.provider, "email": self.provider}
-        return await assemble(self.settings, self.log, self.pool, providers, clock=self.clock)
+        return await assemble(self.settings, self.log, self.pool, providers, self.segmenter, clock=self.clock)
 
     @asynccontextmanager
     async def running(self, *parts: str) -> AsyncIterator[Messenger]:
