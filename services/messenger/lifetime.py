@@ -47,7 +47,7 @@ class Bought:
 def bought(events: Iterable[OrderEvent]) -> Bought:
     """One customer's orders, less what was given back. An order that is told twice counts once. A refund without
     an amount, and a cancellation, take back the whole order; never more than it was. One of an order that is not
-    known takes nothing."""
+    known takes nothing. What was given back in full is no order any more."""
     orders: dict[str, _Order] = {}
     gone: list[OrderEvent] = []
     for event in events:
@@ -62,7 +62,7 @@ def bought(events: Iterable[OrderEvent]) -> Bought:
             order.back += abs(order_value(event.properties, _VALUE)[0] or Decimal(0))
     sums: dict[str, tuple[int, Decimal]] = {}
     for key, order in orders.items():
-        if key in cancelled:
+        if key in cancelled or (order.value > 0 and not order.net):
             continue
         count, total = sums.get(order.currency or "unknown", (0, Decimal(0)))
         sums[order.currency or "unknown"] = (count + 1, total + order.net)

@@ -42,6 +42,8 @@ PROFILE_VIEWS = """
 CREATE SCHEMA profiles;
 CREATE TABLE profiles.alias_v1 (profile_id text, root text);
 CREATE TABLE profiles.suppressed_v1 (profile_id text);
+CREATE TABLE profiles.timeline_v1 (partition int, seq bigint, epoch int, time bigint, low bigint, profile_id text,
+    kind text, event text, ts bigint, source text, message_id text, payload text);
 CREATE TABLE profiles.profile_v1 (id text, user_id text, traits jsonb, consents jsonb, computed jsonb, tags jsonb,
     identifiers jsonb, time_zone text, first_seen bigint, last_seen bigint);
 """
