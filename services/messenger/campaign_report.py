@@ -32,6 +32,10 @@ from services.messenger.verdict import mean_uplift, uplift
 from services.messenger.verdict_shown import amount_shown, judged, statistics, uplift_shown
 
 
+# a hundred thousand entries are joined with their messages: on the disk that takes twice as long
+_WORK_MEMORY = "SET LOCAL work_mem = '64MB'"
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Entries from `begin` (included) to `end` (not included)."""
@@ -53,6 +57,7 @@ class CampaignReports:
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
+            await connection.execute(_WORK_MEMORY)
             keys = [(campaign_id, version)]
             campaign = (await self._definitions.campaign_versions(connection, keys))[campaign_id, version]
             return await _Reading(connection, campaign, version, span).report()

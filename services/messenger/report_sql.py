@@ -1,7 +1,7 @@
 """What a campaign's report counts, each in one pass over the ledger. $1 campaign, $2 <= entered_at < $3."""
 
 _ENTRIES = """
-    WITH e AS MATERIALIZED (
+    WITH e AS (
         SELECT campaign_id, entry_id, profile_id, status, reason, variants, converted_at, revenue, currency,
             orders, goals, status = 'holdout' AS held
         FROM entry WHERE campaign_id = $1 AND entered_at >= $2 AND entered_at < $3
@@ -39,22 +39,23 @@ MESSAGES = f"""{_ENTRIES}
 """  # noqa: S608
 # An entry that was written to by two channels counts with both.
 REACHED = f"""{_ENTRIES},
-    sent AS MATERIALIZED (
-        SELECT DISTINCT m.channel, m.step, e.entry_id, e.converted_at, e.revenue, e.currency, e.orders
-        FROM e JOIN message m USING (campaign_id, entry_id) WHERE {_SENT}
-    ),
-    reached AS (
-        SELECT DISTINCT 'all' AS by, '' AS name, entry_id, converted_at, revenue, currency, orders FROM sent
-        UNION ALL SELECT DISTINCT 'channel', channel, entry_id, converted_at, revenue, currency, orders FROM sent
-        UNION ALL SELECT DISTINCT 'step', step, entry_id, converted_at, revenue, currency, orders FROM sent
+    sent AS (
+        SELECT m.entry_id, array_agg(DISTINCT m.channel) AS channels, array_agg(DISTINCT m.step) AS steps
+        FROM e JOIN message m USING (campaign_id, entry_id) WHERE {_SENT} GROUP BY 1
     )
-    SELECT by, name, currency, count(*)::int AS entries, count(converted_at)::int AS converted,
-        sum(revenue) AS revenue, sum(orders)::int AS orders
-    FROM reached GROUP BY 1, 2, 3
+    SELECT x.by, x.name, e.currency, count(*)::int AS entries, count(e.converted_at)::int AS converted,
+        sum(e.revenue) AS revenue, sum(e.orders)::int AS orders
+    FROM e JOIN sent USING (entry_id) CROSS JOIN LATERAL (
+        SELECT 'all' AS by, '' AS name
+        UNION ALL SELECT 'channel', unnest(sent.channels)
+        UNION ALL SELECT 'step', unnest(sent.steps)
+    ) x
+    GROUP BY 1, 2, 3
 """  # noqa: S608
 MISSING = f"""{_ENTRIES}
     SELECT u.name, count(*)::int AS messages
     FROM e JOIN message m USING (campaign_id, entry_id) CROSS JOIN LATERAL unnest(m.missing) AS u (name)
+    WHERE m.missing <> '{{}}'
     GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100
 """  # noqa: S608
 PEOPLE = f"""{_ENTRIES}
