@@ -31,7 +31,6 @@ from services.messenger.store import Connection, Pool
 from services.messenger.verdict import mean_uplift, uplift
 from services.messenger.verdict_shown import amount_shown, judged, statistics, uplift_shown
 
-
 # a hundred thousand entries are joined with their messages: on the disk that takes twice as long
 _WORK_MEMORY = "SET LOCAL work_mem = '64MB'"
 
