@@ -1,8 +1,9 @@
 """The messenger's HTTP API: definitions, messages, reports (DESIGN §5)."""
 
-from collections.abc import Callable, Mapping
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
@@ -14,10 +15,8 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.template import Template, parse_template
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
-from services.messenger.cursors import read_cursor, write_cursor
 from services.messenger.definitions import Definitions, Kind, Stored
 from services.messenger.render import check
-from services.messenger.report_routes import Insight, add_report_routes
 from services.messenger.reports import Key, MessageFilter, Reports
 
 _MAX_BODY = 512 * 1024
@@ -30,7 +29,6 @@ class Services:
 
     definitions: Definitions
     reports: Reports
-    insight: Insight
     clock: Callable[[], Millis]
     on_definition: Callable[[], None]
 
@@ -39,6 +37,7 @@ def build_app(
     services: Services,
     public: APIRouter,
     *,
+    further: Sequence[APIRouter] = (),
     admin_token: str,
     metrics: Metrics,
     checks: Mapping[str, Check],
@@ -48,7 +47,8 @@ def build_app(
     _add_templates(guarded, services)
     _add_campaigns(guarded, services)
     _add_messages(guarded, services)
-    add_report_routes(guarded, services.insight, partial(_current_version, services))
+    for router in further:
+        guarded.include_router(router)
     app.include_router(guarded)
     app.include_router(public)
     return app
@@ -119,10 +119,10 @@ def _add_messages(router: APIRouter, services: Services) -> None:
         """`content`, of one customer only: with address and text."""
         if content and profile_id is None:
             raise ApiError(400, "invalid_request", "Name the customer: content goes with profile_id.")
-        after = Key(*read_cursor(cursor)) if cursor else None
+        after = _read_cursor(cursor) if cursor else None
         wanted = MessageFilter(profile_id, campaign_id, status)
         items = await services.reports.messages(wanted, after, limit, content=content)
-        following = write_cursor(items[-1]["created_at"], items[-1]["id"]) if len(items) == limit else None
+        following = _write_cursor(items[-1]) if len(items) == limit else None
         return {"items": items, "next": following}
 
 
@@ -173,10 +173,6 @@ async def _found(services: Services, kind: Kind, definition_id: str) -> Stored:
     return stored
 
 
-async def _current_version(services: Services, campaign_id: str) -> int:
-    return (await _found(services, "campaign", campaign_id)).version
-
-
 async def _delete(services: Services, kind: Kind, definition_id: str) -> dict[str, Any]:
     await _found(services, kind, definition_id)
     await services.definitions.delete(kind, definition_id, services.clock())
@@ -189,3 +185,15 @@ def _accepted(stored: Stored) -> dict[str, Any]:
 
 def _shown(stored: Stored) -> dict[str, Any]:
     return {**stored.body, "version": stored.version, "status": stored.state, "updated_at": stored.updated_at}
+
+
+def _write_cursor(item: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(f"{item['created_at']}.{item['id']}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> Key:
+    try:
+        created_at, _, message_id = base64.urlsafe_b64decode(cursor).decode().partition(".")
+        return Key(int(created_at), message_id)
+    except (ValueError, binascii.Error) as error:
+        raise ApiError(400, "bad_cursor", "Pass `next` of the page before, unchanged.") from error

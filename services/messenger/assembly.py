@@ -24,7 +24,7 @@ from services.messenger.outbox import OutcomeOutbox
 from services.messenger.profile_events import ProfileEvents
 from services.messenger.providers.port import Provider
 from services.messenger.public import public_routes, unsubscribe_link
-from services.messenger.report_routes import Insight
+from services.messenger.report_routes import Insight, report_routes
 from services.messenger.reports import Reports
 from services.messenger.segment_report import Audience, SegmentReports
 from services.messenger.sender import Sender
@@ -151,8 +151,9 @@ async def assemble(
     )
     splits = SplitDecider(Splits(pool, definitions), clock=clock)
     app = build_app(
-        Services(definitions, Reports(pool), insight, clock, pending),
+        Services(definitions, Reports(pool), clock, pending),
         public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
+        further=[report_routes(insight, definitions)],
         admin_token=common.admin_token,
         metrics=metrics,
         checks={"database": database, "log": event_log},

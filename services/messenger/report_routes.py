@@ -1,6 +1,5 @@
 """HTTP of what was learned: a campaign's report and journeys, a segment's report."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -12,6 +11,7 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.segment_values import bound_ms
 from services.messenger.campaign_report import CampaignReports, Span
 from services.messenger.cursors import read_cursor, write_cursor
+from services.messenger.definitions import Definitions
 from services.messenger.journey_list import STATUSES, JourneyList
 from services.messenger.report_csv import report_csv
 from services.messenger.segment_report import SegmentReports
@@ -19,8 +19,6 @@ from services.messenger.segmenter import SegmenterUnavailable, UnknownSegment
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 Months = Annotated[int, Query(ge=0, le=60)]
-CurrentVersion = Callable[[str], Awaitable[int]]
-"""Of a campaign. Raises ApiError 404."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,15 @@ class Insight:
     segments: SegmentReports
 
 
-def add_report_routes(router: APIRouter, insight: Insight, current_version: CurrentVersion) -> None:
+def report_routes(insight: Insight, definitions: Definitions) -> APIRouter:
+    router = APIRouter()
+
+    async def current_version(campaign_id: str) -> int:
+        stored = await definitions.get("campaign", campaign_id)
+        if stored is None:
+            raise ApiError(404, "not_found", f"There is no campaign {campaign_id!r}; see /v1/campaigns.")
+        return stored.version
+
     @router.get("/campaigns/{campaign_id}/report")
     async def report(
         campaign_id: str,
@@ -68,6 +74,8 @@ def add_report_routes(router: APIRouter, insight: Insight, current_version: Curr
             raise ApiError(404, "not_found", f"There is no segment {segment_id!r}; see /v1/segments.") from error
         except SegmenterUnavailable as error:
             raise ApiError(503, "unavailable", "The segmenter does not answer; repeat.", retry_after=1) from error
+
+    return router
 
 
 def _instant(name: str, text: str | None) -> Millis | None:
