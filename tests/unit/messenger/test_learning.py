@@ -13,10 +13,10 @@ from headrace.contracts.campaign_steps import Split
 from headrace.contracts.errors import InvalidDefinition
 from services.messenger.definitions import Definitions
 from services.messenger.learning import Splits, winners
-from services.messenger.split_decider import pause_ms
+from services.messenger.split_decider import SplitDecider, pause_ms
 from services.messenger.split_shares import split_places
 from tests.unit.messenger.ledger_rows import entry, message, write
-from tests.unit.messenger.rig import Rig, campaign
+from tests.unit.messenger.rig import Rig, campaign, eventually
 
 HOUR = 3_600_000
 SEND = {"send": {"channel": "sms", "template": "hello"}}
@@ -222,6 +222,20 @@ async def test_processes_that_look_at_once_decide_once(rig: Rig) -> None:
     await asyncio.gather(*(one.look(rig.clock()) for one in others))
     found = await asyncio.gather(*(one.look(rig.clock() + HOUR) for one in [splits, *others]))
     assert sorted(one.path for decided in found for one in decided) == [str(n) for n in range(8)]
+
+
+async def test_the_loop_notes_and_decides(rig: Rig) -> None:
+    splits = await publish(rig, split(after="1s"))
+    await went(rig, 2, a=0.2, b=0.4)
+    loop = asyncio.ensure_future(SplitDecider(splits, clock=rig.clock).run())
+    try:
+        await eventually(lambda: stored(rig))
+        rig.clock.now += 1000
+        await eventually(lambda: won(rig))
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+    assert await won(rig) == {("welcome", "0"): "b"}
 
 
 async def test_what_is_asked_of_no_campaign_is_nothing(rig: Rig) -> None:
