@@ -19,6 +19,7 @@ from headrace.contracts.campaign_steps import (
     Branch,
     Send,
     Split,
+    SplitStep,
     TagChange,
     Variant,
     VoucherTake,
@@ -245,6 +246,8 @@ class CampaignDefinition(Model):
             raise ValueError("`exit_when: segment_exited` goes with a trigger `segment` `on: entered`")
         if isinstance(self.trigger, ScheduleTrigger) and self.include_current:
             raise ValueError("`include_current` goes with a trigger `segment`: an audience is who is in it now")
+        if self.goal is None and any(split.metric == "conversion" for _, split in self.splits):
+            raise ValueError("a split that is won by `conversion` needs a `goal`")
         return self
 
     @property
@@ -280,6 +283,11 @@ class CampaignDefinition(Model):
         """Every `send` with its path."""
         found = ((path, getattr(step, "send", None)) for path, step in walk(self.steps))
         return tuple((path, send) for path, send in found if send is not None)
+
+    @cached_property
+    def splits(self) -> tuple[tuple[str, Split], ...]:
+        """Every `split` with its path."""
+        return tuple((path, step.split) for path, step in walk(self.steps) if isinstance(step, SplitStep))
 
     @cached_property
     def events(self) -> frozenset[str]:

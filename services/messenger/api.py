@@ -113,11 +113,6 @@ def _add_campaigns(router: APIRouter, services: Services) -> None:
         services.on_definition()
         return answer
 
-    @router.get("/campaigns/{campaign_id}/report")
-    async def report(campaign_id: str) -> dict[str, Any]:
-        await found(definitions, "campaign", campaign_id)
-        return await services.reports.campaign(campaign_id)
-
     add_reading(router, definitions, "campaign")
 
 

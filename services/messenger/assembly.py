@@ -1,7 +1,7 @@
 """The messenger put together on given engines: `main` runs it on real ones, tests with their own clock."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,14 +15,17 @@ from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.tasks import run_together
 from services.messenger.api import HiddenSegments, Services, build_app
 from services.messenger.awards import Awards
+from services.messenger.campaign_report import CampaignReports
 from services.messenger.changes import Changes, DeadLetters
 from services.messenger.claims import Claims
 from services.messenger.definitions import Definitions
 from services.messenger.hits import Hits
 from services.messenger.intake import Intake
 from services.messenger.janitor import Janitor
+from services.messenger.journey_list import JourneyList
 from services.messenger.journey_runner import JourneyRunner
 from services.messenger.journeys import Journeys, Memberships
+from services.messenger.learning import Splits, winners
 from services.messenger.links import PublicLinks
 from services.messenger.moves import Moves
 from services.messenger.outbox import OutcomeOutbox
@@ -33,13 +36,16 @@ from services.messenger.preview_routes import preview_routes
 from services.messenger.profile_events import ProfileEvents
 from services.messenger.providers.guard import Channel
 from services.messenger.public import Public, public_routes
+from services.messenger.report_routes import Insight, report_routes
 from services.messenger.reports import Reports
 from services.messenger.run_worker import RunWorker
 from services.messenger.runs import Audiences, Runs
+from services.messenger.segment_report import SegmentReports
 from services.messenger.sender import Sender
 from services.messenger.settings import Settings
 from services.messenger.shared_routes import shared_routes
-from services.messenger.store import Connection, Pool, Positions, open_store
+from services.messenger.split_decider import SplitDecider
+from services.messenger.store import Pool, Positions, open_store
 from services.messenger.suppression_routes import suppression_routes
 from services.messenger.survey_urls import without_token
 from services.messenger.trial import Trials
@@ -62,6 +68,7 @@ class Messenger:
     runs: RunWorker
     moves: Moves
     intake: Intake
+    splits: SplitDecider
     janitor: Janitor
     claims: Claims
     unsubscribes: Unsubscribes
@@ -90,6 +97,7 @@ class Messenger:
             *senders,
             self.runner.run(),
             self.runs.run(),
+            self.splits.run(),
             self.janitor.run(),
             self.pool_watch.run(),
         ]
@@ -205,10 +213,15 @@ async def assemble(
     hits = Hits(
         pool, outbox, shown=lambda target: without_token(target, settings.survey_links), on_outcome=outcome
     )
+    insight = Insight(
+        CampaignReports(pool, definitions), JourneyList(pool), SegmentReports(pool, segmenter, clock=clock)
+    )
+    splits = SplitDecider(Splits(pool, definitions), clock=clock)
     app = build_app(
         Services(definitions, Reports(pool), segmenter, moves, clock, due),
         public_routes(Public(unsubscribes, preferences, hits, links), clock=clock, on_outcome=outcome),
         further=[
+            report_routes(insight, definitions),
             suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region),
             voucher_routes(definitions, VoucherCodes(pool), clock=clock),
             shared_routes(definitions, clock=clock),
@@ -227,6 +240,7 @@ async def assemble(
         runs,
         moves,
         intake,
+        splits,
         janitor,
         claims,
         unsubscribes,
@@ -235,10 +249,6 @@ async def assemble(
         settings,
         metrics,
     )
-
-
-async def winners(connection: Connection, campaign_ids: Iterable[str]) -> Mapping[tuple[str, str], str]:
-    return {}
 
 
 class SegmenterPort(Memberships, Audiences, HiddenSegments, Protocol):

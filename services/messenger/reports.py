@@ -1,4 +1,4 @@
-"""Reading the ledger: lists of messages and counts."""
+"""Reading the ledger: lists of messages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,29 +60,3 @@ class Reports:
             # only fixed names and numbered parameters are put together here
             query = f"SELECT {fields} FROM message {where} ORDER BY created_at DESC, id DESC LIMIT {int(limit)}"  # noqa: S608
             return [dict(row) for row in await connection.fetch(query, *arguments)]
-
-    async def campaign(self, campaign_id: str) -> dict[str, Any]:
-        """Entries, and messages by status and, where they have one, by reason."""
-        async with self._pool.acquire() as connection:
-            entered = await connection.fetchval("SELECT count(*) FROM entry WHERE campaign_id = $1", campaign_id)
-            rows = await connection.fetch(
-                "SELECT status, reason, count(*) AS n FROM message WHERE campaign_id = $1 GROUP BY 1, 2",
-                campaign_id,
-            )
-            lacking = await connection.fetch(_MISSING, campaign_id)
-        statuses: dict[str, int] = {}
-        reasons: dict[str, dict[str, int]] = {}
-        for row in rows:
-            statuses[row["status"]] = statuses.get(row["status"], 0) + row["n"]
-            if row["reason"] is not None:
-                reasons.setdefault(row["status"], {})[row["reason"]] = row["n"]
-        return {"campaign_id": campaign_id, "entered": entered, "statuses": statuses, "reasons": reasons} | {
-            "missing": {row["name"]: row["n"] for row in lacking}
-        }
-
-
-# What templates named and customers lacked, by how many messages.
-_MISSING = """
-    SELECT name, count(*) AS n FROM message, unnest(missing) AS name
-    WHERE campaign_id = $1 GROUP BY name ORDER BY n DESC, name LIMIT 100
-"""

@@ -128,13 +128,10 @@ async def test_messages_and_report(api: Api) -> None:
     assert (skipped["profile_id"], skipped["reason"], skipped["channel"]) == ("p2", "no_consent", "sms")
     assert "+420601000001" not in (await api.client.get("/v1/messages")).text
 
-    assert (await api.client.get("/v1/campaigns/welcome/report")).json() == {
-        "campaign_id": "welcome",
-        "entered": 4,
-        "statuses": {"accepted": 3, "skipped": 1},
-        "reasons": {"skipped": {"no_consent": 1}},
-        "missing": {},
-    }
+    report = (await api.client.get("/v1/campaigns/welcome/report")).json()
+    assert (report["campaign_id"], report["entered"]) == ("welcome", 4)
+    assert report["statuses"] == {"accepted": 3, "skipped": 1}
+    assert report["reasons"] == {"skipped": {"no_consent": 1}}
 
 
 async def none_waits(rig: Rig) -> bool:
