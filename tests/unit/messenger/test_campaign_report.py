@@ -34,7 +34,7 @@ REASONS: dict[str, list[str | None]] = {
     "exited": ["segment_exited", "exit_event", None],
     "cancelled": ["erased", "campaign_deleted"],
     "failed": ["rejected", "invalid_to", None],
-    "skipped": ["no_consent", "quiet_hours", "frequency_cap"],
+    "skipped": ["no_consent", "preference", "frequency_cap"],
 }
 ENTRY_STATUSES = ("active", "done", "exited", "converted", "holdout", "refused", "cancelled")
 MESSAGE_STATUSES = ("pending", "claimed", "accepted", "delivered", "failed", "bounced", "skipped", "unknown")
