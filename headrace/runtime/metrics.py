@@ -118,6 +118,14 @@ class Metrics:
         self.entry_to_provider = self._histogram(
             "entry_to_provider_seconds", "From a segment entry to the provider's answer.", ["channel"]
         )
+        self.hooks = self._counter(
+            "hook_calls", "Calls of messaging providers to ingest: taken, or forged.", ["provider", "what"]
+        )
+        self.callbacks = self._counter(
+            "provider_callbacks",
+            "What providers called with: a receipt by its outcome, inbound, or unmatched.",
+            ["provider", "what"],
+        )
         self.vouchers_left = self._gauge(
             "voucher_codes_left",
             "Codes that a voucher pool can still give; not of pools without an end.",

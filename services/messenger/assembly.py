@@ -8,18 +8,29 @@ from typing import Protocol
 from fastapi import FastAPI
 
 from headrace.contracts.instant import Millis
-from headrace.contracts.topics import DEAD_LETTERS, MESSAGES, MESSENGER_GROUP, PROFILE_EVENTS, SEGMENT_CHANGES
+from headrace.contracts.topics import (
+    DEAD_LETTERS,
+    MESSAGES,
+    MESSENGER_GROUP,
+    PROFILE_EVENTS,
+    PROVIDER_CALLBACKS,
+    SEGMENT_CHANGES,
+)
 from headrace.log.port import Log, Record
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.tasks import run_together
 from services.messenger.api import HiddenSegments, Services, build_app
 from services.messenger.awards import Awards
+from services.messenger.callbacks import Callbacks
 from services.messenger.campaign_report import CampaignReports
 from services.messenger.changes import Changes, DeadLetters
 from services.messenger.claims import Claims
 from services.messenger.definitions import Definitions
+from services.messenger.direct import Direct
 from services.messenger.hits import Hits
+from services.messenger.inbound import Inbox
+from services.messenger.inbound_routes import inbound_routes
 from services.messenger.intake import Intake
 from services.messenger.janitor import Janitor
 from services.messenger.journey_list import JourneyList
@@ -80,7 +91,7 @@ class Messenger:
     async def follow(self) -> None:
         """Take part in the group and work on the partitions it gives us, until cancelled."""
         common = self.settings.common
-        topics = [common.topic(SEGMENT_CHANGES.name), common.topic(PROFILE_EVENTS.name)]
+        topics = [common.topic(one.name) for one in (SEGMENT_CHANGES, PROFILE_EVENTS, PROVIDER_CALLBACKS)]
         member = await self.log.join(common.group(MESSENGER_GROUP), topics, common.partitions)
         self.worker.follow(member)
         try:
@@ -138,6 +149,19 @@ async def assemble(
     changes = Changes(
         common.topic(SEGMENT_CHANGES.name), positions, definitions, intake, dead_letters, clock=clock
     )
+    direct = Direct()
+    callbacks = Callbacks(
+        common.topic(PROVIDER_CALLBACKS.name),
+        positions,
+        definitions,
+        outbox,
+        Inbox(store.keyring, direct),
+        dead_letters,
+        metrics,
+        clock=clock,
+        on_due=due,
+        on_outcome=outcome,
+    )
     vouchers = Vouchers(definitions)
     profile_events = ProfileEvents(
         common.topic(PROFILE_EVENTS.name),
@@ -160,7 +184,7 @@ async def assemble(
         log,
         positions,
         outbox,
-        (changes, profile_events),
+        (changes, profile_events, callbacks),
         metrics,
         outcomes_topic=common.topic(MESSAGES.name),
         set_aside=set_aside,
@@ -223,6 +247,7 @@ async def assemble(
         further=[
             report_routes(insight, definitions),
             suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region),
+            inbound_routes(pool, direct, clock=clock, on_pending=pending),
             voucher_routes(definitions, VoucherCodes(pool), clock=clock),
             shared_routes(definitions, clock=clock),
             preview_routes(definitions, previews, trials),

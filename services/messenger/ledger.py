@@ -65,7 +65,8 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
     (channel, message id) of what was handed to a provider, or is being."""
     ids = sorted(set(profile_ids))
     rows = await connection.fetch(
-        """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, links = '{}',
+        """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, links = '{}', literal =
+        NULL,
                erased_at = $2::bigint, locale = NULL, missing = '{}',
                reason = CASE status WHEN 'pending' THEN 'erased' ELSE reason END,
                settled_at = CASE status WHEN 'pending' THEN $2::bigint ELSE settled_at END,
@@ -76,6 +77,9 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
     )
     await connection.execute(_FORGET_ENTRIES, ids, now)
     await connection.execute(_FORGET_CODES, ids)
+    await connection.execute(
+        "UPDATE inbound SET address = NULL, text = NULL, profile_id = NULL WHERE profile_id = ANY($1::text[])", ids
+    )
     await connection.execute("DELETE FROM preference WHERE profile_id = ANY($1::text[])", ids)
     return [(row["channel"], row["id"]) for row in rows if row["attempt"]]
 
@@ -126,7 +130,7 @@ _TAKE_DUE = """
         m.channel, m.template_id, m.attempt, coalesce(m.reason = 'process_gone', false) AS in_doubt,
         e.entered_at, e.segment_id, e.segment_name,
         e.computed::text AS computed, e.event::text AS event, e.voucher::text AS voucher, e.traceparent,
-        m.channels, m.alternative, m.continues, m.ready_at, m.provider, m.cost AS booked, m.links
+        m.channels, m.alternative, m.continues, m.ready_at, m.provider, m.cost AS booked, m.links, m.literal
     FROM message m
     JOIN entry e USING (campaign_id, entry_id)
     JOIN definition d ON d.kind = 'campaign' AND d.id = m.campaign_id AND d.state IN ('live', 'deleted')

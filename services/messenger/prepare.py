@@ -64,6 +64,7 @@ class Due:
     provider: str | None = None
     booked: Decimal | None = None
     links: Sequence[str] = ()
+    literal: str | None = None
 
     @property
     def followed(self) -> bool:
@@ -152,6 +153,8 @@ def _fate(
     reason = _skip(due, campaign, recipient, now)
     if reason is not None:
         return Settled("skipped", reason)
+    if due.literal is not None:
+        return _literal(due, due.literal, recipient, policy, now)
     if template is None or template[0].channel != due.channel:
         return Settled("skipped", "template_missing")
     if recipient.customer is None or recipient.address is None:
@@ -189,6 +192,25 @@ def _fate(
         return _tracked(ready, links, due.links)
     parts, country, cost = sms_cost(outgoing.text, outgoing.to, policy.sms)
     return replace(ready, parts=parts, country=country, cost=cost)
+
+
+def _literal(due: Due, text: str, recipient: Recipient, policy: PolicyDefinition, now: Millis) -> Ready | Settled:
+    """A message that somebody wrote by hand: nothing in it is a template."""
+    if recipient.address is None:
+        return Settled("skipped", "no_address")
+    outgoing = Outgoing(
+        id=due.id,
+        campaign_id=due.campaign_id,
+        to=recipient.address,
+        text=text,
+        at=now,
+        channel=due.channel,
+        purpose="transactional",
+    )
+    if due.channel != "sms":
+        return Ready(outgoing, 0)
+    parts, country, cost = sms_cost(text, recipient.address, policy.sms)
+    return Ready(outgoing, 0, parts=parts, country=country, cost=cost)
 
 
 def _tracked(ready: Ready, links: PublicLinks, known: Sequence[str]) -> Ready:

@@ -53,6 +53,8 @@ class ProfileEvents:
     it looks once a second, not at every tick: nothing waits for it then, since a claim reads merges and erasures
     from the profile service's views."""
 
+    numbered = True
+
     def __init__(
         self,
         topic: str,

@@ -48,6 +48,7 @@ TOKEN = "admin-token"
 PROFILE_VIEWS = """
 CREATE SCHEMA profiles;
 CREATE TABLE profiles.alias_v1 (profile_id text, root text);
+CREATE TABLE profiles.identifier_v1 (type text, value text, profile_id text);
 CREATE TABLE profiles.suppressed_v1 (profile_id text);
 CREATE TABLE profiles.timeline_v1 (partition int, seq bigint, epoch int, time bigint, low bigint, profile_id text,
     kind text, event text, ts bigint, source text, message_id text, payload text);
