@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 
 from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.instant import Millis
@@ -24,7 +25,7 @@ from services.messenger.outbox import OutcomeOutbox
 from services.messenger.prepare import Deferred, Due, Fate, Ready, Recipient, Settled, capped, prepare
 from services.messenger.providers.forgetting import forget
 from services.messenger.providers.guard import Channel
-from services.messenger.providers.port import Accepted, NotSent, Outgoing, Provider, Refused, SendResult
+from services.messenger.providers.port import Accepted, Fallback, NotSent, Outgoing, Provider, Refused, SendResult
 from services.messenger.spend import Budget, open_budget
 from services.messenger.store import Connection, Pool
 from services.messenger.tallies import tallies
@@ -194,16 +195,19 @@ class Claims:
         campaigns = await self._definitions.campaign_versions(
             connection, ((due.campaign_id, due.campaign_version) for due in dues)
         )
+        twins = _twins(dues, campaigns, provider)
         templates = await self._definitions.current_templates(
-            connection, (due.template_id for due in dues if due.template_id)
+            connection, (due.template_id for due in (*dues, *twins.values()) if due.template_id)
         )
         blocks = await self._definitions.blocks_for(connection, (template for template, _ in templates.values()))
-        recipients = await self._recipients(connection, dues, roots)
+        everybody = await self._recipients(connection, [*dues, *twins.values()], roots)
+        recipients, others = everybody[: len(dues)], everybody[len(dues) :]
+        fallbacks = {twin.id: (twin, recipient) for twin, recipient, _ in others}
         wanted = _windows(recipients, campaigns, policy)
         found = await tallies(
             connection, wanted.keys(), max(wanted.values(), default=0), {due.id for due in dues}, now
         )
-        numbers = [r.address for due, r, _ in recipients if due.channel == "sms" and r.address is not None]
+        numbers = [r.address for due, r, _ in everybody if due.channel == "sms" and r.address is not None]
         budget = await open_budget(connection, numbers, policy.sms, now)
         prepared = []
         for due, recipient, address_hash in sorted(
@@ -211,11 +215,8 @@ class Claims:
         ):
             campaign, root = campaigns[due.campaign_id, due.campaign_version], roots[due.profile_id]
             tally = found.get(root)
-            fate = prepare(
-                due,
-                campaign,
-                templates.get(due.template_id or ""),
-                replace(recipient, tally=tally),
+            decide = partial(
+                prepare,
                 links=self._links,
                 now=now,
                 survey_links=self._survey_links,
@@ -223,6 +224,12 @@ class Claims:
                 phone_region=self._phone_region,
                 blocks=blocks,
             )
+            template = templates.get(due.template_id or "")
+            fate = decide(due, campaign, template, replace(recipient, tally=tally))
+            if isinstance(fate, Ready) and due.id in fallbacks:
+                twin, other = fallbacks[due.id]
+                template = templates.get(twin.template_id or "")
+                fate = _with_fallback(fate, decide(twin, campaign, template, replace(other, tally=tally)))
             if due.in_doubt and due.provider != provider.name:
                 fate = Settled("unknown", "provider_changed")  # this one would not recognise it
             fate = _affordable(due, fate, budget)
@@ -282,6 +289,34 @@ async def _suppressions(connection: Connection, hashes: Iterable[str]) -> dict[t
     for row in rows:
         found.setdefault((row["channel"], row["address_hash"]), []).append(Suppression(row["reason"], row["at"]))
     return found
+
+
+def _twins(
+    dues: Sequence[Due], campaigns: Mapping[tuple[str, int], CampaignDefinition], provider: Provider
+) -> dict[str, Due]:
+    """By message, the same one on its next channel, where the provider goes on to that by itself."""
+    twins: dict[str, Due] = {}
+    for due in dues:
+        following = due.channels[due.alternative + 1] if due.alternative + 1 < len(due.channels) else ""
+        if (due.channel, following) not in provider.cascades:
+            continue
+        sends = dict(campaigns[due.campaign_id, due.campaign_version].sends)
+        if due.step in sends:
+            template_id = sends[due.step].template_for(following)
+            twins[due.id] = replace(
+                due, channel=following, template_id=template_id, alternative=due.alternative + 1
+            )
+    return twins
+
+
+def _with_fallback(ready: Ready, other: Fate) -> Ready:
+    """With what the provider sends on the next channel if it cannot deliver on this one; its price is booked,
+    since nobody knows before which of the two it will be."""
+    if not isinstance(other, Ready):
+        return ready
+    fallback = Fallback(other.outgoing.channel, other.outgoing.to, other.outgoing.text)
+    outgoing = replace(ready.outgoing, fallback=fallback)
+    return replace(ready, outgoing=outgoing, parts=other.parts, country=other.country, cost=other.cost)
 
 
 def _windows(

@@ -148,7 +148,8 @@ _DEFER = """
 _CLAIM = """
     UPDATE message SET status = 'claimed', attempt = attempt + 1, claimed_at = $2, profile_id = $3, provider = $4,
         template_version = $5, address = $6, address_hash = $7, subject = $8, text = $9, html = $10, parts = $11,
-        country = $12, cost = $13, links = $14, locale = $15, missing = $16
+        country = $12, cost = $13, links = $14, locale = $15, missing = $16,
+        cascaded = $17
     WHERE id = $1
 """
 
@@ -192,7 +193,7 @@ def _claim_row(prepared: Prepared, ready: Ready, now: Millis) -> tuple[object, .
         *(prepared.due.id, now, prepared.profile_id, prepared.provider, ready.template_version),
         *(out.to, prepared.address_hash, out.subject, out.text, out.html, ready.parts, ready.country, ready.cost),
         list(ready.links) or list(prepared.due.links),
-        *(ready.locale, list(ready.missing)),
+        *(ready.locale, list(ready.missing), out.fallback is not None),
     )
 
 
