@@ -222,10 +222,17 @@ class Rig:
     async def publish(
         self, topic: str, partition: int, value: bytes, *, seq: int | None = None, epoch: int = 1
     ) -> None:
+        record = self.numbered(topic, partition, value, seq=seq, epoch=epoch)
+        await self.log.append(self.topic_prefix + topic, partition, [record])
+
+    def numbered(
+        self, topic: str, partition: int, value: bytes, *, seq: int | None = None, epoch: int = 1
+    ) -> NewRecord:
+        """A store's next output for this partition."""
         number = next(self._seqs.setdefault((topic, partition), itertools.count(1))) if seq is None else seq
         headers = store_output(source="test", epoch=epoch, seq=number, position="")
         headers += cloud_event(kind="test", event_id="x", source="test", traceparent=TRACE)
-        await self.log.append(self.topic_prefix + topic, partition, [NewRecord(b"k", value, headers)])
+        return NewRecord(b"k", value, headers)
 
     async def publish_row(self, row: MergeRow | ErasureRow | EventRow) -> None:
         partition = partition_of(row.profile_id, PARTITIONS)
