@@ -38,11 +38,12 @@ async def write_claims(connection: Connection, prepared: Sequence[Prepared], now
     """Write what `prepare` decided: claimed with everything that is needed to send, or settled."""
     ready = [(p, p.fate) for p in prepared if isinstance(p.fate, Ready)]
     settled = [(p, p.fate) for p in prepared if isinstance(p.fate, Settled)]
-    await connection.executemany(_CLAIM, [_claim_row(p, fate, now) for p, fate in ready])
-    await connection.executemany(
-        "UPDATE message SET status = $2, reason = $3, profile_id = $4, settled_at = $5 WHERE id = $1",
-        [(p.due.id, fate.status, fate.reason, p.profile_id, now) for p, fate in settled],
-    )
+    if ready:
+        rows = [_claim_row(p, fate) for p, fate in ready]
+        await connection.execute(_CLAIM, now, *zip(*rows, strict=True))
+    if settled:
+        rows = [(p.due.id, fate.status, fate.reason, p.profile_id) for p, fate in settled]
+        await connection.execute(_SKIP, now, *zip(*rows, strict=True))
     deferred = [(p, p.fate) for p in prepared if isinstance(p.fate, Deferred)]
     await connection.executemany(_DEFER, [(p.due.id, fate.until, fate.reason) for p, fate in deferred])
 
@@ -145,12 +146,24 @@ _DEFER = """
         reason = CASE WHEN reason = 'process_gone' THEN reason ELSE $3 END
     WHERE id = $1
 """
+# one statement for all; lists of texts go as JSON, an array of arrays must have rows of one length
 _CLAIM = """
-    UPDATE message SET status = 'claimed', attempt = attempt + 1, claimed_at = $2, profile_id = $3, provider = $4,
-        template_version = $5, address = $6, address_hash = $7, subject = $8, text = $9, html = $10, parts = $11,
-        country = $12, cost = $13, links = $14, locale = $15, missing = $16,
-        cascaded = $17
-    WHERE id = $1
+    UPDATE message m SET status = 'claimed', attempt = m.attempt + 1, claimed_at = $1, profile_id = c.profile_id,
+        provider = c.provider, template_version = c.template_version, address = c.address,
+        address_hash = c.address_hash, subject = c.subject, text = c.text, html = c.html, parts = c.parts,
+        country = c.country, cost = c.cost, locale = c.locale, cascaded = c.cascaded,
+        links = CASE c.links WHEN '[]' THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(c.links)) END,
+        missing = CASE c.missing WHEN '[]' THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(c.missing)) END
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[],
+        $10::text[], $11::int[], $12::text[], $13::numeric[], $14::jsonb[], $15::text[], $16::jsonb[], $17::bool[])
+        AS c (id, profile_id, provider, template_version, address, address_hash, subject, text, html, parts,
+            country, cost, links, locale, missing, cascaded)
+    WHERE m.id = c.id
+"""
+_SKIP = """
+    UPDATE message m SET status = s.status, reason = s.reason, profile_id = s.profile_id, settled_at = $1
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) AS s (id, status, reason, profile_id)
+    WHERE m.id = s.id
 """
 
 
@@ -187,14 +200,18 @@ _COLLAPSE = f"""
 """  # noqa: S608
 
 
-def _claim_row(prepared: Prepared, ready: Ready, now: Millis) -> tuple[object, ...]:
+def _claim_row(prepared: Prepared, ready: Ready) -> tuple[object, ...]:
     out = ready.outgoing
     return (
-        *(prepared.due.id, now, prepared.profile_id, prepared.provider, ready.template_version),
+        *(prepared.due.id, prepared.profile_id, prepared.provider, ready.template_version),
         *(out.to, prepared.address_hash, out.subject, out.text, out.html, ready.parts, ready.country, ready.cost),
-        list(ready.links) or list(prepared.due.links),
-        *(ready.locale, list(ready.missing), out.fallback is not None),
+        _texts(ready.links or prepared.due.links),
+        *(ready.locale, _texts(ready.missing), out.fallback is not None),
     )
+
+
+def _texts(items: Sequence[str]) -> str:
+    return msgspec.json.encode(list(items)).decode() if items else "[]"
 
 
 def _due(row: Any) -> Due:
