@@ -2,10 +2,11 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from headrace.contracts.campaign import CampaignDefinition, parse_campaign
@@ -24,6 +25,8 @@ from services.messenger.reports import Key, MessageFilter, Reports
 from services.messenger.segmenter import SegmenterUnavailable
 from services.messenger.template_check import check
 
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -40,6 +43,10 @@ class Services:
 class HiddenSegments(Protocol):
     async def define(self, segment_id: str, name: str, when: Mapping[str, Any]) -> None:
         """Have this segment. Raises SegmenterUnavailable, or HeadraceError with what is wrong with it."""
+        ...
+
+    async def remove(self, segment_id: str) -> None:
+        """Have this segment no more; that is fine if there is none. Raises SegmenterUnavailable."""
         ...
 
 
@@ -109,8 +116,10 @@ def _add_campaigns(router: APIRouter, services: Services) -> None:
 
     @router.delete("/campaigns/{campaign_id}")
     async def delete_campaign(campaign_id: str) -> dict[str, Any]:
+        unused = await definitions.branches_of_none_but(campaign_id)
         answer = await delete(definitions, "campaign", campaign_id, services.clock())
         services.on_definition()
+        await _remove_branches(services.segments, unused)
         return answer
 
     add_reading(router, definitions, "campaign")
@@ -146,6 +155,15 @@ async def _define_branches(segments: HiddenSegments, campaign: CampaignDefinitio
             raise ApiError(503, "unavailable", "The segmenter does not answer; repeat.", retry_after=1) from error
         except HeadraceError as error:
             refuse([Problem("steps", f"a branch's condition is refused: {error}")])
+
+
+async def _remove_branches(segments: HiddenSegments, segment_ids: Iterable[str]) -> None:
+    """What is left behind because the segmenter does not answer costs a little, and does no harm."""
+    try:
+        for segment_id in segment_ids:
+            await segments.remove(segment_id)
+    except SegmenterUnavailable as error:
+        log.warning("branch_left_behind", error=str(error))
 
 
 async def _refuse_wrong_template(definitions: Definitions, campaign: CampaignDefinition) -> None:

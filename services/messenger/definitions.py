@@ -14,6 +14,7 @@ from headrace.contracts.template import BlockDefinition, Template, parse_block, 
 from headrace.contracts.voucher import VoucherPool, parse_voucher_pool
 from services.messenger.blocks import blocks_of
 from services.messenger.coupons import REDEEMING
+from services.messenger.program import hidden_segments
 from services.messenger.store import Connection, Pool
 from services.messenger.survey_awards import SURVEY_COMPLETED
 
@@ -151,6 +152,13 @@ class Definitions:
             {key for key, step in steps if isinstance(step, VoucherStep) and step.voucher.pool == pool_id}
         )
 
+    async def branches_of_none_but(self, campaign_id: str) -> list[str]:
+        """The hidden segments of this campaign's branches, in any of its versions, that no other campaign has."""
+        rows = await self._pool.fetch(_ALL_VERSIONS)
+        campaigns = [(row["id"], self._campaign(row["id"], row["version"], row["body"])) for row in rows]
+        others = {one for key, c in campaigns if key != campaign_id for one in hidden_segments(c)}
+        return sorted({one for key, c in campaigns if key == campaign_id for one in hidden_segments(c)} - others)
+
     async def policy(self, connection: Connection) -> PolicyDefinition:
         """What holds for all campaigns now; nothing when nobody said."""
         row = await connection.fetchrow(f"{_CURRENT} AND d.id = 'default'", "policy")
@@ -271,6 +279,10 @@ def _stored(row: Any) -> Stored:
     return Stored(row["id"], row["version"], row["state"], body, row["updated_at"])
 
 
+_ALL_VERSIONS = """
+    SELECT v.id, v.version, v.body::text AS body FROM definition_version v
+    JOIN definition d USING (kind, id) WHERE v.kind = 'campaign' AND d.state <> 'deleted' ORDER BY v.id, v.version
+"""
 _LISTENED = """
     SELECT DISTINCT unnest(events) AS name FROM definition
     WHERE kind = 'campaign' AND state <> 'deleted' AND id <> $1

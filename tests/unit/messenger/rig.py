@@ -133,6 +133,11 @@ class FakeSegmenter:
             raise SegmenterUnavailable("not now")
         self.hidden[segment_id] = when
 
+    async def remove(self, segment_id: str) -> None:
+        if self.silent:
+            raise SegmenterUnavailable("not now")
+        self.hidden.pop(segment_id, None)
+
 
 @dataclass
 class Rig:
