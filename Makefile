@@ -12,7 +12,8 @@ LOCKED := --require-hashes --no-deps --no-compile
 LOCK := $(VENV_PYTHON) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
-unexport PYTHONHOME PYTHONPATH
+# Without bytecode every process of a test compiles all of its modules again: seconds each.
+unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 

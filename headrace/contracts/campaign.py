@@ -250,7 +250,7 @@ class CampaignDefinition(Model):
             raise ValueError("a split that is won by `conversion` needs a `goal`")
         return self
 
-    @property
+    @cached_property
     def max_entry_age_ms(self) -> int:
         return duration_ms(self.max_entry_age)
 

@@ -45,7 +45,9 @@ async def write_claims(connection: Connection, prepared: Sequence[Prepared], now
         rows = [(p.due.id, fate.status, fate.reason, p.profile_id) for p, fate in settled]
         await connection.execute(_SKIP, now, *zip(*rows, strict=True))
     deferred = [(p, p.fate) for p in prepared if isinstance(p.fate, Deferred)]
-    await connection.executemany(_DEFER, [(p.due.id, fate.until, fate.reason) for p, fate in deferred])
+    if deferred:
+        rows = [(p.due.id, fate.until, fate.reason) for p, fate in deferred]
+        await connection.execute(_DEFER, *zip(*rows, strict=True))
 
 
 async def collapse(connection: Connection, family: Sequence[str], now: Millis) -> list[NewOutcome]:
@@ -141,10 +143,11 @@ _TAKE_DUE = """
 """
 # The doubt about an attempt whose process is gone stays; a night does not make a message late.
 _DEFER = """
-    UPDATE message SET due_at = $2,
-        ready_at = CASE $3 WHEN 'quiet_hours' THEN greatest(ready_at, $2) ELSE ready_at END,
-        reason = CASE WHEN reason = 'process_gone' THEN reason ELSE $3 END
-    WHERE id = $1
+    UPDATE message m SET due_at = d.until,
+        ready_at = CASE d.reason WHEN 'quiet_hours' THEN greatest(m.ready_at, d.until) ELSE m.ready_at END,
+        reason = CASE WHEN m.reason = 'process_gone' THEN m.reason ELSE d.reason END
+    FROM unnest($1::text[], $2::bigint[], $3::text[]) AS d (id, until, reason)
+    WHERE m.id = d.id
 """
 # one statement for all; lists of texts go as JSON, an array of arrays must have rows of one length
 _CLAIM = """

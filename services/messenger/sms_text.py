@@ -3,6 +3,7 @@
 GSM 7-bit default alphabet and its extension table: 3GPP TS 23.038 §6.2.1; parts: 3GPP TS 23.040 §9.2.3.24.1.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +21,7 @@ GSM_7 = frozenset(
 )
 GSM_7_EXTENSION = frozenset("\f^{}\\[~]|€")
 """Each of these takes the place of two."""
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _ALL_OF_GSM_7 = GSM_7 | GSM_7_EXTENSION
 _ONE = {"GSM-7": 160, "UCS-2": 70}
 _OF_SEVERAL = {"GSM-7": 153, "UCS-2": 67}
@@ -93,11 +95,24 @@ def sms_cost(text: str, number: str | None, policy: SmsPolicy) -> tuple[int, str
 
 def country_of(number: str | None) -> str | None:
     """None for a number that belongs to no single country, or is none."""
+    if number is not None and _E164.fullmatch(number):
+        regions = _regions(number)
+        if len(regions) == 1:  # as most: nothing more of the number matters
+            return None if regions[0] == "001" else regions[0]
     try:
         region = phonenumbers.region_code_for_number(phonenumbers.parse(number or ""))
     except phonenumbers.NumberParseException:
         return None
     return str(region) if region is not None and region != "001" else None
+
+
+def _regions(number: str) -> tuple[str, ...]:
+    """Of an E.164 number, the regions that share its country code. No code begins with another."""
+    for end in (2, 3, 4):
+        regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(number[1:end]))
+        if regions is not None:
+            return tuple(regions)
+    return ()
 
 
 def _characters(text: str, encoding: Encoding) -> int:

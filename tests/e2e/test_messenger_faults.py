@@ -159,6 +159,19 @@ async def killed_until_done(rig: Rig, provider: Asked, env: dict[str, str]) -> i
         kills += 1
 
 
+async def left_in_peace(rig: Rig, env: dict[str, str]) -> None:
+    """Run a messenger until nothing is waiting or being sent."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.messenger", env=env)
+    try:
+        async with asyncio.timeout(180):
+            while {"pending", "claimed"} & set(await rig.statuses()):
+                await asyncio.sleep(0.01)
+                await rig.pool.execute(_SOON)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
 # A message that was in the hands of many who were killed waits for minutes: here for a second.
 _SOON = """
     UPDATE message SET due_at = 0 WHERE status = 'pending'

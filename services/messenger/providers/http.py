@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import structlog
@@ -17,6 +18,8 @@ Judge = Callable[[int, Answer], SendResult]
 """What a status below 500 means, with what came with it."""
 
 _CONNECTIONS = 64
+_FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
 _KEEPALIVE_SECONDS = 10
 _MAX_REPLY_BYTES = 64 * 1024
 _MAX_RETRY_AFTER_SECONDS = 3600
@@ -41,8 +44,12 @@ class HttpApi:
     ) -> SendResult:
         """One request, never repeated. 429 waits, 401 is about us and not the message, 408 and 5xx leave the fate
         unknown; `judge` tells the rest."""
+        # bytes: aiohttp takes longer to find out what else a body is
+        body = json.dumps(document) if document is not None else urlencode(form or {})
+        headers = {"Content-Type": _JSON if document is not None else _FORM}
         try:
-            async with self._open().post(url, data=form, json=document, allow_redirects=False) as reply:
+            sent = self._open().post(url, data=body.encode(), headers=headers, allow_redirects=False)
+            async with sent as reply:
                 answer = await _object(reply)
                 return _general(reply.status, reply.headers.get("Retry-After")) or judge(reply.status, answer)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:

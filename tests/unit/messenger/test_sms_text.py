@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,6 +126,13 @@ SMS = SmsPolicy.model_validate({"prices": {"CZ": "1.10", "SK": "0.055"}, "defaul
 )
 def test_cost(text: str, number: str | None, expected: tuple[int, str | None, Decimal]) -> None:
     assert sms_cost(text, number, SMS) == expected
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_the_country_of_a_number_is_that_of_its_plan(region: str) -> None:
+    number = phonenumbers.example_number(region)
+    text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    assert country_of(text) == phonenumbers.region_code_for_number(number)
 
 
 @given(st.text())
