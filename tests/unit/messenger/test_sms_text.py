@@ -131,6 +131,7 @@ def test_cost(text: str, number: str | None, expected: tuple[int, str | None, De
 @pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
 def test_the_country_of_a_number_is_that_of_its_plan(region: str) -> None:
     number = phonenumbers.example_number(region)
+    assert number is not None
     text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     assert country_of(text) == phonenumbers.region_code_for_number(number)
 
