@@ -3,8 +3,8 @@
     python deploy/kubernetes/generate.py            rewrite them
     python deploy/kubernetes/generate.py --check    exit code 1 when one is stale
 
-From headrace/contracts/topics.py: a KafkaTopic for each topic, a KafkaUser for each service. From the rule files in
-deploy/prometheus: PrometheusRules. From deploy/grafana/dashboards: the ConfigMaps with them.
+From headrace/contracts/topics.py: a KafkaTopic for each topic, a KafkaUser for each service. From the rule files
+in deploy/prometheus: PrometheusRules. From deploy/grafana/dashboards: the ConfigMaps with them.
 """
 
 import sys
@@ -163,7 +163,9 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         stale = _stale(found)
         for path in stale:
-            sys.stderr.write(f"{path.relative_to(DEPLOY.parent)} is stale: run `make generate` and commit the result\n")
+            sys.stderr.write(
+                f"{path.relative_to(DEPLOY.parent)} is stale: run `make generate` and commit the result\n"
+            )
         return 1 if stale else 0
     for path in _stale(found):
         if path in found:
