@@ -1,0 +1,166 @@
+"""What the manifests tell the engines, on real ones: Valkey's configuration and users, TLS to Postgres."""
+
+import base64
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import certifi
+import pytest
+import redis
+from redis.exceptions import AuthenticationError, NoPermissionError
+
+from headrace.local.binaries import valkey_server
+from headrace.local.ports import free_port
+from headrace.local.program import Program, engine_environment
+from services.segmenter.change import Occasion, Person, Transition
+from services.segmenter.commit import Commit, Output, Watermark
+from services.segmenter.customer import Customer
+from services.segmenter.redis_client import connect, require_noeviction
+from services.segmenter.store import RedisStore
+from tests import engines
+from tests.deploy.manifests import get, rendered
+
+DANGEROUS = (
+    ("FLUSHALL",),
+    ("FLUSHDB",),
+    ("KEYS", "*"),
+    ("CONFIG", "GET", "*"),
+    ("SHUTDOWN",),
+    ("SAVE",),
+    ("ACL", "LIST"),
+    ("MONITOR",),
+    ("CLIENT", "LIST"),
+    ("REPLICAOF", "NO", "ONE"),
+)
+
+
+ENTERED = Transition(
+    Occasion("p1", "event", at=1, cause_message_id="m0", row_seq=1, seq=1, now=1, person=Person()),
+    segment_id="s",
+    segment_name="S",
+    version=1,
+    action="entered",
+    entry_id="e1",
+    message_id="m1",
+    sequence=1,
+    step=1,
+)
+
+
+class Server:
+    """Valkey with the configuration and the users of the overlay `local`, its paths below `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        objects = rendered("local")
+        self._secret = {
+            key: base64.b64decode(value).decode()
+            for key, value in get(objects, "Secret", "headrace-valkey")["data"].items()
+        }
+        configuration = get(objects, "ConfigMap", "valkey-config")["data"]["valkey.conf"]
+        for mounted, here in (
+            ("bind * -::*", "bind 127.0.0.1"),
+            ("port 6379", f"port {self._port}"),
+            ("dir /data", f"dir {folder}"),
+            ("/run/secrets/valkey", str(folder)),
+        ):
+            assert mounted in configuration
+            configuration = configuration.replace(mounted, here)
+        (folder / "valkey.conf").write_text(configuration, encoding="utf-8")
+        (folder / "users.acl").write_text(self._secret["users.acl"], encoding="utf-8")
+
+    @property
+    def url(self) -> str:
+        """As services have it, but for the place."""
+        url = self._secret["url"]
+        assert urlsplit(url).hostname == "valkey"
+        return url.replace("valkey:6379", f"127.0.0.1:{self._port}")
+
+    @property
+    def without_login(self) -> str:
+        return f"redis://127.0.0.1:{self._port}"
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        command = (str(valkey_server("HEADRACE_REDIS_URL")), "valkey.conf")
+        pid = self._folder / "valkey.pid"
+        with engines.running(Program("valkey", command, pid, engine_environment(), self._folder), self._answers):
+            yield
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(redis.RedisError), redis.Redis.from_url(self.without_login) as client:
+            return bool(client.ping())
+        return False
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with engines.data_folder() as folder:
+        server = Server(folder)
+        with server.running():
+            yield server
+
+
+async def test_the_segmenter_works_with_its_rights(server: Server) -> None:
+    client = connect(server.url, retries=0)
+    try:
+        await require_noeviction(client)
+        store = RedisStore(client, client)
+        await store.reset(0, Watermark(epoch=1))
+        mark = Watermark(epoch=1, seq=1, out_seq=1)
+        customer = Customer(user_id="u")
+        await store.commit(0, Watermark(epoch=1), Commit(mark, {"p1": customer}, [ENTERED], [Output(1, ENTERED)]))
+        assert (await store.load(0) or (None,))[0] == mark
+        assert await store.profile_ids(0) == ["p1"]
+        assert await store.customers(0, ["p1"]) == {"p1": customer}
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.parametrize("command", DANGEROUS, ids=" ".join)
+def test_what_services_never_need_is_refused(server: Server, command: tuple[str, ...]) -> None:
+    with redis.Redis.from_url(server.url) as client, pytest.raises(NoPermissionError):
+        client.execute_command(*command)
+
+
+def test_who_does_not_log_in_may_ping(server: Server) -> None:
+    with redis.Redis.from_url(server.without_login) as client:
+        assert client.ping()
+        with pytest.raises((NoPermissionError, AuthenticationError)):
+            client.get("any")
+
+
+def test_a_wrong_password_is_refused(server: Server) -> None:
+    wrong = server.url.replace("local-valkey-password", "another")
+    with redis.Redis.from_url(wrong) as client, pytest.raises(AuthenticationError):
+        client.ping()
+
+
+def test_what_was_written_is_there_after_a_restart() -> None:
+    with engines.data_folder() as folder:
+        server = Server(folder)
+        with server.running(), redis.Redis.from_url(server.url) as client:
+            client.set("kept", "1")
+        with server.running(), redis.Redis.from_url(server.url) as client:
+            assert client.get("kept") == b"1"
+            memory = client.info("memory")
+        assert memory["maxmemory"] == 2 * 1024**3
+        assert memory["maxmemory_policy"] == "noeviction"
+
+
+async def test_a_database_that_cannot_prove_itself_is_refused(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pods' variables hold for asyncpg: this server has no TLS."""
+    container = get(rendered("production"), "Deployment", "profiles")["spec"]["template"]["spec"]["containers"][0]
+    variables = {one["name"]: one["value"] for one in container["env"] if one["name"].startswith("PGSSL")}
+    assert set(variables) == {"PGSSLMODE", "PGSSLROOTCERT"}
+    for name, value in {**variables, "PGSSLROOTCERT": certifi.where()}.items():
+        monkeypatch.setenv(name, value)
+    host = urlsplit(postgres_url)
+    with pytest.raises((ConnectionError, asyncpg.PostgresError)):
+        await asyncpg.connect(postgres_url, host="127.0.0.1", port=host.port)
