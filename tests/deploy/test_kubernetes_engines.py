@@ -1,9 +1,6 @@
 """What the manifests tell the engines, on real ones: Valkey's configuration and users, TLS to Postgres."""
 
-import base64
-import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -12,9 +9,6 @@ import pytest
 import redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from headrace.local.binaries import valkey_server
-from headrace.local.ports import free_port
-from headrace.local.program import Program, engine_environment
 from services.segmenter.change import Occasion, Person, Transition
 from services.segmenter.commit import Commit, Output, Watermark
 from services.segmenter.customer import Customer
@@ -22,6 +16,7 @@ from services.segmenter.redis_client import connect, require_noeviction
 from services.segmenter.store import RedisStore
 from tests import engines
 from tests.deploy.manifests import get, rendered
+from tests.deploy.valkey import ValkeyServer
 
 DANGEROUS = (
     ("FLUSHALL",),
@@ -50,62 +45,15 @@ ENTERED = Transition(
 )
 
 
-class Server:
-    """Valkey with the configuration and the users of the overlay `local`, its paths below `folder`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port = free_port()
-        objects = rendered("local")
-        self._secret = {
-            key: base64.b64decode(value).decode()
-            for key, value in get(objects, "Secret", "headrace-valkey")["data"].items()
-        }
-        configuration = get(objects, "ConfigMap", "valkey-config")["data"]["valkey.conf"]
-        for mounted, here in (
-            ("bind * -::*", "bind 127.0.0.1"),
-            ("port 6379", f"port {self._port}"),
-            ("dir /data", f"dir {folder}"),
-            ("/run/secrets/valkey", str(folder)),
-        ):
-            assert mounted in configuration
-            configuration = configuration.replace(mounted, here)
-        (folder / "valkey.conf").write_text(configuration, encoding="utf-8")
-        (folder / "users.acl").write_text(self._secret["users.acl"], encoding="utf-8")
-
-    @property
-    def url(self) -> str:
-        """As services have it, but for the place."""
-        url = self._secret["url"]
-        assert urlsplit(url).hostname == "valkey"
-        return url.replace("valkey:6379", f"127.0.0.1:{self._port}")
-
-    @property
-    def without_login(self) -> str:
-        return f"redis://127.0.0.1:{self._port}"
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        command = (str(valkey_server("HEADRACE_REDIS_URL")), "valkey.conf")
-        pid = self._folder / "valkey.pid"
-        with engines.running(Program("valkey", command, pid, engine_environment(), self._folder), self._answers):
-            yield
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(redis.RedisError), redis.Redis.from_url(self.without_login) as client:
-            return bool(client.ping())
-        return False
-
-
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server() -> Iterator[ValkeyServer]:
     with engines.data_folder() as folder:
-        server = Server(folder)
+        server = ValkeyServer(folder)
         with server.running():
             yield server
 
 
-async def test_the_segmenter_works_with_its_rights(server: Server) -> None:
+async def test_the_segmenter_works_with_its_rights(server: ValkeyServer) -> None:
     client = connect(server.url, retries=0)
     try:
         await require_noeviction(client)
@@ -122,19 +70,19 @@ async def test_the_segmenter_works_with_its_rights(server: Server) -> None:
 
 
 @pytest.mark.parametrize("command", DANGEROUS, ids=" ".join)
-def test_what_services_never_need_is_refused(server: Server, command: tuple[str, ...]) -> None:
+def test_what_services_never_need_is_refused(server: ValkeyServer, command: tuple[str, ...]) -> None:
     with redis.Redis.from_url(server.url) as client, pytest.raises(NoPermissionError):
         client.execute_command(*command)
 
 
-def test_who_does_not_log_in_may_ping(server: Server) -> None:
+def test_who_does_not_log_in_may_ping(server: ValkeyServer) -> None:
     with redis.Redis.from_url(server.without_login) as client:
         assert client.ping()
         with pytest.raises((NoPermissionError, AuthenticationError)):
             client.get("any")
 
 
-def test_a_wrong_password_is_refused(server: Server) -> None:
+def test_a_wrong_password_is_refused(server: ValkeyServer) -> None:
     wrong = server.url.replace("local-valkey-password", "another")
     with redis.Redis.from_url(wrong) as client, pytest.raises(AuthenticationError):
         client.ping()
@@ -142,7 +90,7 @@ def test_a_wrong_password_is_refused(server: Server) -> None:
 
 def test_what_was_written_is_there_after_a_restart() -> None:
     with engines.data_folder() as folder:
-        server = Server(folder)
+        server = ValkeyServer(folder)
         with server.running(), redis.Redis.from_url(server.url) as client:
             client.set("kept", "1")
         with server.running(), redis.Redis.from_url(server.url) as client:
