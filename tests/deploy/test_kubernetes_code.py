@@ -132,6 +132,10 @@ def examples() -> list[Object]:
     return list(yaml.safe_load_all(path.read_text("utf-8")))
 
 
+def test_every_secret_in_the_example_has_a_value() -> None:
+    assert [key for one in examples() for key, value in one["stringData"].items() if not value.strip()] == []
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_starts_with_the_settings_of_its_pod(service: str, tmp_path: Path) -> None:
     settings = READERS[service](Environment(environment(service, tmp_path)))
@@ -161,11 +165,13 @@ def environment(service: str, folder: Path) -> dict[str, str]:
     pod = get(objects, "Deployment", service)["spec"]["template"]["spec"]
     mounted = {mount["name"]: mount["mountPath"] for mount in container(service)["volumeMounts"]}
     for volume in pod["volumes"]:
-        for source in volume.get("projected", {}).get("sources", ()):
-            for item in source["secret"]["items"]:
+        plain = [{**volume["secret"], "name": volume["secret"]["secretName"]}] if "secret" in volume else []
+        projected = [source["secret"] for source in volume.get("projected", {}).get("sources", ())]
+        for source in plain + projected:
+            for item in source["items"]:
                 path = Path(f"{folder}{mounted[volume['name']]}", item["path"])
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(secret(source["secret"]["name"], item["key"]), encoding="utf-8")
+                path.write_text(secret(source["name"], item["key"]), encoding="utf-8")
     values = dict(get(objects, "ConfigMap", "headrace-settings")["data"])
     values |= {variable["name"]: variable["value"] for variable in container(service)["env"]}
     return {name: value.replace("/run/secrets", f"{folder}/run/secrets") for name, value in values.items()}

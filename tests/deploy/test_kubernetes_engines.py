@@ -18,6 +18,7 @@ from tests import engines
 from tests.deploy.manifests import get, rendered
 from tests.deploy.valkey import ValkeyServer
 
+KEPT = "headrace:segmenter:{0}:kept"
 DANGEROUS = (
     ("FLUSHALL",),
     ("FLUSHDB",),
@@ -54,7 +55,7 @@ def server() -> Iterator[ValkeyServer]:
 
 
 async def test_the_segmenter_works_with_its_rights(server: ValkeyServer) -> None:
-    client = connect(server.url, retries=0)
+    client = connect(server.url("state"), retries=0)
     try:
         await require_noeviction(client)
         store = RedisStore(client, client)
@@ -69,10 +70,18 @@ async def test_the_segmenter_works_with_its_rights(server: ValkeyServer) -> None
         await client.aclose()
 
 
+@pytest.mark.parametrize("whose", ["state", "rates"])
 @pytest.mark.parametrize("command", DANGEROUS, ids=" ".join)
-def test_what_services_never_need_is_refused(server: ValkeyServer, command: tuple[str, ...]) -> None:
-    with redis.Redis.from_url(server.url) as client, pytest.raises(NoPermissionError):
+def test_what_services_never_need_is_refused(server: ValkeyServer, command: tuple[str, ...], whose: str) -> None:
+    with redis.Redis.from_url(server.url(whose)) as client, pytest.raises(NoPermissionError):
         client.execute_command(*command)
+
+
+def test_rates_see_nothing_of_the_state(server: ValkeyServer) -> None:
+    with redis.Redis.from_url(server.url("rates")) as client:
+        assert client.hset("headrace:{rate}:a", "tokens", "1") == 1
+        with pytest.raises(NoPermissionError):
+            client.hmget(KEPT, "a")
 
 
 def test_who_does_not_log_in_may_ping(server: ValkeyServer) -> None:
@@ -83,7 +92,7 @@ def test_who_does_not_log_in_may_ping(server: ValkeyServer) -> None:
 
 
 def test_a_wrong_password_is_refused(server: ValkeyServer) -> None:
-    wrong = server.url.replace("local-valkey-password", "another")
+    wrong = server.url("state").replace("local-state-password", "another")
     with redis.Redis.from_url(wrong) as client, pytest.raises(AuthenticationError):
         client.ping()
 
@@ -91,10 +100,10 @@ def test_a_wrong_password_is_refused(server: ValkeyServer) -> None:
 def test_what_was_written_is_there_after_a_restart() -> None:
     with engines.data_folder() as folder:
         server = ValkeyServer(folder)
-        with server.running(), redis.Redis.from_url(server.url) as client:
-            client.set("kept", "1")
-        with server.running(), redis.Redis.from_url(server.url) as client:
-            assert client.get("kept") == b"1"
+        with server.running(), redis.Redis.from_url(server.url("state")) as client:
+            client.set(KEPT, "1")
+        with server.running(), redis.Redis.from_url(server.url("state")) as client:
+            assert client.get(KEPT) == b"1"
             memory = client.info("memory")
         assert memory["maxmemory"] == 2 * 1024**3
         assert memory["maxmemory_policy"] == "noeviction"

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.deploy import pod_checks
+from tests.deploy.known import known_settings
 from tests.deploy.kustomize import ROOT, renderer
-from tests.deploy.manifests import Objects, of_kind, rendered
+from tests.deploy.manifests import Objects, get, of_kind, rendered
 
 RULES = {
     "groups": [
@@ -84,6 +86,22 @@ def test_rules_and_dashboards_come_as_they_are(copy: Path) -> None:
     board = next(one for one in of_kind(objects, "ConfigMap") if one["metadata"]["name"] == "dashboard-sample")
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert json.loads(board["data"]["sample.json"]) == DASHBOARD
+
+
+def test_every_component_fits(copy: Path) -> None:
+    production = copy / "kubernetes/overlays/production/kustomization.yaml"
+    content = yaml.safe_load(production.read_text("utf-8"))
+    every = sorted(path.name for path in (copy / "kubernetes/components").iterdir())
+    assert {"keda", "backup", "valkey-tls", "email", "sms"} < set(every)
+    content["components"] = [f"../../components/{name}" for name in every]
+    production.write_text(yaml.safe_dump(content), encoding="utf-8")
+    objects = render(copy)
+    assert list(pod_checks.mounts(objects)) == []
+    assert list(pod_checks.known_settings(objects, known_settings())) == []
+    container = get(objects, "Deployment", "messenger")["spec"]["template"]["spec"]["containers"][0]
+    names = {one["name"] for one in container["env"]}
+    channels = ("EMAIL_URL", "SMS_URL", "VIBER_URL", "WHATSAPP_URL", "WEBHOOK_SECRET")
+    assert {f"HEADRACE_{channel}_FILE" for channel in channels} <= names
 
 
 def test_production_has_every_rule_and_dashboard_there_is() -> None:

@@ -35,7 +35,7 @@ when: {event: {name: Order Completed}}
 kind: trait
 id: orders
 name: Orders
-value: {count: {event: Order Completed}}
+value: {event: {name: Order Completed}}
 ---
 kind: template
 id: thanks
@@ -66,7 +66,7 @@ def api(kafka: Guarded, postgres_url: str, tmp_path_factory: pytest.TempPathFact
         valkey = ValkeyServer(valkey_folder)
         settings = {
             "HEADRACE_DATABASE_URL": database,
-            "HEADRACE_REDIS_URL": valkey.url,
+            "HEADRACE_REDIS_URL": valkey.url("state"),
             "HEADRACE_TOPIC_PREFIX": "",
             "HEADRACE_PARTITIONS": str(PARTITIONS),
         }

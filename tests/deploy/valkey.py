@@ -38,10 +38,9 @@ class ValkeyServer:
         (folder / "valkey.conf").write_text(configuration, encoding="utf-8")
         (folder / "users.acl").write_text(self._secret["users.acl"], encoding="utf-8")
 
-    @property
-    def url(self) -> str:
-        """As services have it, but for the place."""
-        url = self._secret["url"]
+    def url(self, whose: str) -> str:
+        """HEADRACE_REDIS_URL of the segmenter ("state") or of the others ("rates"), but for the place."""
+        url = self._secret[f"{whose}-url"]
         assert urlsplit(url).hostname == "valkey"
         return url.replace("valkey:6379", f"127.0.0.1:{self._port}")
 
