@@ -22,7 +22,7 @@ help: ## List the targets (this)
 	@echo 'Usage: make TARGET [PYTHON=python3.13] [ARGS="..."]'
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-10s %s\n' "$$name" "$$text"; done
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo '  PYTHON  the interpreter .venv is made from, 3.11 or newer (now: $(PYTHON))'
 	@echo '  JOBS    test files that run at the same time (now: $(JOBS))'
@@ -47,7 +47,7 @@ ONE_STORE := profiles_api profiles_arrays profiles_computed profiles_consents pr
 	profiles_unmerge_storm rfm rfm_api cut_points_json cut_points_sql batch_selection segment_commands \
 	segment_export segment_forecast segment_history segment_lists segment_schema segment_unmerge \
 	segmenter_api segmenter_store segmenter_timeline memberships_route survey_commands ingest_http demo
-KAFKA_TESTS := tests/faults tests/conformance/test_kafka*.py \
+KAFKA_TESTS := tests/faults tests/conformance/test_kafka*.py tests/deploy/test_kubernetes_rights.py \
 	$(filter-out $(ONE_STORE:%=tests/e2e/test_%.py),$(wildcard tests/e2e/test_*.py))
 
 .PHONY: test-kafka
@@ -62,7 +62,12 @@ check: .venv/.installed-dev ## Lint, format, types, import rule, generated files
 	$(VENV_PYTHON) -c 'import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command(["--no-logo"]))'
 	$(VENV_PYTHON) -m headrace.contracts.generate --check
 	$(VENV_PYTHON) -m headrace.runtime.reference --check
+	$(VENV_PYTHON) deploy/kubernetes/generate.py --check
 	$(VENV_PYTHON) -m pytest --quiet tests/unit/repository
+
+.PHONY: check-deploy
+check-deploy: .venv/.installed-dev ## What is under deploy/: rendered, validated, and held against the code; kubectl or Go
+	$(VENV_PYTHON) -m pytest --quiet tests/deploy
 
 .PHONY: retail
 retail: .venv/.installed-dev ## The whole real file (HEADRACE_RETAIL_CSV=...) in peace and under kill -9; ARGS=profiles for one
@@ -82,9 +87,10 @@ format: .venv/.installed-dev ## Format the code and apply the safe lint fixes
 	$(VENV_PYTHON) -m ruff format .
 
 .PHONY: generate
-generate: .venv/.installed-dev ## Rewrite the schemas, the AsyncAPI document and the reference tables under docs/
+generate: .venv/.installed-dev ## Rewrite the schemas, the AsyncAPI document, the reference tables, generated manifests
 	$(VENV_PYTHON) -m headrace.contracts.generate
 	$(VENV_PYTHON) -m headrace.runtime.reference
+	$(VENV_PYTHON) deploy/kubernetes/generate.py
 
 # The dev lock comes first: it holds everything, and the run lock takes its versions from it.
 .PHONY: lock
@@ -94,7 +100,7 @@ lock: .venv/.installed-dev ## Resolve both locks anew (needs the package index);
 
 .PHONY: clean
 clean: ## Remove .venv and caches; the data folder .headrace stays
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .tools
 	find headrace services tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Old interpreters must be able to read these two lines of Python, so that they can say what is wrong.
