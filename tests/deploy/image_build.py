@@ -15,7 +15,16 @@ from tests.deploy.image_root import Process, Root, link_or_copy
 
 BASE_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"}
 # How this machine reaches its package index, where pip is not asked to find it by itself.
-_PASSED_ON = ("PIP_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+_PASSED_ON = (
+    "PIP_",
+    "SSL_CERT_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
 _NOT_HERE = ("PIP_CACHE_DIR", "PIP_FIND_LINKS")
 
 
@@ -88,11 +97,15 @@ class Build:
         if not command:
             return
         with tempfile.TemporaryDirectory(dir=self.work) as cache:
-            process = Process({**_passed_on(), **environment}, folder, writable=_caches(root, instruction, Path(cache)))
+            process = Process(
+                {**_passed_on(), **environment}, folder, writable=_caches(root, instruction, Path(cache))
+            )
             words = root.command(["/bin/sh", "-c", command], process)
             done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise BuildFailed(f"line {instruction.line}: exit code {done.returncode}\n{(done.stdout + done.stderr)[-4000:]}")
+            raise BuildFailed(
+                f"line {instruction.line}: exit code {done.returncode}\n{(done.stdout + done.stderr)[-4000:]}"
+            )
 
 
 def _below(root: Root, place: str) -> Path:
@@ -110,7 +123,5 @@ def _caches(root: Root, instruction: Instruction, empty: Path) -> dict[str, Path
 
 def _passed_on() -> dict[str, str]:
     return {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(_PASSED_ON) and name not in _NOT_HERE
+        name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON) and name not in _NOT_HERE
     }
