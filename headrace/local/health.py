@@ -22,7 +22,9 @@ HEALTHY = "healthy"
 async def health(host: str, ports: Sequence[tuple[str, int]]) -> str:
     """HEALTHY, or what is wrong. `ports` are those of the services, by name."""
     found = await asyncio.gather(*(answers(host, port, "/healthz") for _, port in ports))
-    silent = [f"{name} on port {port}" for (name, port), answer in zip(ports, found, strict=True) if answer is False]
+    silent = [
+        f"{name} on port {port}" for (name, port), answer in zip(ports, found, strict=True) if answer is False
+    ]
     if silent:
         return f"listens but does not answer /healthz with 200: {', '.join(silent)}"
     if not any(found):
