@@ -3,9 +3,9 @@
     python -m deploy.packages.audit LOCK [--if-reachable]
 
 pip-audit says "no known vulnerabilities" also of packages that the database did not answer about, such as behind a
-mirror that has packages only. Here these are no success. Exit code 0: all asked, none known. 1: some known. 3: not all
-could be asked; with --if-reachable that is 0 when none could, so that CI without a way to the database goes on.
-"""
+mirror that has packages only. Here these are no success. Exit code 0: all asked, none known. 1: some known. 3: not
+all could be asked; with --if-reachable that is 0 when none could, so that CI without a way to the database goes
+on."""
 
 import json
 import subprocess
@@ -19,25 +19,27 @@ CLEAN, VULNERABLE, USAGE, UNKNOWN = 0, 1, 2, 3
 IF_REACHABLE = "--if-reachable"
 _PROGRAM = ("pip_audit", "--require-hashes", "--disable-pip", "--progress-spinner", "off", "--format", "json")
 
+_UNREACHABLE = "The database of vulnerabilities cannot be asked from here: NOTHING WAS AUDITED."
+
 
 def verdict(report: Mapping[str, Any], *, if_reachable: bool) -> tuple[int, str]:
     """Exit code and words for pip-audit's JSON; an empty report is one that it could not make."""
     packages = report.get("dependencies", [])
     asked = [package for package in packages if "skip_reason" not in package]
-    found = [
-        f"{package['name']} {package['version']}: {flaw['id']}, mended in {', '.join(flaw['fix_versions']) or 'none'}"
-        for package in asked
-        for flaw in package["vulns"]
-    ]
+    found = [_flaw(package, flaw) for package in asked for flaw in package["vulns"]]
     if found:
         return VULNERABLE, "\n".join([*found, "Raise these: make lock ARGS=--upgrade, or name a version."])
     if asked and len(asked) == len(packages):
         return CLEAN, f"{len(asked)} packages, no known vulnerability"
     if not asked:
-        words = "The database of vulnerabilities cannot be asked from here: NOTHING WAS AUDITED. Run `make audit` where it can."
-        return CLEAN if if_reachable else UNKNOWN, words
+        return CLEAN if if_reachable else UNKNOWN, _UNREACHABLE
     silent = [package["name"] for package in packages if "skip_reason" in package]
     return UNKNOWN, f"The database did not answer about {len(silent)} packages: {', '.join(sorted(silent))}"
+
+
+def _flaw(package: Mapping[str, Any], flaw: Mapping[str, Any]) -> str:
+    mended = ", ".join(flaw["fix_versions"]) or "no version yet"
+    return f"{package['name']} {package['version']}: {flaw['id']}, mended in {mended}"
 
 
 def audit(lock: Path) -> dict[str, Any]:

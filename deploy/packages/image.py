@@ -3,9 +3,8 @@
     python -m deploy.packages.image LOCK run      what the services import
     python -m deploy.packages.image LOCK build    what builds our wheel, in the first stage only
 
-In the image the engines are servers of their own: those that come in wheels for `headrace up` stay out, with what only
-they need (80 MB).
-"""
+In the image the engines are servers of their own: those that come in wheels for `headrace up` stay out, with what
+only they need (80 MB)."""
 
 import sys
 from collections.abc import Sequence

@@ -2,9 +2,8 @@
 
     python -m deploy.packages.sbom LOCK [run]
 
-With `run`, only what the image has. The same lock gives the same bytes: no time, no random serial number; its serial
-number comes from its content, as CycloneDX allows (a UUID of RFC 9562, version 5).
-"""
+With `run`, only what the image has. The same lock gives the same bytes: no time, no random serial number; its
+serial number comes from its content, as CycloneDX allows (a UUID of RFC 9562, version 5)."""
 
 import json
 import sys
@@ -42,7 +41,10 @@ def sbom(pins: Sequence[Pin]) -> dict[str, Any]:
         "dependencies": _dependencies(pins),
     }
     serial = uuid.uuid5(_SERIAL, json.dumps(document, sort_keys=True))
-    return {"$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json", "serialNumber": f"urn:uuid:{serial}"} | document
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "serialNumber": f"urn:uuid:{serial}",
+    } | document
 
 
 def purl(pin: Pin) -> str:

@@ -2,9 +2,8 @@
 
     python -m headrace.local.health
 
-Asks /healthz on every service's port: all that listen must answer 200, and one must listen. Exit code 0 or 1, with a
-line that Docker keeps. By hand and with few imports, since it runs every few seconds.
-"""
+Asks /healthz on every service's port: all that listen must answer 200, and one must listen. Exit code 0 or 1, with
+a line that Docker keeps. By hand and with few imports, since it runs every few seconds."""
 
 import asyncio
 import os

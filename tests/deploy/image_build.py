@@ -1,5 +1,5 @@
-"""Carrying out a Dockerfile without Docker: each RUN by a shell in a root of its own, each COPY from the files that
-.dockerignore lets through."""
+"""Carrying out a Dockerfile without Docker: each RUN by a shell in a root of its own, each COPY from the files
+that .dockerignore lets through."""
 
 import os
 import shutil
@@ -34,9 +34,9 @@ class BuildFailed(Exception):
 
 @dataclass(slots=True)
 class Build:
-    """`context` is the folder that Docker would be given, `patterns` those of its .dockerignore. `work` is a folder
-    for the roots. `instead` says by a part of a RUN's text what is done in its place: it gets the root and the
-    command, and gives the one to run, or "" for none."""
+    """`context` is the folder that Docker would be given, `patterns` those of its .dockerignore. `work` is a
+    folder for the roots. `instead` says by a part of a RUN's text what is done in its place: it gets the root and
+    the command, and gives the one to run, or "" for none."""
 
     context: Path
     patterns: list[str]

@@ -1,5 +1,5 @@
-"""The shape of what deploy/compose.yaml uses of the Compose specification. Written from its text; what is not here is
-refused, so that a misspelt key cannot pass."""
+"""The shape of what deploy/compose.yaml uses of the Compose specification. Written from its text; what is not here
+is refused, so that a misspelt key cannot pass."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,5 +1,5 @@
-"""Running the built image as its Dockerfile says: entry point, user, environment; and as operators do: with a read-only
-root file system."""
+"""Running the built image as its Dockerfile says: entry point, user, environment; and as operators do: with a
+read-only root file system."""
 
 import json
 import os
@@ -77,8 +77,8 @@ class Container:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def stop(self, patience: float) -> tuple[int, float]:
-        """SIGTERM to process 1, as `docker stop` does; the exit code and the seconds that it took. What does not end
-        within `patience` is killed: AssertionError."""
+        """SIGTERM to process 1, as `docker stop` does; the exit code and the seconds that it took. What does not
+        end within `patience` is killed: AssertionError."""
         started = time.monotonic()
         os.kill(self.pid, signal.SIGTERM)
         try:

@@ -1,5 +1,6 @@
-"""A root file system of its own for a command, from what this machine has: its /usr for the system of a base image,
-its Python at the place where that image has one. Mount and process namespaces are the kernel's; it takes root."""
+"""A root file system of its own for a command, from what this machine has: its /usr for the system of a base
+image, its Python at the place where that image has one. Mount and process namespaces are the kernel's; it takes
+root."""
 
 import os
 import shlex
@@ -103,8 +104,8 @@ class Root:
 
 
 def link_or_copy(origin: str, target: str) -> str:
-    """The file at a second place, for what nobody writes into; its time stays, by which Python knows that a compiled
-    file is of its source. A link takes no time; between file systems it is a copy."""
+    """The file at a second place, for what nobody writes into; its time stays, by which Python knows that a
+    compiled file is of its source. A link takes no time; between file systems it is a copy."""
     try:
         os.link(origin, target)
     except OSError:

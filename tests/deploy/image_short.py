@@ -1,5 +1,6 @@
-"""The build without the package index: what takes a minute is taken from the environment that runs the tests, whose
-packages `make` has installed from the same pins. Which packages the image has is still what the Dockerfile says."""
+"""The build without the package index: what takes a minute is taken from the environment that runs the tests,
+whose packages `make` has installed from the same pins. Which packages the image has is still what the Dockerfile
+says."""
 
 import os
 from collections.abc import Callable, Mapping

@@ -65,7 +65,10 @@ def test_the_rules_of_dockerignore(path: str, given: list[str], out: bool) -> No
 
 
 def test_a_dockerfile_is_read() -> None:
-    text = 'ARG BASE=a:1\n# no\nFROM ${BASE} AS one\nENV A=1 \\\n# between\n    B="$A 2"\n\nFROM b\nCOPY --from=one /x /y\nCMD ["p"]\n'
+    text = (
+        'ARG BASE=a:1\n# no\nFROM ${BASE} AS one\nENV A=1 \\\n# between\n    B="$A 2"\n\n'
+        'FROM b\nCOPY --from=one /x /y\nCMD ["p"]\n'
+    )
     one, two = parse(text)
     assert (one.base, one.name, two.base, two.name) == ("a:1", "one", "b", "")
     assert one.environment({"PATH": "/bin"}) == {"PATH": "/bin", "A": "1", "B": " 2"}
@@ -80,7 +83,11 @@ def test_a_dockerfile_is_read() -> None:
 def problems(stages: list[Stage]) -> list[str]:
     """What an operator is promised and is not so."""
     last = stages[-1]
-    found = [f"{stage.base} is no image with a version" for stage in stages if not re.search(r":\d+\.\d+-slim-", stage.base)]
+    found = [
+        f"{stage.base} is no image with a version"
+        for stage in stages
+        if not re.search(r":\d+\.\d+-slim-", stage.base)
+    ]
     if last.last("USER").text != "10001:10001":
         found.append("it does not run as 10001")
     if not last.last("ENTRYPOINT").text.startswith("["):
@@ -90,7 +97,10 @@ def problems(stages: list[Stage]) -> list[str]:
     if any("apt-get" in run.text or "gcc" in run.text for stage in stages for run in stage.all("RUN")):
         found.append("it installs more than the lock has")
     installs = [run.text for stage in stages for run in stage.all("RUN") if "--requirement" in run.text]
-    if any(text.count("--require-hashes") != text.count("pip install") + text.count("python install") for text in installs):
+    if any(
+        text.count("--require-hashes") != text.count("pip install") + text.count("python install")
+        for text in installs
+    ):
         found.append("packages are installed without their hashes")
     if [copy for copy in last.all("COPY") if copy.flags.get("from") != "build"]:
         found.append("files come from outside the first stage")

@@ -114,8 +114,12 @@ def test_the_bill_names_every_package_with_its_version_and_hashes() -> None:
     document = json.loads(run_module("deploy.packages.sbom", str(LOCK)).stdout)
     components = document["components"]
     assert [(item["name"], item["version"]) for item in components] == PINNED.findall(text)
-    assert [item["purl"] for item in components] == [f"pkg:pypi/{name}@{version}" for name, version in PINNED.findall(text)]
-    hashes = [hash_["content"] for item in components for file in item["externalReferences"] for hash_ in file["hashes"]]
+    assert [item["purl"] for item in components] == [
+        f"pkg:pypi/{name}@{version}" for name, version in PINNED.findall(text)
+    ]
+    hashes = [
+        hash_["content"] for item in components for file in item["externalReferences"] for hash_ in file["hashes"]
+    ]
     assert hashes == HASH.findall(text)
 
 

@@ -1,8 +1,8 @@
-"""The image runs: every service and every one-shot command, as an unprivileged user, on a read-only root file system.
+"""The image runs: every service and every one-shot command, as an unprivileged user, on a read-only root file
+system.
 
-deploy/Dockerfile is carried out step by step in roots of its own. HEADRACE_TEST_IMAGE=full installs from the package
-index, as Docker would; else the same packages come from the environment of the tests.
-"""
+deploy/Dockerfile is carried out step by step in roots of its own. HEADRACE_TEST_IMAGE=full installs from the
+package index, as Docker would; else the same packages come from the environment of the tests."""
 
 import os
 import tempfile
