@@ -69,6 +69,26 @@ check: .venv/.installed-dev ## Lint, format, types, import rule, generated files
 check-deploy: .venv/.installed-dev ## What is under deploy/: rendered, validated, and held against the code; kubectl or Go
 	$(VENV_PYTHON) -m pytest --quiet tests/deploy
 
+# The advisory database is on the network: ARGS=--if-reachable succeeds, saying so, where it cannot be asked.
+.PHONY: audit
+audit: .venv/.installed-dev ## Ask the database of known vulnerabilities about every package of requirements.lock
+	@$(VENV_PYTHON) -m deploy.packages.audit requirements.lock $(ARGS)
+
+.PHONY: sbom
+sbom: .venv/.installed-run ## Write the bill of materials (CycloneDX, JSON) of requirements.lock to dist/
+	@mkdir -p dist
+	@$(VENV_PYTHON) -m deploy.packages.sbom requirements.lock >dist/headrace.cdx.json
+	@$(VENV_PYTHON) -m deploy.packages.sbom requirements.lock run >dist/headrace-image.cdx.json
+	@echo 'dist/headrace.cdx.json: all of the lock; dist/headrace-image.cdx.json: what the image has'
+
+.PHONY: compose
+compose: ## Build the image and start deploy/compose.yaml; needs Docker
+	@command -v docker >/dev/null 2>&1 || { \
+		echo 'make compose needs Docker with its compose plugin; without it: make run' >&2; exit 1; }
+	@deploy/secrets.sh
+	docker compose --file deploy/compose.yaml up --build --wait --detach $(ARGS)
+	@echo 'Keys are in deploy/secrets. Mail: http://127.0.0.1:8025, Grafana (admin): http://127.0.0.1:3000'
+
 .PHONY: retail
 retail: .venv/.installed-dev ## The whole real file (HEADRACE_RETAIL_CSV=...) in peace and under kill -9; ARGS=profiles for one
 	$(VENV_PYTHON) -m tests.faults.retail_year $(ARGS)

@@ -1,7 +1,6 @@
-"""Asks a service's /readyz, by hand: importing an HTTP client would delay the start by a quarter of a second."""
+"""Asks a service how it is, by hand: importing an HTTP client would delay the start by a quarter of a second."""
 
 import asyncio
-import contextlib
 
 _PATIENCE_SECONDS = 2.0
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (nothing is bound here)
@@ -19,15 +18,24 @@ def base_url(host: str, port: int) -> str:
 
 async def is_ready(host: str, port: int) -> bool:
     """Whether /readyz answers 200 now."""
-    with contextlib.suppress(OSError, TimeoutError):
-        return await asyncio.wait_for(_ask(reachable_host(host), port), _PATIENCE_SECONDS)
-    return False
+    return await answers(host, port, "/readyz") is True
 
 
-async def _ask(host: str, port: int) -> bool:
+async def answers(host: str, port: int, path: str) -> bool | None:
+    """Whether `path` answers 200 within two seconds; None when nothing listens there."""
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            return await _ask(reachable_host(host), port, path)
+    except ConnectionRefusedError:
+        return None
+    except (OSError, TimeoutError):
+        return False
+
+
+async def _ask(host: str, port: int, path: str) -> bool:
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         status = await reader.readline()
         return status.split(b" ")[1:2] == [b"200"]
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 
 NOT_OURS = {"__pycache__", "build", "dist", "node_modules"}
-HIDDEN_BUT_OURS = {".ci", ".editorconfig", ".gitignore", ".pre-commit-config.yaml"}
+HIDDEN_BUT_OURS = {".ci", ".dockerignore", ".editorconfig", ".gitignore", ".pre-commit-config.yaml"}
 
 
 @cache

@@ -1,0 +1,134 @@
+"""What must hold of deploy/compose.yaml: each check gives what it finds wrong, as sentences."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from headrace import __version__
+from headrace.runtime.lifecycle import GRACE_SECONDS
+from tests.deploy.image_compose_schema import problems
+
+Document = dict[str, Any]
+Check = Callable[[Document], Iterator[str]]
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = f"headrace:{__version__}"
+ENGINES = {"kafka", "postgres", "valkey"}
+# Its start script writes the configuration beside the program.
+WRITES_ITS_ROOT = {"kafka"}
+_SETTING = re.compile(r"HEADRACE_[A-Z][A-Z_]*[A-Z]")
+_SECRET = re.compile(r"/run/secrets/([a-z-]+)")
+_TAG = re.compile(r"^[a-z0-9./-]+:v?[0-9][A-Za-z0-9._-]*(?:@sha256:[0-9a-f]{64})?$")
+
+
+def check_all(document: Document) -> list[str]:
+    """Everything that is wrong."""
+    if wrong := list(problems(document)):
+        return wrong
+    return [finding for check in CHECKS for finding in check(document)]
+
+
+def services(document: Document, *, ours: bool = False) -> Iterator[tuple[str, Document]]:
+    for name, service in document["services"].items():
+        if not ours or service["image"].startswith("headrace"):
+            yield name, service
+
+
+def images(document: Document) -> Iterator[str]:
+    for name, service in services(document):
+        if not _TAG.match(service["image"]):
+            yield f"{name}: {service['image']} is not pinned by a tag with a version"
+    for name, service in services(document, ours=True):
+        if service["image"] != OURS:
+            yield f"{name}: {service['image']} is not this version, {OURS}"
+
+
+def confinement(document: Document) -> Iterator[str]:
+    for name, service in services(document):
+        if service.get("cap_drop") != ["ALL"]:
+            yield f"{name} keeps capabilities"
+        if "no-new-privileges:true" not in service.get("security_opt", []):
+            yield f"{name} may gain privileges"
+        if not service.get("read_only") and name not in WRITES_ITS_ROOT:
+            yield f"{name} may write its root file system"
+        if service.get("privileged") or service.get("network_mode") or service.get("pid"):
+            yield f"{name} has something of the host"
+
+
+def ports(document: Document) -> Iterator[str]:
+    for name, service in services(document):
+        for port in service.get("ports", []):
+            if not port.startswith("127.0.0.1:"):
+                yield f"{name}: {port} is open to other machines"
+        if name in ENGINES and (service.get("ports") or service["networks"] != ["engines"]):
+            yield f"{name} can be reached by more than the services"
+    if not document["networks"]["engines"].get("internal"):
+        yield "the engines' network leads outside"
+
+
+def settings(document: Document) -> Iterator[str]:
+    known = set(_SETTING.findall((ROOT / "docs/settings.md").read_text(encoding="utf-8")))
+    for name, service in services(document):
+        for variable in service.get("environment", {}):
+            if variable.startswith("HEADRACE_") and variable.removesuffix("_FILE") not in known:
+                yield f"{name}: {variable} is no setting"
+
+
+def secrets(document: Document) -> Iterator[str]:
+    for name, service in services(document):
+        text = f"{service.get('environment', {})} {service.get('command', '')}"
+        used, given = set(_SECRET.findall(text)), set(service.get("secrets", []))
+        for secret in sorted(used ^ given):
+            yield f"{name}: the secret {secret} is {'not given' if secret in used else 'given and not used'}"
+        for secret in sorted(given - document["secrets"].keys()):
+            yield f"{name}: there is no secret {secret}"
+
+
+def mounts(document: Document) -> Iterator[str]:
+    for name, service in services(document):
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            if source.startswith("."):
+                if not (ROOT / "deploy" / source).exists():
+                    yield f"{name}: {source} does not exist"
+                if not mount.endswith(":ro"):
+                    yield f"{name}: {source} may be written"
+            elif source not in document["volumes"]:
+                yield f"{name}: there is no volume {source}"
+
+
+def order(document: Document) -> Iterator[str]:
+    for name, service in services(document):
+        for other, how in service.get("depends_on", {}).items():
+            target = document["services"].get(other)
+            if target is None:
+                yield f"{name} waits for {other}, which does not exist"
+            elif how["condition"] == "service_healthy" and not _has_health(target):
+                yield f"{name} waits for the health of {other}, which has no check"
+            elif how["condition"] == "service_completed_successfully" and target["restart"] != "on-failure":
+                yield f"{name} waits for the end of {other}, which is started again"
+
+
+def _has_health(service: Document) -> bool:
+    """Its own check, or that of our image."""
+    check = service.get("healthcheck", {})
+    return not check.get("disable") and ("test" in check or service["image"] == OURS)
+
+
+def endings(document: Document) -> Iterator[str]:
+    for name, service in services(document, ours=True):
+        if int(service["stop_grace_period"].removesuffix("s")) <= GRACE_SECONDS:
+            yield f"{name} is killed before it has finished its requests ({GRACE_SECONDS} s)"
+
+
+def commands(document: Document) -> Iterator[str]:
+    given = [service["command"] for _, service in services(document, ours=True)]
+    wanted = [["migrate"], ["topics", "create"]]
+    wanted += [["serve", name] for name in ("ingest", "profiles", "segmenter", "messenger")]
+    for command in wanted:
+        if given.count(command) != 1:
+            yield f"{' '.join(command)} is run by {given.count(command)} services"
+
+
+CHECKS: Sequence[Check] = (images, confinement, ports, settings, secrets, mounts, order, endings, commands)
