@@ -64,6 +64,10 @@ check: .venv/.installed-dev ## Lint, format, types, import rule, generated files
 	$(VENV_PYTHON) -m headrace.runtime.reference --check
 	$(VENV_PYTHON) -m pytest --quiet tests/unit/repository
 
+.PHONY: check-deploy
+check-deploy: .venv/.installed-dev ## What is under deploy/: rendered, validated, and held against the code; kubectl or Go
+	$(VENV_PYTHON) -m pytest --quiet tests/deploy
+
 .PHONY: retail
 retail: .venv/.installed-dev ## The whole real file (HEADRACE_RETAIL_CSV=...) in peace and under kill -9; ARGS=profiles for one
 	$(VENV_PYTHON) -m tests.faults.retail_year $(ARGS)
