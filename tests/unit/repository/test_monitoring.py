@@ -5,11 +5,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+import typer
 import yaml
 
+from headrace.cli.main import app
 from tests.unit.repository.monitoring import series, ungroupable, wrong
 from tests.unit.repository.tree import ROOT
 
@@ -50,23 +55,21 @@ def test_dashboards_name_series_and_labels_that_there_are(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
-def test_runbooks_name_series_and_labels_that_there_are(page: Any) -> None:
+def test_runbooks_name_series_and_labels_that_there_are(page: Path) -> None:
     assert list(wrong(page.read_text(encoding="utf-8"), KNOWN)) == []
 
 
-def test_what_is_not_there_is_found() -> None:
-    assert list(wrong('rate(headrace_no_such_total{job="x"}[5m])', KNOWN)) == [
-        "headrace_no_such_total is no series of ours"
-    ]
-    assert list(wrong("headrace_messages", KNOWN)) == ["headrace_messages is no series of ours"], (
-        "a counter's name"
-    )
-    assert list(wrong('headrace_lag_records{segment="vip"}', KNOWN)) == [
-        "headrace_lag_records has no label segment"
-    ]
-    assert list(ungroupable("sum by (channel) (headrace_lag_records)", KNOWN)) == [
-        "no series in the query has the label channel"
-    ]
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        ('rate(headrace_no_such_total{job="x"}[5m])', "headrace_no_such_total is no series of ours"),
+        ("headrace_messages", "headrace_messages is no series of ours"),
+        ('headrace_lag_records{segment="vip"}', "headrace_lag_records has no label segment"),
+        ("sum by (channel) (headrace_lag_records)", "no series in the query has the label channel"),
+    ],
+)
+def test_what_is_not_there_is_found(query: str, fault: str) -> None:
+    assert [*wrong(query, KNOWN), *ungroupable(query, KNOWN)] == [fault]
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert['alert']}-{alert['labels']['severity']}")
@@ -80,7 +83,7 @@ def test_an_alert_says_how_bad_it_is_and_where_to_read_on(alert: dict[str, Any])
 
 
 @pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
-def test_a_runbook_belongs_to_an_alert_and_has_every_part(page: Any) -> None:
+def test_a_runbook_belongs_to_an_alert_and_has_every_part(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = {alert["alert"] for alert in ALERTS if alert["annotations"]["runbook_url"].endswith(f"/{page.name}")}
     if page.stem != "index":
@@ -96,24 +99,52 @@ def test_the_list_of_runbooks_has_them_all() -> None:
 
 
 @pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
-def test_the_commands_in_runbooks_exist(page: Any) -> None:
-    """Their first words, as the command's own help knows them."""
-    for command in re.findall(
-        r"\bheadrace ([a-z][a-z-]*(?: [a-z][a-z-]+)?)", _code(page.read_text(encoding="utf-8"))
-    ):
-        known = _commands()
-        assert command in known or command.split()[0] in known, f"headrace {command}"
+def test_the_commands_in_runbooks_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    lines = re.findall(r"^ +(headrace [a-z].+)$|`(headrace [a-z][^`]+)`", text, re.MULTILINE)
+    for line in (first or second for first, second in lines):
+        assert list(mistakes(line.split()[1:])) == [], line
 
 
-def _code(text: str) -> str:
-    blocks = re.findall(r"^    (headrace .+)$", text, re.MULTILINE)
-    return "\n".join([*blocks, *re.findall(r"`(headrace [^`]+)`", text)])
+def mistakes(words: list[str], command: click.Command | None = None) -> Iterator[str]:
+    """Commands and options in a line that the command does not have."""
+    command = command or typer.main.get_command(app)
+    subcommands = getattr(command, "commands", None)
+    if subcommands and words and not words[0].startswith("-"):
+        if words[0] in subcommands:
+            yield from mistakes(words[1:], subcommands[words[0]])
+        else:
+            yield words[0]
+        return
+    known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help"}
+    yield from (word for word in words if word.startswith("-") and word not in known)
 
 
-def _commands() -> set[str]:
-    tree = (ROOT / "headrace/cli").glob("*.py")
-    text = "\n".join(path.read_text(encoding="utf-8") for path in tree)
-    return set(re.findall(r'add_parser\(\s*"([a-z-]+)"', text)) | {"serve", "migrate"}
+def test_a_command_that_is_not_there_is_found() -> None:
+    assert list(mistakes(["dead-letters", "replay", "--reason", "event_too_large"])) == []
+    assert list(mistakes(["mend"])) == ["mend"]
+    assert list(mistakes(["dead-letters", "burn"])) == ["burn"]
+    assert list(mistakes(["verify", "vip", "--harder"])) == ["--harder"]
+
+
+@pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
+def test_what_runbooks_quote_of_logs_and_answers_stands_in_the_code(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    quoted = set(re.findall(r"`([a-z]+_[a-z_]+)`", text))
+    settings = set(re.findall(r"HEADRACE_[A-Z_]+", text))
+    assert {name for name in quoted - KNOWN.keys() if name not in _code()} == set()
+    assert {name for name in settings if name not in _code() + _documented()} == set()
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    files = [path for top in ("headrace", "services") for path in (ROOT / top).rglob("*.py")]
+    return "\n".join(path.read_text(encoding="utf-8") for path in files)
+
+
+@lru_cache(maxsize=1)
+def _documented() -> str:
+    return (ROOT / "docs/settings.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["platform", "segments", "campaigns"])
