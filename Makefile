@@ -62,6 +62,7 @@ check: .venv/.installed-dev ## Lint, format, types, import rule, generated files
 	$(VENV_PYTHON) -c 'import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command(["--no-logo"]))'
 	$(VENV_PYTHON) -m headrace.contracts.generate --check
 	$(VENV_PYTHON) -m headrace.runtime.reference --check
+	$(VENV_PYTHON) deploy/grafana/generate.py --check
 	$(VENV_PYTHON) deploy/kubernetes/generate.py --check
 	$(VENV_PYTHON) -m pytest --quiet tests/unit/repository
 
@@ -110,6 +111,7 @@ format: .venv/.installed-dev ## Format the code and apply the safe lint fixes
 generate: .venv/.installed-dev ## Rewrite the schemas, the AsyncAPI document, the reference tables, generated manifests
 	$(VENV_PYTHON) -m headrace.contracts.generate
 	$(VENV_PYTHON) -m headrace.runtime.reference
+	$(VENV_PYTHON) deploy/grafana/generate.py
 	$(VENV_PYTHON) deploy/kubernetes/generate.py
 
 # The dev lock comes first: it holds everything, and the run lock takes its versions from it.

@@ -166,6 +166,9 @@ def _headers(kind: RecordType) -> Document:
             headers.SEQ: {**digits, "description": "Dense within (topic, partition) and epoch, from 1."},
             headers.POSITION: {**text, "description": "What the record stands for in its store; never an offset."},
         }
+    if kind.schema == "segment-change":
+        told = "When the event that caused it was received, in milliseconds since the epoch; absent without one."
+        properties[headers.RECEIVED] = {**digits, "description": told}
     required = ["ce_specversion", "ce_type", "ce_source", "ce_id", headers.CONTENT_TYPE[0]]
     return {"type": "object", "properties": properties, "required": required}
 

@@ -9,8 +9,10 @@ SOURCE = "headrace-source"
 EPOCH = "headrace-epoch"
 SEQ = "headrace-seq"
 POSITION = "headrace-position"
+RECEIVED = "headrace-received"
 TRACEPARENT = "traceparent"
 TRACEPARENT_FORM = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_RECEIPT_DIGITS = 15
 CONTENT_TYPE = ("content-type", b"application/json")
 
 
@@ -40,6 +42,13 @@ def store_output(*, source: str, epoch: int, seq: int, position: str) -> Headers
         (SEQ, str(seq).encode()),
         (POSITION, position.encode()),
     )
+
+
+def carried_receipt(headers: Headers) -> int:
+    """When the event was received that caused this record, in milliseconds since the epoch; 0 when it does not
+    say, or says nonsense."""
+    raw = header(headers, RECEIVED)
+    return int(raw) if raw is not None and len(raw) <= _RECEIPT_DIGITS and raw.isdigit() else 0
 
 
 def header(headers: Iterable[tuple[str, bytes]], name: str) -> bytes | None:

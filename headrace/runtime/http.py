@@ -12,7 +12,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from headrace.contracts.errors import ApiError, InvalidDefinition
+from headrace.runtime.http_metrics import MeasuredHttp
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.process_metrics import watch_process
 
 Check = Callable[[], Awaitable[None]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -25,8 +27,10 @@ def create_app(
     title: str, *, metrics: Metrics, checks: Mapping[str, Check], lifespan: Lifespan | None = None
 ) -> FastAPI:
     """A FastAPI app with /healthz, /readyz, /metrics and errors as DESIGN §5. `checks` are the engines that
-    /readyz asks, by name; a check raises when its engine does not answer."""
+    /readyz asks, by name; a check raises when its engine does not answer. Its requests are counted and timed."""
     app = FastAPI(title=title, lifespan=lifespan, redoc_url=None)
+    app.add_middleware(MeasuredHttp, metrics=metrics)
+    watch_process(metrics)
     _add_errors(app)
     _add_health(app, metrics, checks)
     return app

@@ -35,12 +35,31 @@ class Metrics:
             ["source", "event", "reason"],
         )
         self.ingest_bytes = self._gauge("ingest_buffered_bytes", "Request bytes held in memory now.")
+        self.ingest_bytes_limit = self._gauge(
+            "ingest_buffer_limit_bytes", "Request bytes that may be held; beyond them senders are answered 503."
+        )
+
+        self.memory = self._gauge("process_memory_bytes", "Memory of the process that is resident now.")
+        self.memory_limit = self._gauge(
+            "process_memory_limit_bytes", "What the process' control group may use; 0 where there is no limit."
+        )
+        self.connections = self._gauge(
+            "database_connections_busy", "Connections of the process' Postgres pool that are in use now."
+        )
+        self.connections_limit = self._gauge(
+            "database_connections_limit", "Connections that the process' Postgres pool may open."
+        )
+        self.clock_skew = self._gauge(
+            "clock_skew_seconds", "Postgres' clock less this process' clock, when it was last asked."
+        )
 
         self.records = self._counter("records_processed", "Input records applied.", ["topic", "partition"])
         self.duplicates = self._counter("records_duplicate", "Input records dropped as seen before.", ["topic"])
         self.lag = self._gauge("lag_records", "Records not yet applied.", ["topic", "partition"])
         self.oldest_age = self._gauge(
-            "oldest_unprocessed_age_seconds", "Age of the oldest record not yet applied.", ["topic", "partition"]
+            "oldest_unprocessed_age_seconds",
+            "Age of the oldest record not yet applied; 0 when there is none.",
+            ["topic", "partition"],
         )
         self.fenced = self._counter(
             "fenced_commits", "Commits refused because another process had committed.", ["store"]
@@ -99,6 +118,10 @@ class Metrics:
             ["segment"],
         )
         self.timers = self._gauge("timers_armed", "Customers with an armed deadline.", ["partition"])
+        self.state_memory = self._gauge("state_memory_bytes", "Memory that the Redis of segment state uses.")
+        self.state_memory_limit = self._gauge(
+            "state_memory_limit_bytes", "Its maxmemory, beyond which it refuses writes; 0 where none is set."
+        )
 
         self.webhook_deliveries = self._counter(
             "webhook_deliveries",
@@ -118,6 +141,29 @@ class Metrics:
         self.entry_to_provider = self._histogram(
             "entry_to_provider_seconds", "From a segment entry to the provider's answer.", ["channel"]
         )
+        self.event_to_provider = self._histogram(
+            "event_to_provider_seconds",
+            "From the receipt of the event behind an entry to the provider's answer, where nothing put it off.",
+            ["channel"],
+        )
+        self.unknown_messages = self._gauge(
+            "messages_unknown", "Messages of which nobody knows whether they were sent.", ["channel"]
+        )
+        self.unknown_age = self._gauge(
+            "messages_unknown_oldest_age_seconds", "Since the oldest of them was declared unknown.", ["channel"]
+        )
+        self.due_messages = self._gauge(
+            "messages_due", "Messages that may be sent now and are not claimed yet.", ["channel"]
+        )
+        self.due_age = self._gauge(
+            "messages_due_oldest_age_seconds", "Since the longest waiting of them was due.", ["channel"]
+        )
+        self.sends_in_flight = self._gauge(
+            "sends_in_flight", "Messages that this process has claimed and not settled.", ["channel"]
+        )
+        self.sends_limit = self._gauge("sends_limit", "How many it may have claimed at a time.", ["channel"])
+        self.journeys_waiting = self._gauge("journeys_waiting", "Journeys that have a step to come.")
+        self.journeys_due = self._gauge("journeys_due", "Journeys whose step is due and not done yet.")
         self.hooks = self._counter(
             "hook_calls", "Calls of messaging providers to ingest: taken, or forged.", ["provider", "what"]
         )
@@ -131,6 +177,12 @@ class Metrics:
             "Codes that a voucher pool can still give; not of pools without an end.",
             ["pool"],
         )
+
+    def forget_partition(self, partition: int) -> None:
+        """Take down what this process said of a partition that is not its own any more: somebody else speaks for
+        it now."""
+        for gauge in (self.lag, self.oldest_age, self.outbox, self.timers):
+            gauge.remove_by_labels({"partition": str(partition)})
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"headrace_{name}", text, labels, registry=self.registry)

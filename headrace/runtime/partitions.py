@@ -23,7 +23,8 @@ class PartitionHalted(HeadraceError):
 class PartitionRunner:
     """Supervises `work(q)` for every assigned partition. `work` runs until cancelled; when it raises it is
     started again with a growing pause. Workers shield their own commits: cancellation may come at any await.
-    A partition's worker has ended before another of the same partition starts.
+    A partition's worker has ended before another of the same partition starts. `forget(q)` is told when a
+    partition is not ours any more.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class PartitionRunner:
         first_backoff: float = FIRST_BACKOFF,
         last_backoff: float = LAST_BACKOFF,
         cancel_again: float = CANCEL_AGAIN,
+        forget: Callable[[int], None] = lambda q: None,
     ) -> None:
         self._member = member
         self._work = work
@@ -42,6 +44,7 @@ class PartitionRunner:
         self._first_backoff = first_backoff
         self._last_backoff = last_backoff
         self._cancel_again = cancel_again
+        self._forget = forget
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     @property
@@ -92,6 +95,8 @@ class PartitionRunner:
                     task.cancel()
         for q, task in tasks.items():
             del self._tasks[q]
+            self._forget(q)
+            self._metrics.forget_partition(q)
             if not task.cancelled():
                 task.exception()  # seen: `_change` has raised it
         if cancelled:

@@ -40,6 +40,7 @@ def build_app(
     _document_tracking(app)
     api = TrackingApi(app, collector, config, metrics, clock)
     metrics.ingest_bytes.set_function(lambda: api.held_bytes)
+    metrics.ingest_bytes_limit.set(config.budget.capacity)
     return api
 
 

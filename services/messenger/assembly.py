@@ -19,6 +19,7 @@ from headrace.contracts.topics import (
 from headrace.log.port import Log, Record
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
+from headrace.runtime.process_metrics import watch_pool
 from headrace.runtime.tasks import run_together
 from services.messenger.api import HiddenSegments, Services, build_app
 from services.messenger.awards import Awards
@@ -37,6 +38,7 @@ from services.messenger.journey_list import JourneyList
 from services.messenger.journey_runner import JourneyRunner
 from services.messenger.journeys import Journeys, Memberships
 from services.messenger.learning import Splits, winners
+from services.messenger.ledger_watch import LedgerWatch
 from services.messenger.links import PublicLinks
 from services.messenger.moves import Moves
 from services.messenger.outbox import OutcomeOutbox
@@ -84,6 +86,7 @@ class Messenger:
     claims: Claims
     unsubscribes: Unsubscribes
     pool_watch: PoolWatch
+    ledger_watch: LedgerWatch
     log: Log
     settings: Settings
     metrics: Metrics
@@ -95,8 +98,9 @@ class Messenger:
         member = await self.log.join(common.group(MESSENGER_GROUP), topics, common.partitions)
         self.worker.follow(member)
         try:
-            runner = PartitionRunner(member, self.worker.work, self.metrics)
-            await run_together(runner.run(), self.worker.watch())
+            backlogs = self.worker.backlogs
+            runner = PartitionRunner(member, self.worker.work, self.metrics, forget=backlogs.forget)
+            await run_together(runner.run(), self.worker.watch(), backlogs.run())
         finally:
             await member.leave()
 
@@ -111,6 +115,7 @@ class Messenger:
             self.splits.run(),
             self.janitor.run(),
             self.pool_watch.run(),
+            self.ledger_watch.run(),
         ]
 
 
@@ -126,6 +131,7 @@ async def assemble(
     """Wire the parts. `channels` is all there are, by name. The schema is migrated and the topics exist."""
     common = settings.common
     metrics = Metrics("messenger")
+    watch_pool(metrics, pool)
     store = await open_store(pool, common.partitions)
     definitions = Definitions(pool)
     outbox = OutcomeOutbox(pool, partitions=common.partitions, epoch=store.epoch)
@@ -270,6 +276,7 @@ async def assemble(
         claims,
         unsubscribes,
         PoolWatch(pool, metrics, clock=clock),
+        LedgerWatch(pool, metrics, clock=clock),
         log,
         settings,
         metrics,

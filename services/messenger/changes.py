@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from headrace.contracts.headers import carried_trace
+from headrace.contracts.headers import carried_receipt, carried_trace
 from headrace.contracts.instant import Millis, parse_instant
 from headrace.contracts.segment_change import SegmentChange
 from headrace.log.port import Log, Record
@@ -56,20 +56,26 @@ class Changes:
         changes = []
         for record in batch.records:
             try:
-                changes.append((decode_change(record.value), carried_trace(record.headers)))
+                cause = carried_trace(record.headers), carried_receipt(record.headers)
+                changes.append((decode_change(record.value), *cause))
             except Undecodable as error:
                 await self._dead_letters.put(record, "undecodable", str(error), self._clock())
         now = self._clock()
         async with self._positions.advance(self.topic, partition, expected, batch.position) as connection:
-            segments = {str(change.properties["segment_id"]) for change, _ in changes}
+            segments = {str(change.properties["segment_id"]) for change, *_ in changes}
             campaigns = await self._definitions.live_campaigns(connection, segments) if segments else []
             starts = [
                 (start, campaign)
-                for change, trace in changes
+                for change, trace, received_at in changes
                 for campaign, version in campaigns
-                if (start := by_change(change, campaign, version, now=now, traceparent=trace)) is not None
+                if (
+                    start := by_change(
+                        change, campaign, version, now=now, traceparent=trace, received_at=received_at
+                    )
+                )
+                is not None
             ]
-            ended = await left(connection, await _exits(connection, [change for change, _ in changes]), now)
+            ended = await left(connection, await _exits(connection, [change for change, *_ in changes]), now)
             done = await self._intake.enter(connection, starts, now, also=ended)
             failpoint("before_commit")
         failpoint("after_commit")

@@ -40,7 +40,7 @@ _LAST_BACKOFF_MS = 300_000
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A message that this process alone may send now, by `provider`; `attempt` tells its claim from an earlier
-    one."""
+    one. `received_at`: of the event that caused the entry, where nothing has put the message off; else 0."""
 
     outgoing: Outgoing
     campaign_id: str
@@ -48,6 +48,7 @@ class Claim:
     attempt: int
     entered_at: Millis
     provider: Provider
+    received_at: Millis = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,9 @@ class Claims:
         if status == "accepted":
             seconds = max(0, now - claim.entered_at) / 1000
             self._metrics.entry_to_provider.labels(claim.channel).observe(seconds)
+            if claim.received_at:
+                seconds = max(0, now - claim.received_at) / 1000
+                self._metrics.event_to_provider.labels(claim.channel).observe(seconds)
 
     def _count(self, campaign_id: str, channel: str, status: str) -> None:
         self._metrics.messages.labels(campaign_id, channel, status).inc()
@@ -355,7 +359,16 @@ def _count_in(tally: Tally, due: Due, campaign: CampaignDefinition, fate: Fate, 
 
 def _claim(prepared: Prepared, ready: Ready, provider: Provider) -> Claim:
     due = prepared.due
-    return Claim(ready.outgoing, due.campaign_id, due.channel, due.attempt + 1, due.entered_at, provider)
+    at_once = due.ready_at <= due.entered_at and due.alternative == 0
+    return Claim(
+        ready.outgoing,
+        due.campaign_id,
+        due.channel,
+        due.attempt + 1,
+        due.entered_at,
+        provider,
+        due.received_at if at_once else 0,
+    )
 
 
 def _settlement_row(settlement: Settlement, now: Millis) -> tuple[object, ...]:

@@ -26,7 +26,8 @@ TriggerKind = Literal["segment", "event", "schedule", "direct"]
 class Start:
     """An entry into a campaign, as the same cause always gives it. `key`: of a keyed journey; `event` what its
     templates may show of the event that caused it, with `row_seq`, its number; `computed` are the computed traits
-    that came with the change. `refused`: why it never begins, where that is known already."""
+    that came with the change. `refused`: why it never begins, where that is known already. `received_at`: when
+    the event that caused it was received; 0 without one."""
 
     campaign_id: str
     campaign_version: int
@@ -43,6 +44,7 @@ class Start:
     holdout: bool = False
     refused: str | None = None
     traceparent: str | None = None
+    received_at: Millis = 0
 
 
 def by_change(
@@ -52,6 +54,7 @@ def by_change(
     *,
     now: Millis,
     traceparent: str | None = None,
+    received_at: Millis = 0,
 ) -> Start | None:
     """The entry that this change causes in `campaign` (its live definition, `version`); None when it causes
     none."""
@@ -78,6 +81,7 @@ def by_change(
         holdout=held_out(campaign, change.profile.id),
         refused=too_old(at, campaign, now=now),
         traceparent=traceparent,
+        received_at=received_at,
     )
 
 
@@ -107,6 +111,7 @@ def by_event(
         holdout=held_out(campaign, row.profile_id),
         refused=too_old(row.ts, campaign, now=now),
         traceparent=traceparent,
+        received_at=row.received_at,
     )
 
 

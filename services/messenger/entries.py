@@ -182,6 +182,7 @@ def _row(entered: Entered, now: Millis) -> tuple[object, ...]:
         _json(advanced.variants if advanced is not None else {}),
         now if over else None,
         start.entered_at + campaign.goal.within_ms if measured and campaign.goal is not None else None,
+        start.received_at,
     )
 
 
@@ -192,9 +193,10 @@ def _json(value: Mapping[str, object]) -> str:
 _INSERT = """
     INSERT INTO entry (campaign_id, entry_id, campaign_version, profile_id, segment_id, segment_name, computed,
         traceparent, entered_at, created_at, trigger, key, event, row_seq, status, reason, step, due_at, variants,
-        ended_at, goal_until)
+        ended_at, goal_until, received_at)
     SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
         $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::jsonb[], $14::bigint[],
-        $15::text[], $16::text[], $17::text[], $18::bigint[], $19::jsonb[], $20::bigint[], $21::bigint[])
+        $15::text[], $16::text[], $17::text[], $18::bigint[], $19::jsonb[], $20::bigint[], $21::bigint[],
+        $22::bigint[])
     ON CONFLICT DO NOTHING RETURNING campaign_id, entry_id
 """

@@ -1,6 +1,5 @@
 """Reads one input partition contiguously from a stored position (DESIGN §4.3)."""
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import structlog
 from headrace.contracts.headers import EPOCH, SEQ, header
 from headrace.contracts.instant import Millis
 from headrace.log.port import Log, OffsetOutOfRange, Record
+from headrace.runtime.backlog import Backlog
 from headrace.runtime.contiguity import Verdict, judge
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
@@ -16,7 +16,6 @@ from services.messenger.store import Position
 
 log = structlog.get_logger()
 
-_LAG_SECONDS = 5.0
 _READ_RECORDS = 500
 _TICK = b"io.headrace.profile.tick.v1"
 
@@ -48,6 +47,7 @@ class ContiguousInput:
         metrics: Metrics,
         *,
         set_aside: SetAside,
+        backlog: Backlog,
     ) -> None:
         self._log = log
         self._topic = topic
@@ -57,11 +57,12 @@ class ContiguousInput:
         self._position = position
         self._offset = position.next_offset
         self._held_since: Millis | None = None
-        self._measured = 0.0
+        self._backlog = backlog
 
     async def read(self, wait_ms: int) -> Batch:
         """The next records; none after `wait_ms`. Raises PartitionHalted when the log no longer holds what
-        comes next."""
+        comes next. By asking for more, the caller says that it has applied what it had."""
+        self._backlog.at(self._position.next_offset, self._held_since)
         try:
             records = await self._log.read(
                 self._topic, self._partition, self._offset, max_records=_READ_RECORDS, wait_ms=wait_ms
@@ -76,11 +77,11 @@ class ContiguousInput:
             self._offset = records[-1].offset + 1
             if self._held_since is None:
                 self._position = Position(self._offset, self._position.epoch, self._position.seq)
-        oldest = self._held_since or (records[0].time if records else None)
-        age = time.time() - oldest / 1000 if oldest else 0.0
-        self._metrics.oldest_age.labels(self._topic, self._partition).set(max(0.0, age))
+        if records:
+            self._backlog.oldest = self._held_since or records[0].time
         self._metrics.records.labels(self._topic, self._partition).inc(len(apply))
-        await self._measure()
+        if self._held_since is not None:  # the runner takes alarms down that nobody renews
+            self._metrics.halted.labels(self._partition).set(1)
         return Batch(apply, self._position, len(records) == _READ_RECORDS)
 
     async def _wanted(self, record: Record) -> bool:
@@ -123,16 +124,6 @@ class ContiguousInput:
             found=seq,
             help="run `headrace republish`",
         )
-
-    async def _measure(self) -> None:
-        if self._held_since is not None:  # the runner takes alarms down that nobody renews
-            self._metrics.halted.labels(self._partition).set(1)
-        now = time.monotonic()
-        if now - self._measured >= _LAG_SECONDS:
-            self._measured = now
-            bounds = await self._log.bounds(self._topic, self._partition)
-            lag = max(0, bounds.end - self._position.next_offset)
-            self._metrics.lag.labels(self._topic, self._partition).set(lag)
 
 
 def _number(record: Record) -> tuple[int, int] | None:

@@ -131,7 +131,7 @@ _NO_PROVIDER = {"provider": None, "provider_message_id": None}
 _TAKE_DUE = """
     SELECT m.id, m.campaign_id, m.campaign_version, d.state AS campaign_state, m.entry_id, m.step, m.profile_id,
         m.channel, m.template_id, m.attempt, coalesce(m.reason = 'process_gone', false) AS in_doubt,
-        e.entered_at, e.segment_id, e.segment_name,
+        e.entered_at, e.received_at, e.segment_id, e.segment_name,
         e.computed::text AS computed, e.event::text AS event, e.voucher::text AS voucher, e.traceparent,
         m.channels, m.alternative, m.continues, m.ready_at, m.provider, m.cost AS booked, m.links, m.literal
     FROM message m

@@ -65,6 +65,7 @@ class Due:
     booked: Decimal | None = None
     links: Sequence[str] = ()
     literal: str | None = None
+    received_at: Millis = 0
 
     @property
     def followed(self) -> bool:

@@ -51,6 +51,8 @@ class Sender:
         self._wake = asyncio.Event()
         self._vain = 0
         self._in_flight: set[asyncio.Task[None]] = set()
+        metrics.sends_in_flight.labels(channel.name).set_function(lambda: len(self._in_flight))
+        metrics.sends_limit.labels(channel.name).set(concurrency)
         self._settlements: Batcher[Settlement, bool] = Batcher(self._settle)
 
     def wake(self) -> None:

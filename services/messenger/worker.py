@@ -9,6 +9,7 @@ import structlog
 
 from headrace.contracts.instant import Millis
 from headrace.log.port import Log, Member
+from headrace.runtime.backlog import Backlogs
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Outbox, Relay
@@ -77,6 +78,7 @@ class PartitionWorker:
         self._topic = outcomes_topic
         self._set_aside = set_aside
         self._last_outcomes = last_outcomes
+        self.backlogs = Backlogs(log, metrics)
         self._rhythm = Rhythm(_LOOK_SECONDS)
         self._relays: dict[int, Relay] = {}
         self._member: Member | None = None
@@ -99,7 +101,11 @@ class PartitionWorker:
                 log.warning("look_failed", error=type(error).__name__)
                 continue
             for partition, relay in self._relays.items():
-                if relay.published is not None and relay.published.seq < last.get(partition, 0):
+                if relay.published is None:
+                    continue
+                behind = max(0, last.get(partition, 0) - relay.published.seq)
+                self._metrics.outbox.labels(self._topic, partition).set(behind)
+                if behind:
                     relay.wake()
 
     async def work(self, partition: int) -> None:
@@ -145,10 +151,17 @@ class PartitionWorker:
                 await self._rhythm.next()
 
     def _source(self, handler: Handler, partition: int, stored: Position) -> "ContiguousInput | OffsetInput":
+        backlog = self.backlogs.of(handler.topic, partition)
         if not handler.numbered:
-            return OffsetInput(self._log, handler.topic, partition, stored, self._metrics)
+            return OffsetInput(self._log, handler.topic, partition, stored, self._metrics, backlog=backlog)
         return ContiguousInput(
-            self._log, handler.topic, partition, stored, self._metrics, set_aside=self._set_aside
+            self._log,
+            handler.topic,
+            partition,
+            stored,
+            self._metrics,
+            set_aside=self._set_aside,
+            backlog=backlog,
         )
 
     async def _take(self, handler: Handler, partition: int, batch: Batch, stored: Position, save: bool) -> bool:

@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 
 from headrace.log.port import Log, Member, OffsetOutOfRange, Record
+from headrace.runtime.backlog import Backlog
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
@@ -42,6 +43,7 @@ class ComputedInput:
         topic: str,
         q: int,
         dead_letters: str,
+        backlog: Backlog | None = None,
     ) -> None:
         self.topic = topic
         self.q = q
@@ -51,6 +53,7 @@ class ComputedInput:
         self._member = member
         self._metrics = metrics
         self._dead_letters = dead_letters
+        self._backlog = backlog or Backlog()
 
     async def run(self) -> None:
         """Apply the partition for ever, from the store's position on."""
@@ -69,6 +72,7 @@ class ComputedInput:
 
     async def _read(self) -> Sequence[Record]:
         failpoint("before_read")
+        self._backlog.at(self.next_offset)
         try:
             return await self._log.read(
                 self.topic, self.q, self.next_offset, max_records=READ_RECORDS, wait_ms=READ_WAIT_MS
@@ -78,6 +82,7 @@ class ComputedInput:
 
     async def _apply(self, records: Sequence[Record]) -> None:
         failpoint("after_read")
+        self._backlog.oldest = records[0].time
         changes = []
         for record in records:
             try:
@@ -87,8 +92,6 @@ class ComputedInput:
         await self._commit(records, changes)
         self._metrics.records.labels(self.topic, self.q).inc(len(records))
         await self._member.commit(self.topic, self.q, self.next_offset)
-        end = (await self._log.bounds(self.topic, self.q)).end
-        self._metrics.lag.labels(self.topic, self.q).set(max(0, end - self.next_offset))
 
     async def _commit(self, records: Sequence[Record], changes: Sequence[tuple[Record, Change]]) -> None:
         """Commit; halve what Postgres refuses for its content until the guilty record is found."""

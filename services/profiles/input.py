@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import asyncpg
 import structlog
 
-from headrace.contracts.instant import Millis
 from headrace.log.port import Log, Member, OffsetOutOfRange, Record
+from headrace.runtime.backlog import Backlog
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
@@ -55,7 +55,7 @@ def next_room(room: int, records: Sequence[Record]) -> int:
 
 class Input:
     """One partition of one input topic. `idle_at` is the offset at which it waits for more, None while busy;
-    `oldest` the log time of the first record that is being applied, None while idle."""
+    `backlog` is told what waits."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class Input:
         rules: IdentityRules = DEFAULT_RULES,
         suppressor: Suppressor | None = None,
         on_quarantine: Callable[[], None] | None = None,
+        backlog: Backlog | None = None,
     ) -> None:
         self.topic = topic
         self.q = q
         self.idle_at: int | None = None
-        self.oldest: Millis | None = None
         self.next_offset = 0
         self._room = FIRST_READ
         self._log = log
@@ -91,6 +91,7 @@ class Input:
         self._rules = rules
         self._suppressor = suppressor
         self._on_quarantine = on_quarantine
+        self._backlog = backlog or Backlog()
         self._processed = metrics.records.labels(topic, q)
 
     async def run(self) -> None:
@@ -116,7 +117,8 @@ class Input:
 
     async def _next_records(self) -> list[Record]:
         failpoint("before_read")
-        self.idle_at, self.oldest = self.next_offset, None
+        self.idle_at = self.next_offset
+        self._backlog.at(self.next_offset)
         try:
             records = await self._log.read(
                 self.topic, self.q, self.next_offset, max_records=self._room, wait_ms=READ_WAIT_MS
@@ -127,7 +129,7 @@ class Input:
             self.idle_at = None
         if records:
             failpoint("after_read")
-            self.oldest = records[0].time
+            self._backlog.oldest = records[0].time
             self._room = next_room(self._room, records)
         return records
 

@@ -15,6 +15,7 @@ from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
+from headrace.runtime.process_metrics import watch_pool
 from headrace.runtime.republish import republish_router
 from services.profiles.api import build_api
 from services.profiles.computed_sql import initialise_side
@@ -48,6 +49,7 @@ async def run(settings: Settings) -> int:
     metrics = Metrics(SERVICE)
     event_log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
     pool = await connect(settings.database_url, max_size=POOL_SIZE)
+    watch_pool(metrics, pool)
     engine = async_engine(settings.database_url, schema=SCHEMA, settings=PLANS)
     bearer = {"Authorization": f"Bearer {common.admin_token}"}
     segmenter = httpx.AsyncClient(base_url=settings.segmenter_url, headers=bearer, timeout=OTHERS_SECONDS)
@@ -88,7 +90,7 @@ async def run(settings: Settings) -> int:
             republish_router(worker.relay, partitions=common.partitions, admin_token=common.admin_token)
         )
         settle_garbage()
-        runner = PartitionRunner(member, worker.work, metrics)
+        runner = PartitionRunner(member, worker.work, metrics, forget=worker.backlogs.forget)
         redaction = Redaction(
             pool,
             event_log,
@@ -102,7 +104,14 @@ async def run(settings: Settings) -> int:
             app,
             host=common.host,
             port=settings.port,
-            background=[runner.run(), worker.ticker.run(), quarantine.run(), redaction.run(), fading.run()],
+            background=[
+                runner.run(),
+                worker.ticker.run(),
+                worker.backlogs.run(),
+                quarantine.run(),
+                redaction.run(),
+                fading.run(),
+            ],
         )
     finally:
         await segmenter.aclose()

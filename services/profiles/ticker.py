@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import asyncpg
 import msgspec
 import structlog
-from prometheus_client import Gauge
 
 from headrace.contracts.headers import cloud_event, store_output
 from headrace.contracts.instant import Millis
@@ -116,7 +115,7 @@ class Ticker:
         self._interval = interval
         self._wall_clock = wall_clock
         self._clock = PostgresClock()
-        self._shown: dict[tuple[Gauge, str, int], float] = {}
+        self._outbox: dict[int, int] = {}
 
     async def run(self) -> None:
         """Beat for ever. An engine that does not answer costs beats, not the process."""
@@ -130,6 +129,7 @@ class Ticker:
     async def beat(self) -> None:
         """Raise what is idle, store the new lows, then hand the ticks to the relays."""
         active = dict(self._active)
+        self._outbox = {q: behind for q, behind in self._outbox.items() if q in active}
         if not active:
             return
         before = self._wall_clock()
@@ -137,7 +137,8 @@ class Ticker:
         if clock is None:
             clock = int(await self._pool.fetchval(_CLOCK))
         skewed = not before - MAX_SKEW_MS <= clock <= self._wall_clock() + MAX_SKEW_MS
-        ended = await self._ended([one for partition in active.values() for one in partition.inputs], clock)
+        self._metrics.clock_skew.set((clock - before) / 1000)
+        ended = await self._ended([one for partition in active.values() for one in partition.inputs])
         if skewed:
             log.error("clock_skew", limit_ms=MAX_SKEW_MS)
             return
@@ -151,7 +152,7 @@ class Ticker:
         q, seq = row["q"], row["seq"]
         behind = seq - relay.published.seq if relay.published is not None else 0
         if relay.published is not None:
-            self._show(self._metrics.outbox, self._output, q, max(0, behind))
+            self._show_outbox(q, max(0, behind))
         if row["low"] is not None:
             tick = Tick(seq=seq, epoch=row["epoch"], low=row["low"])
             relay.follow(seq, _record(q, tick))
@@ -159,25 +160,21 @@ class Ticker:
         elif behind > 0:
             relay.wake()
 
-    async def _ended(self, inputs: list[Input], clock: Millis) -> list[tuple[str, int, int]]:
-        """The inputs that were read to their end, with the offset, by a look that came after `clock`."""
+    async def _ended(self, inputs: list[Input]) -> list[tuple[str, int, int]]:
+        """The inputs that were read to their end, with the offset, by a look that comes now."""
         offsets = [one.idle_at for one in inputs]
         bounds = await asyncio.gather(*(self._log.bounds(one.topic, one.q) for one in inputs))
         ended = []
         for one, offset, bound in zip(inputs, offsets, bounds, strict=True):
-            self._show(self._metrics.lag, one.topic, one.q, max(0, bound.end - one.next_offset))
-            age = max(0, clock - one.oldest) / 1000 if one.oldest is not None else 0
-            self._show(self._metrics.oldest_age, one.topic, one.q, age)
             if offset is not None and offset == bound.end:
                 ended.append((one.topic, one.q, offset))
         return ended
 
-    def _show(self, gauge: Gauge, topic: str, q: int, value: float) -> None:
+    def _show_outbox(self, q: int, behind: int) -> None:
         """Only what changes: finding a gauge by its labels costs more than all the rest."""
-        key = gauge, topic, q
-        if self._shown.get(key) != value:
-            self._shown[key] = value
-            gauge.labels(topic, q).set(value)
+        if self._outbox.get(q) != behind:
+            self._outbox[q] = behind
+            self._metrics.outbox.labels(self._output, q).set(behind)
 
     async def _raise(
         self, active: Mapping[int, Active], ended: list[tuple[str, int, int]], clock: Millis

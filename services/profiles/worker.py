@@ -6,6 +6,7 @@ import asyncpg
 
 from headrace.contracts import topics
 from headrace.log.port import Log, Member
+from headrace.runtime.backlog import Backlogs
 from headrace.runtime.clock import now_ms
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Relay
@@ -57,6 +58,7 @@ class Worker:
         self._suppressor = suppressor
         self._on_quarantine = on_quarantine
         self._active: dict[int, Active] = {}
+        self.backlogs = Backlogs(log, metrics)
         self.ticker = Ticker(
             log,
             pool,
@@ -108,6 +110,7 @@ class Worker:
             topic=topic,
             q=q,
             dead_letters=self._settings.common.topic(topics.DEAD_LETTERS.name),
+            backlog=self.backlogs.of(topic, q),
         )
 
     def _input(self, topic: str, q: int, read: Reader) -> Input:
@@ -125,4 +128,5 @@ class Worker:
             rules=self._settings.identity,
             suppressor=self._suppressor,
             on_quarantine=self._on_quarantine,
+            backlog=self.backlogs.of(topic, q),
         )

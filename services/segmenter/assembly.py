@@ -21,7 +21,9 @@ from headrace.log.port import Log
 from headrace.log.topics import has_topic
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
+from headrace.runtime.process_metrics import watch_pool
 from headrace.runtime.republish import republish_router
+from headrace.runtime.tasks import run_together
 from services.segmenter.api import Services, build_app, sending
 from services.segmenter.controls import Controls
 from services.segmenter.cut_points import CutPointKeeper
@@ -46,6 +48,7 @@ from services.segmenter.rfm_routes import rfm_router
 from services.segmenter.schema_routes import schema_router
 from services.segmenter.settings import Settings
 from services.segmenter.standing import Standings
+from services.segmenter.state_memory import StateMemory
 from services.segmenter.store import RedisStore
 from services.segmenter.subscription_routes import subscription_router
 from services.segmenter.timeline import PostgresTimeline
@@ -68,6 +71,7 @@ class Segmenter:
     controls: Controls
     cut_points: CutPointKeeper
     reporter: Reporter
+    memory: StateMemory
     webhooks: Webhooks
     log: Log
     settings: Settings
@@ -80,7 +84,9 @@ class Segmenter:
         member = await self.log.join(common.group(SEGMENTER_GROUP), topics, common.partitions)
         self.worker.follow(member)
         try:
-            await PartitionRunner(member, self.worker.work, self.metrics).run()
+            backlogs = self.worker.backlogs
+            runner = PartitionRunner(member, self.worker.work, self.metrics, forget=backlogs.forget)
+            await run_together(runner.run(), backlogs.run())
         finally:
             await member.leave()
 
@@ -91,6 +97,7 @@ class Segmenter:
             self.controls.run(),
             self.cut_points.run(),
             self.reporter.run(),
+            self.memory.run(),
             *self.webhooks.background(),
         ]
 
@@ -114,6 +121,7 @@ def assemble(
         common.topic(DEAD_LETTERS.name),
     )
     metrics = Metrics("segmenter")
+    watch_pool(metrics, pool)
     definitions = Definitions(pool, common.partitions)
     controls = Controls(pool, definitions, profiles)
     cut_points = CutPointKeeper(pool, controls, metrics, clock=clock)
@@ -176,7 +184,8 @@ def assemble(
     app.include_router(rebuild_router(worker.repairs, store, partitions=count, admin_token=token))
     app.include_router(forget_router(Forgetting(pool, writer, store, count), definitions, admin_token=token))
     app.include_router(rfm_router(cut_points, definitions, admin_token=token))
-    return Segmenter(app, worker, controls, cut_points, reporter, webhooks, log, settings, metrics)
+    memory = StateMemory(reader, metrics)
+    return Segmenter(app, worker, controls, cut_points, reporter, memory, webhooks, log, settings, metrics)
 
 
 def _handlers(settings: Settings, log: Log, metrics: Metrics) -> list[Handler]:

@@ -81,11 +81,13 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
 
 
 class Output(msgspec.Struct, frozen=True, gc=False):
-    """A transition with its dense number, ready to be published."""
+    """A transition with its dense number, ready to be published. `received_at`: of the event that caused it, in
+    milliseconds since the epoch; 0 without one."""
 
     seq: int
     transition: Transition
     traceparent: str | None = None
+    received_at: int = 0
 
 
 class ComputedOutput(msgspec.Struct, frozen=True, gc=False):

@@ -15,6 +15,7 @@ import structlog
 
 from headrace.contracts.topics import SEGMENT_CHANGES
 from headrace.log.port import Log, Member, OffsetOutOfRange, Record
+from headrace.runtime.backlog import Backlogs
 from headrace.runtime.contiguity import Verdict, judge
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.metrics import Metrics
@@ -91,6 +92,7 @@ class Followers:
         self.check = check
         self.retry = retry
         self.member: Member | None = None
+        self.backlogs = Backlogs(log, metrics)
 
     def follow(self, member: Member) -> None:
         """Report positions through this member of the group (for lag tools and trimming)."""
@@ -113,7 +115,7 @@ class Follower:
         self._past_gap = False
         self._reported = -1
         self._report_at = 0.0
-        self._lag = of.metrics.lag.labels(of.topics.changes, partition)
+        self._backlog = of.backlogs.of(of.topics.changes, partition)
 
     def wake(self, end: int) -> None:
         """The log has changes up to, not including, offset `end`."""
@@ -145,8 +147,9 @@ class Follower:
             self._news.clear()
             records = await self._read()
             if records:
+                self._backlog.oldest = records[0].time
                 await finish(self._take(records))
-            self._lag.set(max(0, self._end - self._offset))
+            self._backlog.at(self._offset)
             await self._report()
             if not records or self._offset >= self._end:
                 await self._pause()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
-from headrace.contracts.headers import store_output
+from headrace.contracts.headers import RECEIVED, store_output
 from headrace.contracts.segment_change import ChangeAction
 from headrace.log.port import NewRecord
 from headrace.runtime.publisher import OutboxRecord
@@ -14,9 +14,21 @@ from services.segmenter.commit import Output
 from services.segmenter.publications import Publications, StreamOutbox
 from services.segmenter.redis_client import Client
 
-_Packed = tuple[str, str, ChangeAction, str, str | None, bytes]
+
+class _Packed(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """`received_at` came later: what an older version has packed lacks it."""
+
+    position: str
+    profile_id: str
+    action: ChangeAction
+    message_id: str
+    traceparent: str | None
+    value: bytes
+    received_at: int = 0
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_decoder: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(_Packed)
+_decoder = msgspec.msgpack.Decoder(_Packed)
 
 
 def pack_output(output: Output) -> bytes:
@@ -36,16 +48,17 @@ def pack_outputs(outputs: Iterable[Output]) -> list[bytes]:
             profile_id, before = occasion.profile_id, f"{occasion.seq},{occasion.now},{occasion.profile_id}"
         value = encode_change(change, on)
         position = f"{before},{change.step}"
-        packed.append(_encode((position, profile_id, change.action, change.message_id, output.traceparent, value)))
+        trace, received = output.traceparent, output.received_at
+        packed.append(_encode((position, profile_id, change.action, change.message_id, trace, value, received)))
     return packed
 
 
 def redacted_output(packed: bytes, profile_ids: Collection[str]) -> bytes | None:
     """The stored output without the person, if it is about one of these; else None."""
-    position, profile_id, action, message_id, trace, value = _decoder.decode(packed)
-    if profile_id not in profile_ids:
+    output = _decoder.decode(packed)
+    if output.profile_id not in profile_ids:
         return None
-    return _encode((position, profile_id, action, message_id, trace, redacted_change(value)))
+    return _encode(msgspec.structs.replace(output, value=redacted_change(output.value)))
 
 
 class ChangeOutbox(StreamOutbox):
@@ -59,7 +72,11 @@ class ChangeOutbox(StreamOutbox):
 
 def _record(epoch: int, number: bytes, raw: bytes) -> OutboxRecord:
     seq = int(number.partition(b"-")[0])
-    position, profile_id, action, message_id, trace, value = _decoder.decode(raw)
-    event = change_headers(action, message_id=message_id, profile_id=profile_id, traceparent=trace)
-    headers = event + store_output(source=SOURCE, epoch=epoch, seq=seq, position=position)
-    return OutboxRecord(seq, position, NewRecord(profile_id.encode(), value, headers))
+    output = _decoder.decode(raw)
+    event = change_headers(
+        output.action, message_id=output.message_id, profile_id=output.profile_id, traceparent=output.traceparent
+    )
+    headers = event + store_output(source=SOURCE, epoch=epoch, seq=seq, position=output.position)
+    if output.received_at:
+        headers += ((RECEIVED, b"%d" % output.received_at),)
+    return OutboxRecord(seq, output.position, NewRecord(output.profile_id.encode(), output.value, headers))

@@ -14,6 +14,7 @@ from headrace.contracts.errors import HeadraceError
 from headrace.contracts.profile_event import (
     ControlRow,
     ErasureRow,
+    EventRow,
     MergeRow,
     SplitRow,
     Tick,
@@ -449,8 +450,13 @@ class Partition:
 
     def _outputs(self, transitions: Sequence[Transition], records: Sequence[Incoming]) -> list[Output]:
         loud = _loud(transitions, self.mark.silent_until)
-        traces, first = _traces(records), self.mark.out_seq + 1
-        return [Output(first + i, change, traces.get(change.row_seq)) for i, change in enumerate(loud)]
+        if not loud:
+            return []
+        traces, receipts, first = _traces(records), _receipts(records), self.mark.out_seq + 1
+        return [
+            Output(first + i, change, traces.get(change.row_seq), receipts.get(change.row_seq, 0))
+            for i, change in enumerate(loud)
+        ]
 
     def _computed_outputs(
         self, computations: Sequence[Computation], records: Sequence[Incoming]
@@ -511,6 +517,10 @@ def _loud(changes: Sequence[Changes], silent_until: str) -> Sequence[Changes]:
 
 def _traces(records: Sequence[Incoming]) -> dict[int, str]:
     return {record.row.seq: record.traceparent for record in records if record.traceparent is not None}
+
+
+def _receipts(records: Sequence[Incoming]) -> dict[int, int]:
+    return {record.row.seq: record.row.received_at for record in records if isinstance(record.row, EventRow)}
 
 
 def _position(change: Transition | Computation) -> Position:

@@ -9,6 +9,7 @@ import structlog
 
 from headrace.contracts.headers import carried_trace
 from headrace.log.port import Log, Member, OffsetOutOfRange, Record
+from headrace.runtime.backlog import Backlogs
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
@@ -83,9 +84,10 @@ class PartitionWorker:
         self.followers = followers
         self._metrics = metrics
         self._topics = topics
-        self._clock = clock
         self._member: Member | None = None
         self.repairs = Repairs()
+        self.backlogs = Backlogs(log, metrics, clock=clock)
+        followers.backlogs = self.backlogs
 
     def follow(self, member: Member) -> None:
         """Report positions through this member of the group (for lag tools and trimming)."""
@@ -149,15 +151,17 @@ class PartitionWorker:
         return partition
 
     async def _follow(self, q: int, partition: Partition, relay: Relay, computed: Relay) -> None:
-        clock = asyncio.get_running_loop().time
+        clock, backlog = asyncio.get_running_loop().time, self.backlogs.of(self._topics.profile_events, q)
         flushed, flushed_seq = clock(), partition.mark.seq
         while True:
             failpoint("before_read")
+            backlog.at(partition.mark.offset)
             records = await self._read(q, partition)
             out_seq, computed_seq = partition.mark.out_seq, partition.mark.computed_seq
             mismatches = partition.mismatches
             others = partition.other_currencies
             if records:
+                backlog.oldest = records[0].time
                 failpoint("after_read")
                 incoming = [item for record in records if (item := await self._decoded(record)) is not None]
                 await partition.process(incoming)
@@ -175,7 +179,7 @@ class PartitionWorker:
                 await partition.flush()
                 self._measure_outbox(self._topics.segment_changes, q, partition.mark.out_seq, relay)
                 self._measure_outbox(self._topics.computed_traits, q, partition.mark.computed_seq, computed)
-                await self._measure(q, partition)
+                await self._measure(q, partition.mark.offset)
 
     async def _read(self, q: int, partition: Partition) -> Sequence[Record]:
         """The next records; at once when there is a backfill to go on with."""
@@ -215,16 +219,8 @@ class PartitionWorker:
         if relay.published is not None:
             self._metrics.outbox.labels(topic, q).set(max(0, made - relay.published.seq))
 
-    async def _measure(self, q: int, partition: Partition) -> None:
-        """Gauges, once a second: what is waiting in front of the partition, and in it."""
-        topic, offset = self._topics.profile_events, partition.mark.offset
-        bounds = await self._log.bounds(topic, q)
-        waiting = (
-            await self._log.read(topic, q, offset, max_records=1) if bounds.begin <= offset < bounds.end else []
-        )
-        age = max(0, self._clock() - waiting[0].time) / 1000 if waiting else 0
-        self._metrics.lag.labels(topic, q).set(max(0, bounds.end - offset))
-        self._metrics.oldest_age.labels(topic, q).set(age)
+    async def _measure(self, q: int, offset: int) -> None:
+        """Once a second: how many deadlines the partition has, and, for lag tools, where it stands."""
         self._metrics.timers.labels(q).set(await self._redis.zcard(keys.deadlines(q)))
         if self._member is not None:
-            await self._member.commit(topic, q, offset)
+            await self._member.commit(self._topics.profile_events, q, offset)

@@ -14,7 +14,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from headrace.contracts.event import Event
 from headrace.contracts.headers import EPOCH, SEQ, TRACEPARENT, header
 from headrace.contracts.instant import format_instant
-from headrace.contracts.topics import DEAD_LETTERS, EVENTS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES
+from headrace.contracts.topics import (
+    COMPUTED_TRAITS,
+    DEAD_LETTERS,
+    EVENTS,
+    MESSAGES,
+    PROFILE_EVENTS,
+    PROVIDER_CALLBACKS,
+    SEGMENT_CHANGES,
+    Topic,
+)
 from headrace.log.connect import connect_log
 from headrace.log.port import Log, NewRecord, Record
 from tests.e2e.api import Api
@@ -208,6 +217,58 @@ def test_messenger_tells_messages_dead_letters_and_a_gap(watched: Watched) -> No
     watched.reaches(1, "messenger", "partition_halted")
     watched.reaches(1, "messenger", "lag_records", topic=watched.stack.topic(SEGMENT_CHANGES))
     watched.reaches(1, "messenger", "oldest_unprocessed_age_seconds", topic=watched.stack.topic(SEGMENT_CHANGES))
+
+
+def test_every_service_counts_and_times_its_requests(watched: Watched) -> None:
+    watched.api.get("profiles", "/v1/profiles", query="nobody")
+    for service, route, status in (
+        ("ingest", "/v1/track", 200),
+        ("ingest", "/v1/batch", 200),
+        ("profiles", "/v1/profiles", 200),
+        ("profiles", "/v1/profiles/lookup", 401),
+        ("segmenter", "/v1/segments/{segment_id}", 400),
+        ("messenger", "/u/{token}", 404),
+    ):
+        assert watched.value(service, "http_requests_total", route=route, status=status) >= 1, (service, route)
+        assert watched.value(service, "http_request_seconds_count", route=route) >= 1
+        assert watched.value(service, "process_memory_bytes") > 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("service", "inputs"),
+    [
+        ("profiles", (EVENTS, MESSAGES, COMPUTED_TRAITS)),
+        ("segmenter", (PROFILE_EVENTS, SEGMENT_CHANGES)),
+        ("messenger", (SEGMENT_CHANGES, PROFILE_EVENTS, PROVIDER_CALLBACKS)),
+    ],
+)
+def test_lag_and_age_of_every_input_of_every_partition(
+    watched: Watched, service: str, inputs: Sequence[Topic]
+) -> None:
+    def looked_at() -> bool:
+        text = httpx.get(f"{watched.stack.url(service)}/metrics").raise_for_status().text
+        return all(
+            f'{gauge}{{partition="{q}",topic="{watched.stack.topic(topic)}"}}' in text
+            for gauge in ("headrace_lag_records", "headrace_oldest_unprocessed_age_seconds")
+            for topic in inputs
+            for q in range(PARTITIONS)
+        )
+
+    wait_until(looked_at, 20, what=f"lag and age of {service}'s inputs")
+
+
+def test_what_is_used_beside_what_may_be(watched: Watched) -> None:
+    watched.reaches(100_000, "segmenter", "state_memory_bytes")
+    assert watched.value("ingest", "ingest_buffer_limit_bytes") > watched.value("ingest", "ingest_buffered_bytes")
+    for service in ("profiles", "segmenter", "messenger"):
+        assert watched.value(service, "database_connections_limit") >= 8
+    for service in ("profiles", "messenger"):
+        assert abs(watched.value(service, "clock_skew_seconds")) < 2
+
+
+def test_from_event_to_provider_over_all_services(watched: Watched) -> None:
+    watched.reaches(1, "messenger", "event_to_provider_seconds_count", channel="sms")
+    assert 0 < watched.value("messenger", "event_to_provider_seconds_sum", channel="sms") < 30
 
 
 def test_dead_letters_carry_the_trace_of_what_they_stand_for(watched: Watched) -> None:

@@ -183,6 +183,30 @@ async def test_a_worker_that_loses_a_cancellation_is_cancelled_again(metrics: Me
         await worker.until(lambda: not worker.running())
 
 
+async def test_a_partition_that_went_to_another_leaves_no_gauge_behind(metrics: Metrics) -> None:
+    forgotten: list[int] = []
+    member, worker = FakeMember(), Worker()
+    runner = PartitionRunner(member, worker.work, metrics, forget=forgotten.append)
+    task = asyncio.create_task(runner.run())
+    member.assign(0, 1)
+    await worker.until(lambda: worker.running() == {0, 1})
+    for q in (0, 1):
+        metrics.lag.labels("t", q).set(7)
+        metrics.timers.labels(q).set(7)
+    member.assign(1)
+    await worker.until(lambda: worker.running() == {1})
+    member.assign(1, 2)
+    await worker.until(lambda: worker.running() == {1, 2})
+    value = metrics.registry.get_sample_value
+    assert forgotten == [0]
+    assert value("headrace_lag_records", {"topic": "t", "partition": "0"}) is None
+    assert value("headrace_timers_armed", {"partition": "0"}) is None
+    assert value("headrace_lag_records", {"topic": "t", "partition": "1"}) == 7
+    task.cancel()
+    await asyncio.wait([task], timeout=SOON)
+    assert forgotten[1:] == [1, 2]
+
+
 async def test_the_runner_ends_when_a_supervisor_dies(metrics: Metrics) -> None:
     """`serve` then ends the process: better a restart than a partition that stands still unseen."""
 
