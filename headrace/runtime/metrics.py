@@ -100,6 +100,11 @@ class Metrics:
         )
         self.timers = self._gauge("timers_armed", "Customers with an armed deadline.", ["partition"])
 
+        self.spans = self._counter(
+            "spans",
+            "Spans of sampled traces: exported, failed (the receiver did not take them), dropped (no room).",
+            ["outcome"],
+        )
         self.webhook_deliveries = self._counter(
             "webhook_deliveries",
             "Attempts to deliver a webhook, by how they ended: delivered, retried later, failed for good.",

@@ -48,6 +48,7 @@ class Claim:
     attempt: int
     entered_at: Millis
     provider: Provider
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +356,15 @@ def _count_in(tally: Tally, due: Due, campaign: CampaignDefinition, fate: Fate, 
 
 def _claim(prepared: Prepared, ready: Ready, provider: Provider) -> Claim:
     due = prepared.due
-    return Claim(ready.outgoing, due.campaign_id, due.channel, due.attempt + 1, due.entered_at, provider)
+    return Claim(
+        ready.outgoing,
+        due.campaign_id,
+        due.channel,
+        due.attempt + 1,
+        due.entered_at,
+        provider,
+        due.traceparent,
+    )
 
 
 def _settlement_row(settlement: Settlement, now: Millis) -> tuple[object, ...]:

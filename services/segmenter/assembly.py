@@ -22,6 +22,7 @@ from headrace.log.topics import has_topic
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.republish import republish_router
+from headrace.runtime.tracing import OFF, Tracing
 from services.segmenter.api import Services, build_app, sending
 from services.segmenter.controls import Controls
 from services.segmenter.cut_points import CutPointKeeper
@@ -104,6 +105,7 @@ def assemble(
     profiles: httpx.AsyncClient,
     *,
     clock: Callable[[], int],
+    tracing: Tracing = OFF,
 ) -> Segmenter:
     """Wire the parts. The schema is migrated and the topics exist; `writer` does not retry."""
     common = settings.common
@@ -114,6 +116,7 @@ def assemble(
         common.topic(DEAD_LETTERS.name),
     )
     metrics = Metrics("segmenter")
+    tracing.count_in(metrics)
     definitions = Definitions(pool, common.partitions)
     controls = Controls(pool, definitions, profiles)
     cut_points = CutPointKeeper(pool, controls, metrics, clock=clock)
@@ -126,7 +129,18 @@ def assemble(
     handlers = [*_handlers(settings, log, metrics), webhooks.handler]
     followers = Followers(log, pool, handlers, metrics, followed)
     worker = PartitionWorker(
-        log, reader, store, timeline, publications, computed, reporter, followers, metrics, topics, clock=clock
+        log,
+        reader,
+        store,
+        timeline,
+        publications,
+        computed,
+        reporter,
+        followers,
+        metrics,
+        topics,
+        clock=clock,
+        tracing=tracing,
     )
     members = Members(reader, common.partitions)
     history = MembershipHistory(pool, members, clock=clock)
