@@ -114,7 +114,7 @@ OFF = Tracing()
 
 def open_tracing(service: str, settings: TracingSettings | None, *, log_url: str = "") -> Tracing:
     """What records the spans of this process, as the settings say; close it at the end. Without an endpoint
-    nothing of OpenTelemetry's SDK is loaded. Raises SettingsError when it is not installed."""
+    nothing that records or sends spans is loaded. Raises SettingsError when it is not installed."""
     if settings is None:
         return OFF
     try:
