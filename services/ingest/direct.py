@@ -13,7 +13,7 @@ import structlog
 from headrace.contracts.errors import ApiError
 from headrace.runtime.direct import Answer, Answered, Client, Head, Start
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.tracing import OFF, Tracing
+from headrace.runtime.tracing import OFF, Span, Tracing, continue_trace
 from services.ingest import cors
 from services.ingest.answers import INTERNAL, SUCCESS, SUCCESS_HEADERS, error_answer
 from services.ingest.auth import Source
@@ -113,18 +113,25 @@ class _Sender:
             answer = self._answer(future, source, usual)
             if answer is not None:
                 answered(answer)
-                served(span, answer.status)
                 self._service.requests(self._label, answer.status).inc()
                 self._service.seconds(self._label).observe(time.perf_counter() - started)
             else:
                 answered(_STOPPED)
-                served(span, _STOPPED.status)
+            if span is not None:
+                served(span, (answer or _STOPPED).status)
 
-        span = self._service.tracing.serving(self._span_name, self._traceparent, self._span_attributes)
+        span = self._span()
         budget.used += size
-        future = self._collector.submit(usual, source.name, span.traceparent)
+        future = self._collector.submit(
+            usual, source.name, span.traceparent if span else continue_trace(self._traceparent)
+        )
         future.add_done_callback(end)
         return future
+
+    def _span(self) -> Span | None:
+        """None without tracing, so that it costs nothing."""
+        tracing = self._service.tracing
+        return tracing.serving(self._span_name, self._traceparent, self._span_attributes) if tracing.on else None
 
     def _arrival(self, source: Source, client: Client | None) -> Arrival:
         received_at = self._service.clock()

@@ -200,7 +200,7 @@ def asked_of_messenger(api: Api) -> Statuses:
 
 def asked_of_segmenter(api: Api) -> Statuses:
     base, client, secret = f"{api.stack.segmenter_url}/v1", api.admin, C["receiver secret"]
-    condition = {"trait": {"path": "note", "eq": C["segment filter"]}}
+    condition = {"trait": {"name": "last_name", "eq": C["segment filter"]}}
     target = {"url": f"https://127.0.0.1:1/{secret}?token={secret}", "secret": secret}
     sent = {
         "segment": client.put(f"{base}/segments/x", content=f"when: {C['segment filter']}".encode()),

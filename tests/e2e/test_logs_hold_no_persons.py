@@ -31,7 +31,7 @@ when: {{event: {{name: "{C["event name"]}", count: {{gte: 1}}}}}}
 kind: segment
 id: named
 name: Named
-when: {{trait: {{path: note, eq: "{C["segment filter"]}"}}}}
+when: {{trait: {{name: last_name, eq: "{C["segment filter"]}"}}}}
 ---
 kind: template
 id: sms
