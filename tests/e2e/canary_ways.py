@@ -94,10 +94,17 @@ def everything(stack: Stack, api: Api) -> Statuses:
     return statuses | without_database(stack)
 
 
+def fresh(**settings: Any) -> httpx.Client:
+    """A client with a connection for each request: one on which a request has failed is closed."""
+    return httpx.Client(**settings, limits=httpx.Limits(max_keepalive_connections=0), timeout=30, trust_env=False)
+
+
+def administrator(stack: Stack) -> httpx.Client:
+    return fresh(headers={"Authorization": f"Bearer {stack.admin_token}"})
+
+
 def ingest(stack: Stack, key: str | None = None) -> httpx.Client:
-    return httpx.Client(
-        base_url=stack.ingest_url, auth=(key or stack.write_key, ""), headers=BROWSER, timeout=30, trust_env=False
-    )
+    return fresh(base_url=stack.ingest_url, auth=(key or stack.write_key, ""), headers=BROWSER)
 
 
 def good_events(stack: Stack) -> Statuses:
@@ -141,7 +148,7 @@ def bad_events(stack: Stack) -> Statuses:
 def forged_calls(stack: Stack) -> Statuses:
     """Of providers and of administrators, at ingest; and one that is right."""
     said = json.dumps({"from": C["phone"], "message": C["note"]}).encode()
-    with httpx.Client(base_url=stack.ingest_url, headers=BROWSER, timeout=30, trust_env=False) as client:
+    with fresh(base_url=stack.ingest_url, headers=BROWSER) as client:
         sent = {
             "hook": client.post(f"/v1/hooks/bulkgate?token={C['wrong token']}", content=said),
             "twilio": client.post(f"/v1/hooks/twilio?m={C['link']}", data={"To": C["phone"]}),
@@ -154,7 +161,7 @@ def forged_calls(stack: Stack) -> Statuses:
 def asked_of_profiles(api: Api, profile_id: str) -> Statuses:
     """What administrators ask and change, rightly and wrongly."""
     base = f"{api.stack.profiles_url}/v1"
-    one, lookup, client = f"{base}/profiles/{profile_id}", f"{base}/profiles/lookup", api.admin
+    one, lookup, client = f"{base}/profiles/{profile_id}", f"{base}/profiles/lookup", administrator(api.stack)
     consent = {"channel": C["note"], "wording": C["note"]}
     sent = {
         "found": client.get(lookup, params=kind("email", C["email"])),
@@ -177,7 +184,7 @@ def asked_of_profiles(api: Api, profile_id: str) -> Statuses:
 
 
 def asked_of_messenger(api: Api) -> Statuses:
-    base, client = f"{api.stack.messenger_url}/v1", api.admin
+    base, client = f"{api.stack.messenger_url}/v1", administrator(api.stack)
     address = {"channel": "sms", "address": C["phone"]}
     template = {"channel": "sms", "text": C["template"]}
     unfinished = f"channel: sms\ntext: '{{{{ {C['template']}'".encode()
@@ -199,7 +206,7 @@ def asked_of_messenger(api: Api) -> Statuses:
 
 
 def asked_of_segmenter(api: Api) -> Statuses:
-    base, client, secret = f"{api.stack.segmenter_url}/v1", api.admin, C["receiver secret"]
+    base, client, secret = f"{api.stack.segmenter_url}/v1", administrator(api.stack), C["receiver secret"]
     condition = {"trait": {"name": "last_name", "eq": C["segment filter"]}}
     target = {"url": f"https://127.0.0.1:1/{secret}?token={secret}", "secret": secret}
     sent = {
@@ -218,7 +225,7 @@ def kind(word: str, value: str) -> Mapping[str, str]:
 
 def public_links(stack: Stack) -> Statuses:
     """Links as customers get them, broken, with what browsers send along."""
-    with httpx.Client(headers=BROWSER, timeout=30, trust_env=False) as client:
+    with fresh(headers=BROWSER) as client:
         return {
             f"{method} /{page}": client.request(method, f"{base}/{page}/{C['link']}{QUERY}").status_code
             for base, pages in ((stack.messenger_url, "upco"), (stack.profiles_url, "s"))
@@ -268,9 +275,8 @@ async def bad_statements(url: str) -> None:
 
 def without_database(stack: Stack) -> Statuses:
     """Requests while Postgres is away: they fail with tracebacks. Until it is back."""
-    admin = {"Authorization": f"Bearer {stack.admin_token}"}
     killed = stack.kill_service("postgres")
-    with httpx.Client(headers=admin, timeout=30, trust_env=False) as client:
+    with administrator(stack) as client:
         lookup = f"{stack.profiles_url}/v1/profiles/lookup"
         failed = client.get(lookup, params=kind("email", C["email"])).status_code
         client.get(f"{stack.messenger_url}/v1/messages", params={"profile_id": C["user id"]})
