@@ -116,9 +116,10 @@ generate: .venv/.installed-dev ## Rewrite the schemas, the AsyncAPI document, th
 
 # The dev lock comes first: it holds everything, and the run lock takes its versions from it.
 .PHONY: lock
-lock: .venv/.installed-dev ## Resolve both locks anew (needs the package index); ARGS=--upgrade for newer versions
+lock: .venv/.installed-dev ## Resolve the locks anew (needs the package index); ARGS=--upgrade for newer versions
 	$(LOCK) --group build --group dev $(ARGS) --output-file requirements-dev.lock
 	$(LOCK) --group build --constraints requirements-dev.lock $(ARGS) --output-file requirements.lock
+	$(LOCK) --group build --extra tracing --constraints requirements-dev.lock --output-file requirements-tracing.lock
 
 .PHONY: clean
 clean: ## Remove .venv and caches; the data folder .headrace stays

@@ -27,7 +27,9 @@ _SETTINGS = {
     "max_wal_size": "512MB",
     "jit": "off",
     "log_checkpoints": "off",
-    # what an error quotes (values, statements) is about customers; the services log its code
+    # what an error quotes (values, statements) is about customers; the services log its code. `log` stands above
+    # `error` here: what the server says of itself stays, and what ends it
+    "log_min_messages": "log",
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
     "timezone": "UTC",

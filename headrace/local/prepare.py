@@ -20,6 +20,8 @@ from headrace.contracts.errors import HeadraceError
 from headrace.log.connect import connect_log
 from headrace.log.port import LogUnavailable
 from headrace.log.topics import ensure_topics
+from headrace.runtime.entry import log_unhandled
+from headrace.runtime.logging import configure_logging
 from headrace.runtime.migrations import migrate
 from headrace.runtime.postgres import StoreUnavailable
 from headrace.runtime.settings import Environment, common_settings
@@ -69,6 +71,8 @@ async def prepare(env: Environment, patience: float, schemas: Sequence[tuple[str
 
 def main(arguments: Sequence[str]) -> int:
     patience, *schemas = arguments
+    configure_logging("up", json=False)
+    log_unhandled()  # SQLAlchemy's errors show statements with their values
     parts = [item.partition("=") for item in schemas]
     try:
         asyncio.run(

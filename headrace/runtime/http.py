@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
@@ -22,13 +23,17 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _SLUGS = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 _MESSAGES = {404: "There is nothing at this path; see /docs.", 405: "This path takes other methods; see /docs."}
 
+_OWN_TELEMETRY_OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own spans and log records hold paths, queries and exceptions' words, so people's names. Ours do not
+(`headrace.runtime.traced`)."""
+
 
 def create_app(
     title: str, *, metrics: Metrics, checks: Mapping[str, Check], lifespan: Lifespan | None = None
 ) -> FastAPI:
     """A FastAPI app with /healthz, /readyz, /metrics and errors as DESIGN §5. `checks` are the engines that
     /readyz asks, by name; a check raises when its engine does not answer. Its requests are counted and timed."""
-    app = FastAPI(title=title, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title=title, lifespan=lifespan, redoc_url=None, telemetry=_OWN_TELEMETRY_OFF)
     app.add_middleware(MeasuredHttp, metrics=metrics)
     watch_process(metrics)
     _add_errors(app)

@@ -13,16 +13,27 @@ from collections.abc import Iterator
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from headrace.contracts.errors import HeadraceError
+from headrace.contracts.errors import HeadraceError, SettingsError
 
 # Redis quotes what it was sent: its words end where the first quotation begins.
 _REDIS_WORDS = re.compile(r"[^'\"`]{1,120}")
 
 
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def log_level(word: str) -> int:
+    """The level that `HEADRACE_LOG_LEVEL` names. Raises SettingsError."""
+    if word.lower() not in _LEVELS:
+        raise SettingsError(f"HEADRACE_LOG_LEVEL={word!r} must be one of {', '.join(_LEVELS)}")
+    return _LEVELS[word.lower()]
+
+
 def configure_logging(service: str, *, json: bool = True, level: int = logging.INFO) -> None:
     """One line per event on stderr; JSON, or readable text for a terminal. Call once, in `main`.
 
-    What libraries log with the standard module, from WARNING on, takes the same form.
+    What libraries log with the standard module, from WARNING on, takes the same form. `level` is ours alone: below
+    WARNING they tell of requests, statements and records.
     """
     renderer: Processor = (
         structlog.processors.JSONRenderer()

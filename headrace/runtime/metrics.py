@@ -123,6 +123,11 @@ class Metrics:
             "state_memory_limit_bytes", "Its maxmemory, beyond which it refuses writes; 0 where none is set."
         )
 
+        self.spans = self._counter(
+            "spans",
+            "Spans of sampled traces: exported, failed (the receiver did not take them), dropped (no room).",
+            ["outcome"],
+        )
         self.webhook_deliveries = self._counter(
             "webhook_deliveries",
             "Attempts to deliver a webhook, by how they ended: delivered, retried later, failed for good.",

@@ -15,6 +15,8 @@ from sqlalchemy import Connection, text
 
 from headrace.contracts.errors import HeadraceError
 from headrace.runtime.engine import async_engine
+from headrace.runtime.entry import log_unhandled
+from headrace.runtime.logging import configure_logging
 from headrace.runtime.settings import Environment
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('headrace-migrate'))"
@@ -57,6 +59,8 @@ def run_on_connection() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     schema, scripts = arguments
+    configure_logging(schema, json=os.environ.get("HEADRACE_LOG_FORMAT", "json") == "json")
+    log_unhandled()  # SQLAlchemy's errors show statements with their values
     try:
         url = Environment(os.environ).text("HEADRACE_DATABASE_URL")
         asyncio.run(migrate(url, schema=schema, scripts=Path(scripts)))

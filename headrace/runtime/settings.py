@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headrace.contracts.errors import SettingsError
+from headrace.runtime import tracing_settings
+from headrace.runtime.tracing_settings import TracingSettings
 
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)?")
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -70,6 +72,7 @@ class CommonSettings:
     admin_token: str
     rollback_horizon_ms: int
     log_json: bool
+    tracing: TracingSettings | None = None
 
     def topic(self, name: str) -> str:
         return self.topic_prefix + name
@@ -90,4 +93,9 @@ def common_settings(env: Environment) -> CommonSettings:
         admin_token=env.text("HEADRACE_ADMIN_TOKEN"),
         rollback_horizon_ms=env.duration_ms("HEADRACE_ROLLBACK_HORIZON", "24h" if kafka else "10m"),
         log_json=env.text("HEADRACE_LOG_FORMAT", "json") == "json",
+        tracing=tracing_settings.tracing_settings(
+            env.optional(tracing_settings.ENDPOINT),
+            env.text(tracing_settings.HEADERS, ""),
+            env.text(tracing_settings.RATIO, tracing_settings.DEFAULT_RATIO),
+        ),
     )

@@ -9,6 +9,8 @@ from fastapi import APIRouter, FastAPI, Request
 from headrace.contracts.errors import ApiError
 from headrace.runtime.http import Check, create_app
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.traced import traced_app
+from headrace.runtime.tracing import OFF, Tracing
 from services.ingest.auth import KeyRing, basic_key
 from services.ingest.collector import Collector
 from services.ingest.config import TrackingConfig
@@ -28,6 +30,7 @@ def build_app(
     check_log: Check,
     lifespan: Lifespan,
     public_url: str | None = None,
+    tracing: Tracing = OFF,
     admin: Sequence[APIRouter] = (),
 ) -> TrackingApi:
     """The whole service as one ASGI app. `clock` gives milliseconds since the epoch; `admin` routers
@@ -38,7 +41,7 @@ def build_app(
     for router in admin:
         app.include_router(router)
     _document_tracking(app)
-    api = TrackingApi(app, collector, config, metrics, clock)
+    api = TrackingApi(traced_app(app, tracing), collector, config, metrics, clock, tracing)
     metrics.ingest_bytes.set_function(lambda: api.held_bytes)
     metrics.ingest_bytes_limit.set(config.budget.capacity)
     return api

@@ -13,7 +13,7 @@ import structlog
 from headrace.contracts.errors import ApiError
 from headrace.runtime.direct import Answer, Answered, Client, Head, Start
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.tracing import continue_trace
+from headrace.runtime.tracing import OFF, Span, Tracing, continue_trace
 from services.ingest import cors
 from services.ingest.answers import INTERNAL, SUCCESS, SUCCESS_HEADERS, error_answer
 from services.ingest.auth import Source
@@ -23,6 +23,7 @@ from services.ingest.config import TrackingConfig
 from services.ingest.envelope import read_single
 from services.ingest.request import client_ip
 from services.ingest.routes import ROUTES, Route
+from services.ingest.serving_spans import described, served
 from services.ingest.usual import Usual, UsualReader
 from services.ingest.validation import Arrival
 
@@ -36,12 +37,18 @@ class DirectTracking:
     """Chooses by their heads the requests to serve. `clock` gives milliseconds since the epoch."""
 
     def __init__(
-        self, collector: Collector, config: TrackingConfig, metrics: Metrics, clock: Callable[[], int]
+        self,
+        collector: Collector,
+        config: TrackingConfig,
+        metrics: Metrics,
+        clock: Callable[[], int],
+        tracing: Tracing = OFF,
     ) -> None:
         self.collector = collector
         self.config = config
         self.metrics = metrics
         self.clock = clock
+        self.tracing = tracing
         # not bound before there is something to count: a series of nothing would show up
         self.requests = lru_cache(metrics.http_requests.labels)
         self.seconds = lru_cache(metrics.http_seconds.labels)
@@ -82,6 +89,7 @@ class _Sender:
         self._cors = cors.actual(headers.get(b"origin"))
         self._success = Answer(200, SUCCESS, (*SUCCESS_HEADERS, *self._cors))
         self._label = route.label
+        self._span_name, self._span_attributes = described(route)
 
     def start(self, body: bytes, client: Client | None, answered: Answered) -> "asyncio.Future[None] | None":
         """See `headrace.runtime.direct.Start`."""
@@ -109,11 +117,21 @@ class _Sender:
                 self._service.seconds(self._label).observe(time.perf_counter() - started)
             else:
                 answered(_STOPPED)
+            if span is not None:
+                served(span, (answer or _STOPPED).status)
 
+        span = self._span()
         budget.used += size
-        future = self._collector.submit(usual, source.name, continue_trace(self._traceparent))
+        future = self._collector.submit(
+            usual, source.name, span.traceparent if span else continue_trace(self._traceparent)
+        )
         future.add_done_callback(end)
         return future
+
+    def _span(self) -> Span | None:
+        """None without tracing, so that it costs nothing."""
+        tracing = self._service.tracing
+        return tracing.serving(self._span_name, self._traceparent, self._span_attributes) if tracing.on else None
 
     def _arrival(self, source: Source, client: Client | None) -> Arrival:
         received_at = self._service.clock()

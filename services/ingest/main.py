@@ -15,6 +15,8 @@ from headrace.runtime.entry import run_service
 from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.traced import traced_log
+from headrace.runtime.tracing import OFF, Tracing, open_tracing
 from services.ingest.api import build_app
 from services.ingest.auth import KeyRing
 from services.ingest.budget import Budget
@@ -37,20 +39,23 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _run(settings: IngestSettings) -> int:
     common = settings.common
+    tracing = open_tracing("ingest", common.tracing, log_url=common.log_url)
     log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
     try:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
-        app = assemble(log, settings)
+        app = assemble(traced_log(log, tracing), settings, tracing)
         settle_garbage()
         return await serve(app, host=common.host, port=settings.port, http=DirectHttpProtocol)
     finally:
         await log.close()
+        await tracing.close()
 
 
-def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
+def assemble(log: Log, settings: IngestSettings, tracing: Tracing = OFF) -> TrackingApi:
     """The service on `log`, whose topics exist."""
     common = settings.common
     metrics = Metrics("ingest")
+    tracing.count_in(metrics)
     events_topic = common.topic(EVENTS.name)
     plans = {definition.source: Plan(definition) for definition in settings.plans}
     collector = Collector(
@@ -105,6 +110,7 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         check_log=check_log,
         lifespan=lifespan,
         public_url=settings.public_url,
+        tracing=tracing,
         admin=[
             dead_letter_router(letters, replayer, common.admin_token),
             plan_router(plans, collector.violations, common.admin_token),

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from headrace.contracts.errors import ApiError
 from headrace.runtime.direct import Answer, Direct
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.tracing import continue_trace
+from headrace.runtime.tracing import OFF, Span, Tracing
 from services.ingest import cors
 from services.ingest.answers import INTERNAL, JSON, SUCCESS, SUCCESS_HEADERS, error_answer
 from services.ingest.auth import Source
@@ -24,6 +24,7 @@ from services.ingest.envelope import Envelope, read_batch, read_import, read_sin
 from services.ingest.pixel import GIF, event_body
 from services.ingest.request import ClientGone, client_ip, query_fields, read_body
 from services.ingest.routes import ROUTES, Route, is_public
+from services.ingest.serving_spans import served, serving
 from services.ingest.table_import import UNREADABLE_ROW, import_table
 from services.ingest.uploads import Upload, read_upload, unpacked
 from services.ingest.validation import Arrival
@@ -43,13 +44,15 @@ class TrackingApi:
         config: TrackingConfig,
         metrics: Metrics,
         clock: Callable[[], int],
+        tracing: Tracing = OFF,
     ) -> None:
         self._rest = rest
         self._collector = collector
         self._config = config
         self._metrics = metrics
         self._clock = clock
-        self.direct = Direct(DirectTracking(collector, config, metrics, clock).route)
+        self._tracing = tracing
+        self.direct = Direct(DirectTracking(collector, config, metrics, clock, tracing).route)
         self._requests = lru_cache(metrics.http_requests.labels)
         self._seconds = lru_cache(metrics.http_seconds.labels)
 
@@ -79,9 +82,12 @@ class TrackingApi:
         started = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         lease = self._config.budget.lease()
+        span = serving(self._tracing, route, headers.get(b"traceparent", b""))
         try:
-            answer = await self._answer(route, scope, headers, receive, lease)
+            answer = await self._answer(route, scope, headers, receive, lease, span)
         except ClientGone:
+            span.fail("client_gone")
+            span.end()
             return
         except ApiError as error:
             self._metrics.rejected.labels("unknown", error.code).inc()
@@ -92,11 +98,18 @@ class TrackingApi:
         finally:
             lease.release()
         await _send(send, answer, cors.actual(headers.get(b"origin")))
+        served(span, answer.status)
         self._requests(route.label, answer.status).inc()
         self._seconds(route.label).observe(time.perf_counter() - started)
 
     async def _answer(
-        self, route: Route, scope: Scope, headers: dict[bytes, bytes], receive: Receive, lease: Lease
+        self,
+        route: Route,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        lease: Lease,
+        span: Span,
     ) -> Answer:
         if scope["method"] != route.method:
             refusal = error_answer(ApiError(405, "method_not_allowed", f"Use {route.method} here."))
@@ -124,20 +137,20 @@ class TrackingApi:
             if upload is not None:
                 source = source or self._config.keys.from_body(None)
                 arrival = self._arrival(route, source, Envelope(()), scope, headers, received_at)
-                return await self._take_table(upload, arrival, headers)
+                return await self._take_table(upload, arrival, span)
         envelope = self._read(route, body)
         source = source or self._config.keys.from_body(envelope.write_key)
         arrival = self._arrival(route, source, envelope, scope, headers, received_at)
-        traceparent = continue_trace(headers.get(b"traceparent", b"").decode("latin-1"))
         single = route.shape == "single"
-        outcome = await self._collector.collect(envelope.items, arrival, traceparent, single=single)
+        outcome = await self._collector.collect(envelope.items, arrival, span.traceparent, single=single)
         if route.shape == "pixel":
             return Answer(200, GIF, _GIF_HEADERS)
         return Answer(200, _result(outcome), SUCCESS_HEADERS)
 
-    async def _take_table(self, upload: Upload, arrival: Arrival, headers: dict[bytes, bytes]) -> Answer:
-        traceparent = continue_trace(headers.get(b"traceparent", b"").decode("latin-1"))
-        report = await import_table(upload, lambda items: self._collector.collect(items, arrival, traceparent))
+    async def _take_table(self, upload: Upload, arrival: Arrival, span: Span) -> Answer:
+        report = await import_table(
+            upload, lambda items: self._collector.collect(items, arrival, span.traceparent)
+        )
         if report.unreadable:
             self._metrics.rejected.labels(arrival.source.name, UNREADABLE_ROW).inc(report.unreadable)
         return Answer(200, report.answer(), SUCCESS_HEADERS)

@@ -21,6 +21,7 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.process_metrics import watch_pool
 from headrace.runtime.tasks import run_together
+from headrace.runtime.tracing import OFF, Tracing
 from services.messenger.api import HiddenSegments, Services, build_app
 from services.messenger.awards import Awards
 from services.messenger.callbacks import Callbacks
@@ -127,11 +128,13 @@ async def assemble(
     segmenter: "SegmenterPort",
     *,
     clock: Callable[[], Millis],
+    tracing: Tracing = OFF,
 ) -> Messenger:
     """Wire the parts. `channels` is all there are, by name. The schema is migrated and the topics exist."""
     common = settings.common
     metrics = Metrics("messenger")
     watch_pool(metrics, pool)
+    tracing.count_in(metrics)
     store = await open_store(pool, common.partitions)
     definitions = Definitions(pool)
     outbox = OutcomeOutbox(pool, partitions=common.partitions, epoch=store.epoch)
@@ -195,9 +198,18 @@ async def assemble(
         outcomes_topic=common.topic(MESSAGES.name),
         set_aside=set_aside,
         last_outcomes=outbox.last,
+        tracing=tracing,
     )
     senders = [
-        Sender(claims, channel, metrics, clock=clock, on_outcome=outcome, concurrency=settings.send_concurrency)
+        Sender(
+            claims,
+            channel,
+            metrics,
+            clock=clock,
+            on_outcome=outcome,
+            concurrency=settings.send_concurrency,
+            tracing=tracing,
+        )
         for channel in channels.values()
     ]
     wake_senders = wake_all(*(sender.wake for sender in senders))

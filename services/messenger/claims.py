@@ -49,6 +49,7 @@ class Claim:
     entered_at: Millis
     provider: Provider
     received_at: Millis = 0
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +369,7 @@ def _claim(prepared: Prepared, ready: Ready, provider: Provider) -> Claim:
         due.entered_at,
         provider,
         due.received_at if at_once else 0,
+        due.traceparent,
     )
 
 

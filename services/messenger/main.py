@@ -12,6 +12,8 @@ from headrace.runtime.clock import now_ms
 from headrace.runtime.entry import run_service
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.postgres import connect_pool
+from headrace.runtime.traced import traced_app, traced_log
+from headrace.runtime.tracing import open_tracing
 from services.messenger.assembly import assemble
 from services.messenger.providers.choose import choose_providers
 from services.messenger.segmenter import Segmenter
@@ -32,7 +34,8 @@ async def run(settings: Settings) -> int:
     """Serve until stopped."""
     common = settings.common
     channels = choose_providers(settings.providers, now_ms)
-    log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
+    tracing = open_tracing(SCHEMA, common.tracing, log_url=common.log_url)
+    log = traced_log(await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms), tracing)
     pool = await connect_pool(settings.database_url, schema=SCHEMA, max_size=_POOL_SIZE)
     client = httpx.AsyncClient(
         base_url=settings.segmenter_url,
@@ -41,11 +44,17 @@ async def run(settings: Settings) -> int:
     )
     try:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
-        messenger = await assemble(settings, log, pool, channels, Segmenter(client), clock=now_ms)
-        return await serve(messenger.app, host=common.host, port=settings.port, background=messenger.background())
+        messenger = await assemble(settings, log, pool, channels, Segmenter(client), clock=now_ms, tracing=tracing)
+        return await serve(
+            traced_app(messenger.app, tracing),
+            host=common.host,
+            port=settings.port,
+            background=messenger.background(),
+        )
     finally:
         for channel in channels.values():
             await channel.close()
         await client.aclose()
         await log.close()
         await asyncio.wait_for(pool.close(), 10)
+        await tracing.close()

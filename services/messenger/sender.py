@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -12,10 +13,12 @@ from headrace.contracts.instant import Millis
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import finish
+from headrace.runtime.tracing import OFF, Tracing
 from services.messenger.batcher import Batcher
 from services.messenger.claims import Claim, Claimed, Claims, Settlement
 from services.messenger.providers.guard import Channel
 from services.messenger.providers.port import SendResult, Unsure
+from services.messenger.sending_spans import note_result, provider_call, traced_claims
 
 log = structlog.get_logger()
 
@@ -41,6 +44,7 @@ class Sender:
         clock: Callable[[], Millis],
         on_outcome: Callable[[], None],
         concurrency: int,
+        tracing: Tracing = OFF,
     ) -> None:
         self._claims = claims
         self.channel = channel
@@ -48,6 +52,7 @@ class Sender:
         self._clock = clock
         self._on_outcome = on_outcome
         self._concurrency = concurrency
+        self._tracing = tracing
         self._wake = asyncio.Event()
         self._vain = 0
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -109,7 +114,9 @@ class Sender:
 
     async def _claim_and_start(self, free: int) -> Claimed:
         failpoint("before_claim")
+        began = time.time_ns()
         claimed = await self._claims.claim(self.channel.name, free, self._clock())
+        traced_claims(self._tracing, self.channel.name, claimed.claims, began)
         if claimed.claims:
             failpoint("after_claim")
         for provider, count in Counter(claim.provider.name for claim in claimed.claims).items():
@@ -166,11 +173,15 @@ class Sender:
 
     async def _send(self, claim: Claim) -> SendResult:
         failpoint("before_send")
-        try:
-            result = await claim.provider.send(claim.outgoing)
-        except Exception as error:
-            log.error("provider_failed", message_id=claim.outgoing.id, error=type(error).__name__, exc_info=error)
-            return Unsure("provider_error")
+        with provider_call(self._tracing, claim) as span:
+            try:
+                result = await claim.provider.send(claim.outgoing)
+            except Exception as error:
+                kind = type(error).__name__
+                log.error("provider_failed", message_id=claim.outgoing.id, error=kind, exc_info=error)
+                span.fail(kind)
+                return Unsure("provider_error")
+            note_result(span, result)
         failpoint("after_send")
         return result
 

@@ -15,6 +15,7 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Outbox, Relay
 from headrace.runtime.rhythm import Rhythm
 from headrace.runtime.tasks import finish, run_together
+from headrace.runtime.tracing import OFF, Tracing
 from services.messenger.input import Batch, ContiguousInput, SetAside
 from services.messenger.offset_input import OffsetInput
 from services.messenger.store import Fenced, Position, Positions
@@ -69,6 +70,7 @@ class PartitionWorker:
         outcomes_topic: str,
         set_aside: SetAside,
         last_outcomes: Callable[[], Awaitable[Mapping[int, int]]],
+        tracing: Tracing = OFF,
     ) -> None:
         self._log = log
         self._positions = positions
@@ -79,6 +81,7 @@ class PartitionWorker:
         self._set_aside = set_aside
         self._last_outcomes = last_outcomes
         self.backlogs = Backlogs(log, metrics)
+        self._tracing = tracing
         self._rhythm = Rhythm(_LOOK_SECONDS)
         self._relays: dict[int, Relay] = {}
         self._member: Member | None = None
@@ -167,7 +170,9 @@ class PartitionWorker:
     async def _take(self, handler: Handler, partition: int, batch: Batch, stored: Position, save: bool) -> bool:
         """Apply the batch; where that writes nothing, move the position if it is time to `save`. True when the
         stored position has moved."""
-        if await finish(handler.apply(partition, batch, stored)):
+        with self._tracing.consuming(handler.topic, partition, batch.records):
+            applied = await finish(handler.apply(partition, batch, stored))
+        if applied:
             return True
         if save:
             await finish(handler.save(partition, stored, batch.position))

@@ -14,6 +14,7 @@ from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.tasks import finish
+from headrace.runtime.tracing import OFF, Tracing
 from services.profiles.batch import Batch, Committed, Fenced, commit_batch
 from services.profiles.identifiers_sql import Overtaken
 from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
@@ -74,6 +75,7 @@ class Input:
         suppressor: Suppressor | None = None,
         on_quarantine: Callable[[], None] | None = None,
         backlog: Backlog | None = None,
+        tracing: Tracing = OFF,
     ) -> None:
         self.topic = topic
         self.q = q
@@ -92,6 +94,7 @@ class Input:
         self._suppressor = suppressor
         self._on_quarantine = on_quarantine
         self._backlog = backlog or Backlog()
+        self._tracing = tracing
         self._processed = metrics.records.labels(topic, q)
 
     async def run(self) -> None:
@@ -102,7 +105,8 @@ class Input:
             records = await self._next_records()
             if records:
                 try:
-                    await self._apply(records)
+                    with self._tracing.consuming(self.topic, self.q, records):
+                        await self._apply(records)
                 except Fenced:
                     self._metrics.fenced.labels(SERVICE).inc()
                     self.next_offset = await next_offset(self._pool, self.topic, self.q)

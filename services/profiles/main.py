@@ -17,6 +17,8 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.process_metrics import watch_pool
 from headrace.runtime.republish import republish_router
+from headrace.runtime.traced import traced_app, traced_log
+from headrace.runtime.tracing import open_tracing
 from services.profiles.api import build_api
 from services.profiles.computed_sql import initialise_side
 from services.profiles.elsewhere import OtherServices
@@ -47,7 +49,10 @@ async def run(settings: Settings) -> int:
     common = settings.common
     topics, beside = input_topics(settings), side_topics(settings)
     metrics = Metrics(SERVICE)
-    event_log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
+    tracing = open_tracing(SERVICE, common.tracing, log_url=common.log_url)
+    tracing.count_in(metrics)
+    connected = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
+    event_log = traced_log(connected, tracing)
     pool = await connect(settings.database_url, max_size=POOL_SIZE)
     watch_pool(metrics, pool)
     engine = async_engine(settings.database_url, schema=SCHEMA, settings=PLANS)
@@ -68,7 +73,16 @@ async def run(settings: Settings) -> int:
             return made
 
         quarantine = Quarantine(pool, split)
-        worker = Worker(settings, event_log, pool, member, metrics, suppressor, on_quarantine=quarantine.wake)
+        worker = Worker(
+            settings,
+            event_log,
+            pool,
+            member,
+            metrics,
+            suppressor,
+            on_quarantine=quarantine.wake,
+            tracing=tracing,
+        )
 
         async def database() -> None:
             await pool.fetchval("SELECT 1")
@@ -101,7 +115,7 @@ async def run(settings: Settings) -> int:
         )
         fading = Fading(pool, Segmenter(segmenter), settings.retention_ms, partitions=common.partitions)
         return await serve(
-            app,
+            traced_app(app, tracing),
             host=common.host,
             port=settings.port,
             background=[
@@ -119,3 +133,4 @@ async def run(settings: Settings) -> int:
         await event_log.close()
         await engine.dispose()
         await asyncio.wait_for(pool.close(), 10)
+        await tracing.close()

@@ -11,6 +11,7 @@ from headrace.runtime.clock import now_ms
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.publisher import Relay
 from headrace.runtime.tasks import run_together
+from headrace.runtime.tracing import OFF, Tracing
 from services.profiles.computed_input import ComputedInput
 from services.profiles.input import Input
 from services.profiles.intake import Reader, event_reader
@@ -49,6 +50,7 @@ class Worker:
         suppressor: Suppressor,
         *,
         on_quarantine: Callable[[], None] | None = None,
+        tracing: Tracing = OFF,
     ) -> None:
         self._settings = settings
         self._log = log
@@ -57,6 +59,7 @@ class Worker:
         self._metrics = metrics
         self._suppressor = suppressor
         self._on_quarantine = on_quarantine
+        self._tracing = tracing
         self._active: dict[int, Active] = {}
         self.backlogs = Backlogs(log, metrics)
         self.ticker = Ticker(
@@ -129,4 +132,5 @@ class Worker:
             suppressor=self._suppressor,
             on_quarantine=self._on_quarantine,
             backlog=self.backlogs.of(topic, q),
+            tracing=self._tracing,
         )

@@ -24,6 +24,7 @@ from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.process_metrics import watch_pool
 from headrace.runtime.republish import republish_router
 from headrace.runtime.tasks import run_together
+from headrace.runtime.tracing import OFF, Tracing
 from services.segmenter.api import Services, build_app, sending
 from services.segmenter.controls import Controls
 from services.segmenter.cut_points import CutPointKeeper
@@ -111,6 +112,7 @@ def assemble(
     profiles: httpx.AsyncClient,
     *,
     clock: Callable[[], int],
+    tracing: Tracing = OFF,
 ) -> Segmenter:
     """Wire the parts. The schema is migrated and the topics exist; `writer` does not retry."""
     common = settings.common
@@ -122,6 +124,7 @@ def assemble(
     )
     metrics = Metrics("segmenter")
     watch_pool(metrics, pool)
+    tracing.count_in(metrics)
     definitions = Definitions(pool, common.partitions)
     controls = Controls(pool, definitions, profiles)
     cut_points = CutPointKeeper(pool, controls, metrics, clock=clock)
@@ -134,7 +137,18 @@ def assemble(
     handlers = [*_handlers(settings, log, metrics), webhooks.handler]
     followers = Followers(log, pool, handlers, metrics, followed)
     worker = PartitionWorker(
-        log, reader, store, timeline, publications, computed, reporter, followers, metrics, topics, clock=clock
+        log,
+        reader,
+        store,
+        timeline,
+        publications,
+        computed,
+        reporter,
+        followers,
+        metrics,
+        topics,
+        clock=clock,
+        tracing=tracing,
     )
     members = Members(reader, common.partitions)
     history = MembershipHistory(pool, members, clock=clock)

@@ -240,5 +240,6 @@ def _populations_in(text: str) -> frozenset[Population]:
     try:
         return frozenset(populations(parse_segment(msgspec.json.decode(text))))
     except InvalidDefinition as error:
-        log.error("definition_unreadable", error=str(error))
+        # where, not what: a definition may name a person
+        log.error("definition_unreadable", at=[problem.path for problem in error.problems])
         return frozenset()

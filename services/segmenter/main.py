@@ -13,6 +13,8 @@ from headrace.runtime.entry import run_service
 from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.postgres import connect_pool
+from headrace.runtime.traced import traced_app, traced_log
+from headrace.runtime.tracing import open_tracing
 from services.segmenter.assembly import assemble
 from services.segmenter.redis_client import connect, require_noeviction
 from services.segmenter.settings import Settings, read_settings
@@ -32,18 +34,25 @@ async def run(settings: Settings) -> int:
     common = settings.common
     reader, writer = connect(settings.redis_url), connect(settings.redis_url, retries=0)
     bearer = {"Authorization": f"Bearer {common.admin_token}"}
-    log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
+    tracing = open_tracing(SCHEMA, common.tracing, log_url=common.log_url)
+    log = traced_log(await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms), tracing)
     pool = await connect_pool(settings.database_url, schema=SCHEMA)
     profiles = httpx.AsyncClient(base_url=settings.profiles_url, headers=bearer, timeout=PROFILES_SECONDS)
     try:
         await require_noeviction(reader)
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
-        segmenter = assemble(settings, log, pool, reader, writer, profiles, clock=now_ms)
+        segmenter = assemble(settings, log, pool, reader, writer, profiles, clock=now_ms, tracing=tracing)
         settle_garbage()
-        return await serve(segmenter.app, host=common.host, port=settings.port, background=segmenter.background())
+        return await serve(
+            traced_app(segmenter.app, tracing),
+            host=common.host,
+            port=settings.port,
+            background=segmenter.background(),
+        )
     finally:
         await profiles.aclose()
         await reader.aclose()
         await writer.aclose()
         await log.close()
         await asyncio.wait_for(pool.close(), 10)
+        await tracing.close()

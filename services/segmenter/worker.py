@@ -16,6 +16,7 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.publisher import Relay
 from headrace.runtime.tasks import run_together
+from headrace.runtime.tracing import OFF, Tracing
 from services.segmenter import keys
 from services.segmenter.change import SOURCE
 from services.segmenter.commit import Fenced, Incoming, StateStore, Timeline
@@ -73,6 +74,7 @@ class PartitionWorker:
         topics: Topics,
         *,
         clock: Callable[[], int],
+        tracing: Tracing = OFF,
     ) -> None:
         self._log = log
         self._redis = redis
@@ -84,6 +86,7 @@ class PartitionWorker:
         self.followers = followers
         self._metrics = metrics
         self._topics = topics
+        self._tracing = tracing
         self._member: Member | None = None
         self.repairs = Repairs()
         self.backlogs = Backlogs(log, metrics, clock=clock)
@@ -164,7 +167,8 @@ class PartitionWorker:
                 backlog.oldest = records[0].time
                 failpoint("after_read")
                 incoming = [item for record in records if (item := await self._decoded(record)) is not None]
-                await partition.process(incoming)
+                with self._tracing.consuming(self._topics.profile_events, q, records):
+                    await partition.process(incoming)
                 partition.go_on_from(max(partition.mark.offset, records[-1].offset + 1))
             await partition.backfill()
             self._metrics.type_mismatches.inc(max(0, partition.mismatches - mismatches))

@@ -10,6 +10,8 @@ from tests.unit.repository.tree import ROOT
 
 RUN = "requirements.lock"
 DEV = "requirements-dev.lock"
+TRACING = "requirements-tracing.lock"
+"""RUN and what the extra `tracing` needs: installed in its place where traces are wanted."""
 
 PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
 NAME = re.compile(r"^[A-Za-z0-9._-]+")
@@ -32,14 +34,15 @@ def requirements(name: str) -> list[str]:
     document = project()
     groups = document["dependency-groups"]
     run = [*document["project"]["dependencies"], *document["build-system"]["requires"], *groups["build"]]
-    return run if name == RUN else [*run, *groups["dev"]]
+    further = {RUN: [], DEV: groups["dev"], TRACING: document["project"]["optional-dependencies"]["tracing"]}
+    return [*run, *further[name]]
 
 
 def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
-@pytest.mark.parametrize("name", [RUN, DEV])
+@pytest.mark.parametrize("name", [RUN, DEV, TRACING])
 def test_every_requirement_is_locked_at_a_version_that_satisfies_it(name: str) -> None:
     locked = lock(name)
     for requirement in requirements(name):
@@ -51,12 +54,14 @@ def test_every_requirement_is_locked_at_a_version_that_satisfies_it(name: str) -
             assert all(numbers(version) >= numbers(least[1]) for version in locked[package]), requirement
 
 
-def test_both_locks_agree() -> None:
-    run, dev = lock(RUN), lock(DEV)
+def test_the_locks_agree() -> None:
+    run, dev, tracing = lock(RUN), lock(DEV), lock(TRACING)
     assert {package: dev.get(package) for package in run} == run
+    assert {package: tracing.get(package) for package in run} == run
+    assert {package: dev.get(package) for package in tracing} == tracing
 
 
-@pytest.mark.parametrize("name", [RUN, DEV])
+@pytest.mark.parametrize("name", [RUN, DEV, TRACING])
 def test_every_pin_has_a_hash(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=[a-z0-9])", text.strip())
@@ -64,7 +69,7 @@ def test_every_pin_has_a_hash(name: str) -> None:
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
 
 
-@pytest.mark.parametrize("name", [RUN, DEV])
+@pytest.mark.parametrize("name", [RUN, DEV, TRACING])
 def test_no_lock_names_an_index_or_an_address(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert re.search(r"https?:|--index|--find-links|--extra| @ ", text) is None
