@@ -35,6 +35,10 @@ class Metrics:
             ["source", "event", "reason"],
         )
         self.ingest_bytes = self._gauge("ingest_buffered_bytes", "Request bytes held in memory now.")
+        self.rate_limited = self._counter("rate_limited", "Requests answered 429, by what was counted.", ["scope"])
+        self.rate_local = self._gauge(
+            "rate_limits_local", "1 while this process counts rates alone: without Redis, or while it is down."
+        )
 
         self.records = self._counter("records_processed", "Input records applied.", ["topic", "partition"])
         self.duplicates = self._counter("records_duplicate", "Input records dropped as seen before.", ["topic"])
