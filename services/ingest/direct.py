@@ -99,6 +99,8 @@ class _Sender:
         plan = self._collector.plans.get(source.name)
         if plan is not None and plan.verdict(usual.value) is not None:
             return None
+        if self._is_too_much(source, client):
+            return None
 
         def end(future: "asyncio.Future[None]") -> None:
             budget.used -= size
@@ -114,6 +116,15 @@ class _Sender:
         future = self._collector.submit(usual, source.name, continue_trace(self._traceparent))
         future.add_done_callback(end)
         return future
+
+    def _is_too_much(self, source: Source, client: Client | None) -> bool:
+        """Counts the request; what is too much is for the ordinary way to answer."""
+        rates = self._config.rates
+        if not source.trusted:
+            address = client_ip({"headers": self._headers, "client": client}, self._config.trusted_hops)
+            if rates.address_wait(source, address):
+                return True
+        return rates.source_wait(source, 1) != 0
 
     def _arrival(self, source: Source, client: Client | None) -> Arrival:
         received_at = self._service.clock()

@@ -12,6 +12,7 @@ from headrace.runtime.clock import now_ms
 from headrace.runtime.entry import run_service
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.postgres import connect_pool
+from headrace.runtime.rate.guard import guarded
 from services.messenger.assembly import assemble
 from services.messenger.providers.choose import choose_providers
 from services.messenger.segmenter import Segmenter
@@ -42,7 +43,8 @@ async def run(settings: Settings) -> int:
     try:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
         messenger = await assemble(settings, log, pool, channels, Segmenter(client), clock=now_ms)
-        return await serve(messenger.app, host=common.host, port=settings.port, background=messenger.background())
+        async with guarded(messenger.app, settings.guard, messenger.metrics) as app:
+            return await serve(app, host=common.host, port=settings.port, background=messenger.background())
     finally:
         for channel in channels.values():
             await channel.close()

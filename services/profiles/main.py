@@ -15,6 +15,7 @@ from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
+from headrace.runtime.rate.guard import guarded
 from headrace.runtime.republish import republish_router
 from services.profiles.api import build_api
 from services.profiles.computed_sql import initialise_side
@@ -98,12 +99,9 @@ async def run(settings: Settings) -> int:
             horizon_ms=common.rollback_horizon_ms,
         )
         fading = Fading(pool, Segmenter(segmenter), settings.retention_ms, partitions=common.partitions)
-        return await serve(
-            app,
-            host=common.host,
-            port=settings.port,
-            background=[runner.run(), worker.ticker.run(), quarantine.run(), redaction.run(), fading.run()],
-        )
+        background = [runner.run(), worker.ticker.run(), quarantine.run(), redaction.run(), fading.run()]
+        async with guarded(app, settings.guard, metrics) as shown:
+            return await serve(shown, host=common.host, port=settings.port, background=background)
     finally:
         await segmenter.aclose()
         await messenger.aclose()

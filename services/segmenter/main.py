@@ -13,6 +13,7 @@ from headrace.runtime.entry import run_service
 from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.postgres import connect_pool
+from headrace.runtime.rate.guard import guarded
 from services.segmenter.assembly import assemble
 from services.segmenter.redis_client import connect, require_noeviction
 from services.segmenter.settings import Settings, read_settings
@@ -40,7 +41,8 @@ async def run(settings: Settings) -> int:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
         segmenter = assemble(settings, log, pool, reader, writer, profiles, clock=now_ms)
         settle_garbage()
-        return await serve(segmenter.app, host=common.host, port=settings.port, background=segmenter.background())
+        async with guarded(segmenter.app, settings.guard, segmenter.metrics) as app:
+            return await serve(app, host=common.host, port=settings.port, background=segmenter.background())
     finally:
         await profiles.aclose()
         await reader.aclose()

@@ -1,7 +1,8 @@
 """What stands in front of a service's routes: limits by link, by address, and a lock-out of who guesses tokens."""
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -9,6 +10,7 @@ from headrace.contracts.errors import ApiError
 from headrace.runtime.client_address import client_address, counted_address
 from headrace.runtime.http import error_response
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.rate.bucket import Rate
 from headrace.runtime.rate.buckets import RedisBuckets
 from headrace.runtime.rate.limiter import RateLimiter
 from headrace.runtime.rate.settings import GuardSettings
@@ -16,6 +18,9 @@ from headrace.runtime.rate.settings import GuardSettings
 PUBLIC = ("/o/", "/c/", "/u/", "/p/", "/s/")
 """Paths of links in messages: what follows is a signed token."""
 _NO_LINK = frozenset({403, 404})
+
+Refused = Callable[[], ApiError | None]
+"""Counts a refusal; the answer in its place, when there were too many."""
 
 
 def monotonic_ms() -> int:
@@ -28,8 +33,14 @@ def rate_limiter(settings: GuardSettings, metrics: Metrics) -> RateLimiter:
     return RateLimiter(shared, metrics, monotonic_ms)
 
 
-def too_many(wait: int) -> ApiError:
-    return ApiError(429, "rate_limited", f"Too many requests; repeat after {wait} s.", retry_after=wait)
+@asynccontextmanager
+async def guarded(app: ASGIApp, settings: GuardSettings, metrics: Metrics) -> AsyncIterator[ASGIApp]:
+    """The app behind a guard of its own."""
+    limiter = rate_limiter(settings, metrics)
+    try:
+        yield RateGuard(app, limiter, settings, metrics)
+    finally:
+        await limiter.close()
 
 
 class RateGuard:
@@ -68,24 +79,28 @@ class RateGuard:
     async def _public(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self._settings
         if wait := self._links.take("link", scope["path"], settings.link):
-            await _refuse(wait, scope, receive, send)
+            await _refuse(self._links.refusal("link", wait), scope, receive, send)
             return
 
-        def refused() -> int:
-            return self._limiter.take("refused_link", self._address(scope), settings.refused_link)
+        def refused() -> ApiError | None:
+            return self._count("refused_link", self._address(scope), settings.refused_link)
 
         await self._app(scope, receive, _Counted(scope, receive, send, _NO_LINK, refused))
 
     async def _admin(self, scope: Scope, receive: Receive, send: Send) -> None:
         rate, address = self._settings.admin, self._address(scope)
         if wait := self._limiter.exhausted("admin", address, rate):
-            await _refuse(wait, scope, receive, send)
+            await _refuse(self._limiter.refusal("admin", wait), scope, receive, send)
             return
 
-        def refused() -> int:
-            return self._limiter.take("admin", address, rate)
+        def refused() -> ApiError | None:
+            return self._count("admin", address, rate)
 
         await self._app(scope, receive, _Counted(scope, receive, send, frozenset({401}), refused))
+
+    def _count(self, what: str, address: str, rate: Rate | None) -> ApiError | None:
+        wait = self._limiter.take(what, address, rate)
+        return self._limiter.refusal(what, wait) if wait else None
 
     def _address(self, scope: Scope) -> str:
         return counted_address(
@@ -97,7 +112,7 @@ class _Counted:
     """Sends an answer on. One with a status of `counted` is counted, and replaced when there were too many."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, counted: frozenset[int], refused: Callable[[], int]
+        self, scope: Scope, receive: Receive, send: Send, counted: frozenset[int], refused: Refused
     ) -> None:
         self._scope = scope
         self._receive = receive
@@ -108,14 +123,13 @@ class _Counted:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] in self._counted:
-            if wait := self._refused():
+            if error := self._refused():
                 self._replaced = True
-                await _refuse(wait, self._scope, self._receive, self._send)
+                await _refuse(error, self._scope, self._receive, self._send)
         if not self._replaced:
             await self._send(message)
 
 
-async def _refuse(wait: int, scope: Scope, receive: Receive, send: Send) -> None:
-    error = too_many(wait)
+async def _refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
     answer = error_response(error.status, error.code, error.message, retry_after=error.retry_after)
     await answer(scope, receive, send)

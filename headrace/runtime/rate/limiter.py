@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
+from headrace.contracts.errors import ApiError
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.rate.allowance import Allowance
 from headrace.runtime.rate.bucket import Grant, Rate
@@ -34,7 +35,8 @@ class RateLimiter:
         self._waiting: list[tuple[Lease, Allowance]] = []
         self._asking: asyncio.Task[None] | None = None
         self._alone_until = 0
-        metrics.rate_local.set(0 if shared else 1)
+        self._is_alone = shared is None
+        metrics.rate_local.set(int(self._is_alone))
 
     def take(self, scope: str, key: str, rate: Rate | None, cost: int = 1) -> int:
         """0: the request may pass, and is counted. Else the seconds after which it may be repeated. A `rate` of
@@ -47,7 +49,6 @@ class RateLimiter:
             wait = 0
         else:
             wait = allowance.retry_after(now)
-            self._metrics.rate_limited.labels(scope).inc()
         if wanted := allowance.wanted(now):
             allowance.leasing = True
             self._ask(Lease(scope, key, rate, wanted), allowance, now)
@@ -56,6 +57,11 @@ class RateLimiter:
     def exhausted(self, scope: str, key: str, rate: Rate | None) -> int:
         """As `take`, for what is counted only afterwards: nothing is taken."""
         return self.take(scope, key, rate, 0)
+
+    def refusal(self, scope: str, wait: int) -> ApiError:
+        """What a request is answered that has to wait so many seconds; it is counted."""
+        self._metrics.rate_limited.labels(scope).inc()
+        return ApiError(429, "rate_limited", f"Too many requests; repeat after {wait} s.", retry_after=wait)
 
     async def settled(self) -> None:
         """Returns when no lease is under way."""
@@ -106,13 +112,15 @@ class RateLimiter:
             try:
                 grants = list(await shared.lease(leases))
             except BucketsUnavailable as error:
-                self._alone(error)
+                self._alone_until = self._clock() + PAUSE_MS
+                self._tell(alone=True, why=str(error))
             else:
-                self._metrics.rate_local.set(0)
+                self._tell(alone=False)
                 return grants
         return [self._local.grant(lease) for lease in leases]
 
-    def _alone(self, error: BucketsUnavailable) -> None:
-        self._alone_until = self._clock() + PAUSE_MS
-        self._metrics.rate_local.set(1)
-        log.warning("rate_limits_local", error=str(error), seconds=PAUSE_MS // 1000)
+    def _tell(self, *, alone: bool, why: str = "") -> None:
+        if alone != self._is_alone:
+            self._is_alone = alone
+            self._metrics.rate_local.set(int(alone))
+            log.warning("rate_limits_local" if alone else "rate_limits_shared", error=why)

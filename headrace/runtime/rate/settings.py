@@ -1,7 +1,7 @@
 """Settings of the rate limits that every service has."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace.contracts.errors import SettingsError
 from headrace.runtime.rate.bucket import Rate
@@ -24,8 +24,11 @@ class GuardSettings:
     refused_link: Rate | None
     admin: Rate | None
     trusted_hops: int
-    redis_url: str | None
+    redis_url: str | None = field(repr=False)
     prefix: str
+
+
+NO_GUARD = GuardSettings(None, None, None, 0, None, "")
 
 
 def guard_settings(env: Environment) -> GuardSettings:
