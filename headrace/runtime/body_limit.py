@@ -1,4 +1,4 @@
-"""A bound on the bodies of requests, for all routes of a service: a route that reads whole bodies need not think of it."""
+"""A bound on the bodies of requests, for all routes of a service: those that read whole bodies need none."""
 
 from collections.abc import Sequence
 
@@ -21,9 +21,9 @@ async def discard(receive: Receive) -> None:
 
 
 class BodyLimit:
-    """ASGI app around `app`: 413 for a longer body, as soon as that is known. Nothing of it is decompressed, so what
-    is counted is what the routes get. Routes whose path ends with one of `streamed` read piece by piece, and have a
-    bound of their own."""
+    """ASGI app around `app`: 413 for a longer body, as soon as that is known. Nothing of it is decompressed, so
+    what is counted is what the routes get. Routes whose path ends with one of `streamed` read piece by piece, and
+    have a bound of their own."""
 
     def __init__(self, app: ASGIApp, streamed: Sequence[str] = (), limit: int = MAX_BODY_BYTES) -> None:
         self._app = app
@@ -59,8 +59,8 @@ class BodyLimit:
 
 
 class _Limited:
-    """One request. The app sees a client that is gone where the body goes beyond the limit; what it answers to that
-    is dropped."""
+    """One request. The app sees a client that is gone where the body goes beyond the limit; what it answers to
+    that is dropped."""
 
     def __init__(self, receive: Receive, send: Send, limit: int) -> None:
         self._receive = receive

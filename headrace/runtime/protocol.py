@@ -1,7 +1,7 @@
-"""uvicorn's httptools protocol with the guards it lacks: deadlines, bounds on the request's head and on connections.
+"""uvicorn's httptools protocol with the guards it lacks: deadlines, bounds on heads and on connections.
 
-Without them half a header holds a connection for ever, one header of 8 MB is accepted, and so are connections until
-there is no file descriptor left for the engines.
+Without them half a header holds a connection for ever, one header of 8 MB is accepted, and so are connections
+until there is no file descriptor left for the engines.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class _Refused(Exception):
 
 @lru_cache(maxsize=1)
 def connection_limit() -> int:
-    """How many connections a process takes: three quarters of its file descriptors (`ulimit -n`), at most 10,000."""
+    """How many connections a process takes: three quarters of `ulimit -n`, at most 10,000."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if descriptors < 0 else max(1, min(MAX_CONNECTIONS, descriptors * 3 // 4))
 

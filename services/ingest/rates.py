@@ -12,8 +12,8 @@ from services.ingest.auth import Source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateSettings:
-    """`public` and `server`: events of a write key of this kind; `sources`: of a source by its name, in their place.
-    `address`: requests of one address, those with a server's key apart. None: no limit."""
+    """`public` and `server`: events of a write key of this kind; `sources`: of a source by its name, in their
+    place. `address`: requests of one address, those with a server's key apart. None: no limit."""
 
     public: Rate | None = None
     server: Rate | None = None
@@ -32,8 +32,8 @@ class IngestRates:
         self._settings = settings
 
     def address_wait(self, source: Source | None, address: str | None) -> int:
-        """0, or the seconds to wait. A server sends for all its customers from one address: with its key, addresses
-        are not counted."""
+        """0, or the seconds to wait. A server sends for all its customers from one address: with its key,
+        addresses are not counted."""
         rate = self._settings.address
         if rate is None or (source is not None and source.trusted):
             return 0

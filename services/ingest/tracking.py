@@ -135,9 +135,7 @@ class TrackingApi:
             return Answer(200, GIF, _GIF_HEADERS)
         return Answer(200, _result(outcome), SUCCESS_HEADERS)
 
-    def _source_of(
-        self, scope: Scope, headers: dict[bytes, bytes], query: list[tuple[str, str]]
-    ) -> Source | None:
+    def _source_of(self, scope: Scope, headers: dict[bytes, bytes], query: list[tuple[str, str]]) -> Source | None:
         """What headers and query say; None when only the body can tell. An address is counted here, or there."""
         address = client_ip(scope, self._config.trusted_hops)
         try:

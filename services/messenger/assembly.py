@@ -55,6 +55,7 @@ from services.messenger.segment_report import SegmentReports
 from services.messenger.sender import Sender
 from services.messenger.settings import Settings
 from services.messenger.shared_routes import shared_routes
+from services.messenger.signing_keys import SigningKeys, signing_key_routes
 from services.messenger.split_decider import SplitDecider
 from services.messenger.store import Pool, Positions, open_store
 from services.messenger.suppression_routes import suppression_routes
@@ -84,6 +85,7 @@ class Messenger:
     claims: Claims
     unsubscribes: Unsubscribes
     pool_watch: PoolWatch
+    signing_keys: SigningKeys
     log: Log
     settings: Settings
     metrics: Metrics
@@ -111,6 +113,7 @@ class Messenger:
             self.splits.run(),
             self.janitor.run(),
             self.pool_watch.run(),
+            self.signing_keys.run(),
         ]
 
 
@@ -126,7 +129,7 @@ async def assemble(
     """Wire the parts. `channels` is all there are, by name. The schema is migrated and the topics exist."""
     common = settings.common
     metrics = Metrics("messenger")
-    store = await open_store(pool, common.partitions)
+    store = await open_store(pool, common.partitions, clock())
     definitions = Definitions(pool)
     outbox = OutcomeOutbox(pool, partitions=common.partitions, epoch=store.epoch)
     positions = Positions(pool)
@@ -240,6 +243,7 @@ async def assemble(
     insight = Insight(
         CampaignReports(pool, definitions), JourneyList(pool), SegmentReports(pool, segmenter, clock=clock)
     )
+    signing_keys = SigningKeys(pool, store.keyring, clock=clock)
     splits = SplitDecider(Splits(pool, definitions), clock=clock)
     app = build_app(
         Services(definitions, Reports(pool), segmenter, moves, clock, due),
@@ -251,6 +255,7 @@ async def assemble(
             voucher_routes(definitions, VoucherCodes(pool), clock=clock),
             shared_routes(definitions, clock=clock),
             preview_routes(definitions, previews, trials),
+            signing_key_routes(signing_keys, clock=clock),
         ],
         admin_token=common.admin_token,
         metrics=metrics,
@@ -270,6 +275,7 @@ async def assemble(
         claims,
         unsubscribes,
         PoolWatch(pool, metrics, clock=clock),
+        signing_keys,
         log,
         settings,
         metrics,

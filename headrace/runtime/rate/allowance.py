@@ -2,8 +2,8 @@
 
 A process pays with tokens that it has leased, half a swing ahead. When it has none it goes half a swing into debt,
 which it pays out of its next lease. So no request waits for the bucket, and whatever the processes do, together
-they never let more through than `burst + rate * time + processes * swing` (a request that costs more than one token
-may go beyond by what it costs).
+they never let more through than `burst + rate * time + processes * swing` (a request that costs more than one
+token may go beyond by what it costs).
 """
 
 import math

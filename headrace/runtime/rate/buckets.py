@@ -36,7 +36,7 @@ class Buckets(Protocol):
     """Gives out tokens."""
 
     async def lease(self, leases: Sequence[Lease]) -> Sequence[Grant]:
-        """One answer for each, in their order. Raises BucketsUnavailable; then tokens may be lost, never doubled."""
+        """One answer for each, in their order. Raises BucketsUnavailable: tokens may be lost then, not doubled."""
         ...
 
     async def close(self) -> None:

@@ -47,9 +47,9 @@ class RateGuard:
     """ASGI app around `app`.
 
     A link in a message is limited by itself and not by address: providers' proxies fetch the links of many
-    customers from one. Only links that we never signed count for an address. Whoever sends wrong tokens is answered
-    429 for a while, even to the right one, so that guesses are few. Links are counted in this process alone: their
-    number is for the sender of requests to choose, and must not become work for Redis.
+    customers from one. Only links that we never signed count for an address. Whoever sends wrong tokens is
+    answered 429 for a while, even to the right one, so that guesses are few. Links are counted in this process
+    alone: their number is for the sender of requests to choose, and must not become work for Redis.
     """
 
     def __init__(
@@ -103,9 +103,7 @@ class RateGuard:
         return self._limiter.refusal(what, wait) if wait else None
 
     def _address(self, scope: Scope) -> str:
-        return counted_address(
-            client_address(scope["headers"], scope.get("client"), self._settings.trusted_hops)
-        )
+        return counted_address(client_address(scope["headers"], scope.get("client"), self._settings.trusted_hops))
 
 
 class _Counted:
@@ -122,10 +120,10 @@ class _Counted:
         self._replaced = False
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] in self._counted:
-            if error := self._refused():
-                self._replaced = True
-                await _refuse(error, self._scope, self._receive, self._send)
+        counts = message["type"] == "http.response.start" and message["status"] in self._counted
+        if counts and (error := self._refused()):
+            self._replaced = True
+            await _refuse(error, self._scope, self._receive, self._send)
         if not self._replaced:
             await self._send(message)
 

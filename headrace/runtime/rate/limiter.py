@@ -45,10 +45,7 @@ class RateLimiter:
             return 0
         now = self._clock()
         allowance = self._allowance(scope, key, rate)
-        if allowance.take(cost, now):
-            wait = 0
-        else:
-            wait = allowance.retry_after(now)
+        wait = 0 if allowance.take(cost, now) else allowance.retry_after(now)
         if wanted := allowance.wanted(now):
             allowance.leasing = True
             self._ask(Lease(scope, key, rate, wanted), allowance, now)

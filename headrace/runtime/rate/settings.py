@@ -16,9 +16,9 @@ _BURST_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
-    """Limits of a service beside those of tracking. `link`: requests of one link in a message. `refused_link`: links
-    of one address that we never signed. `admin`: wrong admin tokens of one address. None: no limit. `trusted_hops`:
-    how many proxies of ours write X-Forwarded-For. `redis_url` None: each process counts alone."""
+    """Limits of a service beside those of tracking. `link`: requests of one link in a message. `refused_link`:
+    links of one address that we never signed. `admin`: wrong admin tokens of one address. None: no limit.
+    `trusted_hops`: how many proxies of ours write X-Forwarded-For. `redis_url` None: each process counts alone."""
 
     link: Rate | None
     refused_link: Rate | None
@@ -52,8 +52,6 @@ def rate(env: Environment, name: str, default: str) -> Rate | None:
     per_second = float(match[1]) / _SECONDS[match[2]] if match else 0.0
     burst = int(match[3]) if match and match[3] else max(1, round(per_second * _BURST_SECONDS))
     if not per_second > 0 or not 1 <= burst <= MAX_BURST:
-        raise SettingsError(
-            f"{name}={text!r} must be a rate and how much may come at once, e.g. {default if default != OFF else '100/s,1000'},"
-            f" or {OFF}"
-        )
+        example = "100/s,1000" if default == OFF else default
+        raise SettingsError(f"{name}={text!r} must be a rate and perhaps its burst, e.g. {example}, or {OFF}")
     return Rate(per_second, burst)

@@ -1,4 +1,4 @@
-"""What a client may do to any service by HTTP: bodies, heads, slowness, connections. A real server, real sockets."""
+"""What a client may do to any service: bodies, heads, slowness, connections. A real server on real sockets."""
 
 import asyncio
 import json
@@ -78,7 +78,13 @@ async def client() -> AsyncIterator[Client]:
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: test", "Content-Type: application/json", "Connection: close", *headers]
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: test",
+        "Content-Type: application/json",
+        "Connection: close",
+        *headers,
+    ]
     if not any(header.startswith(("Content-Length", "Transfer-Encoding")) for header in headers):
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
@@ -199,5 +205,5 @@ async def test_more_connections_than_allowed_are_refused_and_leave_the_others_al
         writer.write(post("/parsed", b"{}"))
         assert result(await reader.read())[0] == 200
     async with asyncio.timeout(10):
-        while result(await client.exchange([post("/parsed", b"{}")]))[0] != 200:
+        while result(await client.exchange([post("/parsed", b"{}")]))[0] != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
