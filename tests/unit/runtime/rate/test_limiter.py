@@ -72,6 +72,7 @@ async def test_redis_knows_no_address_and_forgets_the_bucket(redis_url: str) -> 
         await one.settled()
         async with Redis.from_url(redis_url) as client:
             (key,) = await client.keys("*")
+            assert isinstance(key, bytes)
             assert key.startswith(b"shop.{rate}:address:")
             assert b"203" not in key
             assert 0 < await client.pttl(key) <= 3_000
@@ -172,6 +173,7 @@ async def _alike(redis_url: str, rate: Rate, wanted: list[int], key: str) -> Non
             )
             bucket = bucket or Bucket(rate, rate.burst, int(at))
             expected = bucket.lease(each, int(at))
-            assert (int(granted), float(left)) == (expected.tokens, pytest.approx(expected.level))
+            assert int(granted) == expected.tokens
+            assert float(left) == pytest.approx(expected.level)
     finally:
         await buckets.close()
