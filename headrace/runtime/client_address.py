@@ -1,10 +1,14 @@
 """Who sends a request: the client's address, as a text and as what limits count by (pure)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
+
+UNKNOWN = "unknown"
+_LONGEST = 64
 
 
 def client_address(headers: RawHeaders, peer: Sequence[Any] | None, trusted_hops: int) -> str | None:
@@ -25,7 +29,12 @@ def client_address(headers: RawHeaders, peer: Sequence[Any] | None, trusted_hops
 def counted_address(address: str | None) -> str:
     """What limits count an address by: IPv6 by its first 64 bits, which one customer of a provider has; without
     port; the same for all that is no address."""
-    text = (address or "").strip()
+    return _counted(address) if address and len(address) <= _LONGEST else UNKNOWN
+
+
+@lru_cache(maxsize=8_192)
+def _counted(address: str) -> str:
+    text = address.strip()
     if text.count(":") == 1:
         text = text.partition(":")[0]
     if text.startswith("["):
@@ -33,7 +42,7 @@ def counted_address(address: str | None) -> str:
     try:
         found = ip_address(text)
     except ValueError:
-        return "unknown"
+        return UNKNOWN
     if isinstance(found, IPv6Address):
         if found.ipv4_mapped is not None:
             return str(found.ipv4_mapped)

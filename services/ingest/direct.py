@@ -93,13 +93,14 @@ class _Sender:
         source = self._source or self._source_of(body)
         if source is None:
             return None
-        usual = UsualReader(self._arrival(source, client)).read(body)
+        arrival = self._arrival(source, client)
+        usual = UsualReader(arrival).read(body)
         if usual is None:
             return None
         plan = self._collector.plans.get(source.name)
         if plan is not None and plan.verdict(usual.value) is not None:
             return None
-        if self._is_too_much(source, client):
+        if self._is_too_much(arrival):
             return None
 
         def end(future: "asyncio.Future[None]") -> None:
@@ -117,14 +118,10 @@ class _Sender:
         future.add_done_callback(end)
         return future
 
-    def _is_too_much(self, source: Source, client: Client | None) -> bool:
+    def _is_too_much(self, arrival: Arrival) -> bool:
         """Counts the request; what is too much is for the ordinary way to answer."""
-        rates = self._config.rates
-        if not source.trusted:
-            address = client_ip({"headers": self._headers, "client": client}, self._config.trusted_hops)
-            if rates.address_wait(source, address):
-                return True
-        return rates.source_wait(source, 1) != 0
+        rates, source = self._config.rates, arrival.source
+        return bool(rates.address_wait(source, arrival.ip) or rates.source_wait(source, 1))
 
     def _arrival(self, source: Source, client: Client | None) -> Arrival:
         received_at = self._service.clock()
