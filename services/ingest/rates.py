@@ -1,27 +1,34 @@
 """How much of a source and of an address is taken in a time: limits by write key and by client address."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 
 from headrace.contracts.errors import ApiError
 from headrace.runtime.client_address import counted_address
 from headrace.runtime.rate.bucket import Rate
 from headrace.runtime.rate.limiter import RateLimiter
+from headrace.runtime.rate.settings import BURST_SECONDS
 from services.ingest.auth import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateSettings:
-    """`public` and `server`: events of a write key of this kind; `sources`: of a source by its name, in their
-    place. `address`: requests of one address, those with a server's key apart. None: no limit."""
+    """`public` and `server`: events of a source of this kind that has no rate of its own. `address`: requests of one
+    address, those with a server's key apart. None: no limit."""
 
     public: Rate | None = None
     server: Rate | None = None
     address: Rate | None = None
-    sources: Mapping[str, Rate | None] = field(default_factory=dict)
 
     def of(self, source: Source) -> Rate | None:
-        return self.sources.get(source.name, self.server if source.trusted else self.public)
+        if source.rate is not None:
+            return _own_rate(source.rate)
+        return self.server if source.trusted else self.public
+
+
+@lru_cache(maxsize=1_024)
+def _own_rate(per_second: float) -> Rate:
+    return Rate(per_second, max(1, round(per_second * BURST_SECONDS)))
 
 
 class IngestRates:

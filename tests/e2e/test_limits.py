@@ -43,7 +43,7 @@ def statuses(url: str, count: int, **headers: str) -> list[int]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_large_head_is_refused(stack: Stack, service: str) -> None:
     with socket.create_connection(("127.0.0.1", stack.ports[service]), 10) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: " + b"x" * MAX_HEAD_BYTES)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 431")
 
 

@@ -17,10 +17,10 @@ _ASK_AGAIN_MS = 50
 class Allowance:
     """One key in one process. Times are milliseconds of the process's clock."""
 
-    __slots__ = ("_empty_until", "_half", "_rate", "leasing", "tokens")
+    __slots__ = ("_empty_until", "_half", "leasing", "rate", "tokens")
 
     def __init__(self, rate: Rate) -> None:
-        self._rate = rate
+        self.rate = rate
         self._half = rate.swing // 2
         self._empty_until = 0
         self.tokens = 0
@@ -47,12 +47,12 @@ class Allowance:
         self.leasing = False
         if grant.tokens < wanted:
             missing = max(1, 1 - self.tokens) - grant.level
-            self._empty_until = now + max(_ASK_AGAIN_MS, math.ceil(missing * 1000 / self._rate.per_second))
+            self._empty_until = now + max(_ASK_AGAIN_MS, math.ceil(missing * 1000 / self.rate.per_second))
 
     def retry_after(self, now: int) -> int:
         """Whole seconds, at least 1, until a request may go through."""
         owed = max(0, 1 - self._half - self.tokens)
-        waits = max(self._empty_until - now, math.ceil(owed * 1000 / self._rate.per_second))
+        waits = max(self._empty_until - now, math.ceil(owed * 1000 / self.rate.per_second))
         return max(1, math.ceil(waits / 1000))
 
     @property

@@ -60,6 +60,7 @@ class LocalBuckets:
             bucket = self._buckets[name] = Bucket(lease.rate, lease.rate.burst, now)
             if len(self._buckets) > self._capacity:
                 self._buckets.popitem(last=False)
+        bucket.rate = lease.rate
         self._buckets.move_to_end(name)
         return bucket.lease(lease.wanted, now)
 

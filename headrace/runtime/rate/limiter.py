@@ -76,7 +76,7 @@ class RateLimiter:
     def _allowance(self, scope: str, key: str, rate: Rate) -> Allowance:
         name = (scope, key)
         found = self._known.get(name)
-        if found is None:
+        if found is None or found.rate != rate:
             found = self._known[name] = Allowance(rate)
             if len(self._known) > MAX_KEYS:
                 self._known.popitem(last=False)

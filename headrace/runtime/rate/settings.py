@@ -11,7 +11,7 @@ OFF = "off"
 MAX_BURST = 10_000_000
 _RATE = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,3})?)/([smh])(?:,([0-9]{1,8}))?", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
-_BURST_SECONDS = 10
+BURST_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def rate(env: Environment, name: str, default: str) -> Rate | None:
         return None
     match = _RATE.fullmatch(text)
     per_second = float(match[1]) / _SECONDS[match[2]] if match else 0.0
-    burst = int(match[3]) if match and match[3] else max(1, round(per_second * _BURST_SECONDS))
+    burst = int(match[3]) if match and match[3] else max(1, round(per_second * BURST_SECONDS))
     if not per_second > 0 or not 1 <= burst <= MAX_BURST:
         example = "100/s,1000" if default == OFF else default
         raise SettingsError(f"{name}={text!r} must be a rate and perhaps its burst, e.g. {example}, or {OFF}")

@@ -7,6 +7,7 @@ import pytest
 
 from headrace.runtime.protocol import GuardedHttpProtocol
 from headrace.runtime.rate.bucket import Rate
+from services.ingest.auth import Source
 from services.ingest.rates import RateSettings
 from tests.unit.ingest.service import WEB_KEY, start_ingest
 from tests.unit.ingest.wire import EVENT, WAYS, WEB, Side, request, turn
@@ -34,10 +35,9 @@ async def answers(side: Side, sent: bytes, count: int) -> tuple[int, int]:
         (RateSettings(address=RATE), FROM_WEB),
         (RateSettings(public=RATE), FROM_WEB),
         (RateSettings(server=RATE), request(BODY)),
-        (RateSettings(sources={"web": RATE}), FROM_WEB),
         (RateSettings(address=RATE), request(json.dumps(EVENT | {"writeKey": WEB_KEY}).encode(), ())),
     ],
-    ids=["address", "public key", "server key", "one source", "key in the body"],
+    ids=["address", "public key", "server key", "key in the body"],
 )
 async def test_what_is_too_much_is_answered_429(
     way: type[GuardedHttpProtocol], rates: RateSettings, sent: bytes
@@ -57,13 +57,20 @@ async def test_what_is_too_much_is_answered_429(
     [
         (RateSettings(public=RATE, address=RATE), request(BODY)),
         (RateSettings(server=RATE), FROM_WEB),
-        (RateSettings(public=RATE, sources={"web": None}), FROM_WEB),
     ],
-    ids=["a server", "another kind of key", "a source without limit"],
+    ids=["a server", "another kind of key"],
 )
 async def test_what_is_not_limited(way: type[GuardedHttpProtocol], rates: RateSettings, sent: bytes) -> None:
     side = await Side.start(way, rates=rates)
     assert await answers(side, sent, 100) == (100, 0)
+
+
+def test_a_source_may_have_a_rate_of_its_own() -> None:
+    settings = RateSettings(public=RATE)
+    assert settings.of(Source("web", trusted=False)) == RATE
+    assert settings.of(Source("web", trusted=False, rate=5.0)) == Rate(5.0, 50)
+    assert settings.of(Source("shop", trusted=True)) is None
+    assert settings.of(Source("shop", trusted=True, rate=0.05)) == Rate(0.05, 1)
 
 
 async def test_a_refusal_is_as_sdks_want_it() -> None:

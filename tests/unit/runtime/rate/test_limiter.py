@@ -141,6 +141,15 @@ async def test_a_redis_that_hangs_holds_up_nobody() -> None:
         assert one._metrics.rate_local._value.get() == 1
 
 
+async def test_a_rate_that_is_changed_counts_at_once() -> None:
+    clock = Clock()
+    async with limiter(None, clock) as one:
+        await passes([one], "a", SLOW, 100)
+        assert one.take("address", "a", SLOW) > 0
+        clock.now += 1_000
+        assert await passes([one], "a", Rate(100.0, 100), 50) == 50
+
+
 async def test_no_rate_is_no_limit() -> None:
     async with limiter(None, Clock()) as one:
         assert all(one.take("address", "a", None) == 0 for _ in range(1_000))
