@@ -13,6 +13,7 @@ from headrace.cli import dead_letters, definitions, export, inspection, processe
 from headrace.cli.demo.command import run_demo
 from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import Options, run_import
+from headrace.cli.link_keys import link_keys
 from headrace.cli.output import open_console
 from headrace.cli.segment_commands import add_segment_commands
 from headrace.cli.up import up as run_up
@@ -32,6 +33,7 @@ app.add_typer(letters, name="dead-letters")
 scores = typer.Typer(help="The cut points of RFM scores: show them, or have them computed.")
 app.add_typer(scores, name="rfm")
 app.add_typer(vouchers, name="vouchers")
+app.add_typer(link_keys, name="link-keys")
 
 Files = Annotated[list[Path], typer.Option("--file", "-f", help="A definition file; may be repeated.")]
 MoreFiles = Annotated[list[Path] | None, typer.Argument(help="Further definition files.", metavar="[FILE]...")]

@@ -1,7 +1,7 @@
 """What every service's HTTP side shares: errors in one shape, health, metrics, the admin token."""
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import Depends, FastAPI, Request
@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from headrace.contracts.errors import ApiError, InvalidDefinition
+from headrace.runtime.body_limit import BodyLimit
 from headrace.runtime.http_metrics import MeasuredHttp
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.process_metrics import watch_process
@@ -29,11 +30,18 @@ _OWN_TELEMETRY_OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs
 
 
 def create_app(
-    title: str, *, metrics: Metrics, checks: Mapping[str, Check], lifespan: Lifespan | None = None
+    title: str,
+    *,
+    metrics: Metrics,
+    checks: Mapping[str, Check],
+    lifespan: Lifespan | None = None,
+    streamed: Sequence[str] = (),
 ) -> FastAPI:
     """A FastAPI app with /healthz, /readyz, /metrics and errors as DESIGN §5. `checks` are the engines that
-    /readyz asks, by name; a check raises when its engine does not answer. Its requests are counted and timed."""
+    /readyz asks, by name; a check raises when its engine does not answer. Its requests are counted and timed, and
+    their bodies bounded, see `BodyLimit` for `streamed`."""
     app = FastAPI(title=title, lifespan=lifespan, redoc_url=None, telemetry=_OWN_TELEMETRY_OFF)
+    app.add_middleware(BodyLimit, streamed=streamed)
     app.add_middleware(MeasuredHttp, metrics=metrics)
     watch_process(metrics)
     _add_errors(app)
@@ -85,6 +93,10 @@ def _add_errors(app: FastAPI) -> None:
         slug = _SLUGS.get(error.status_code, "error")
         message = _MESSAGES.get(error.status_code, str(error.detail))
         return error_response(error.status_code, slug, message)
+
+    @app.exception_handler(RecursionError)
+    async def too_deep(request: Request, error: RecursionError) -> JSONResponse:
+        return error_response(400, "too_deep", "The body is nested too deep to be read.")
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:

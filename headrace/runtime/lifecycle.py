@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Sequence
-from typing import Literal
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+
+from headrace.runtime.protocol import GuardedHttpProtocol
 
 log = structlog.get_logger()
 
@@ -46,12 +47,12 @@ async def serve(
     host: str,
     port: int,
     background: Sequence[Awaitable[None]] = (),
-    http: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+    http: type[asyncio.Protocol] = GuardedHttpProtocol,
 ) -> int:
     """Serve until SIGINT or SIGTERM, or until a background task ends (that is a failure: exit code 1).
 
     On a stop the server finishes its requests first, then the background tasks are cancelled and awaited.
-    `http` is the protocol class; what faces the internet passes GuardedHttpProtocol.
+    `http` is the protocol class.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -53,6 +53,11 @@ class Metrics:
             "clock_skew_seconds", "Postgres' clock less this process' clock, when it was last asked."
         )
 
+        self.rate_limited = self._counter("rate_limited", "Requests answered 429, by what was counted.", ["scope"])
+        self.rate_local = self._gauge(
+            "rate_limits_local", "1 while this process counts rates alone: without Redis, or while it is down."
+        )
+
         self.records = self._counter("records_processed", "Input records applied.", ["topic", "partition"])
         self.duplicates = self._counter("records_duplicate", "Input records dropped as seen before.", ["topic"])
         self.lag = self._gauge("lag_records", "Records not yet applied.", ["topic", "partition"])

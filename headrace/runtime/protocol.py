@@ -1,9 +1,12 @@
-"""uvicorn's httptools protocol with the guards it lacks: deadlines and a bound on the request's head.
+"""uvicorn's httptools protocol with the guards it lacks: deadlines, bounds on heads and on connections.
 
-Without them half a header holds a connection for ever, and one header of 8 MB is accepted.
+Without them half a header holds a connection for ever, one header of 8 MB is accepted, and so are connections
+until there is no file descriptor left for the engines.
 """
 
 import asyncio
+import resource
+from functools import lru_cache
 from typing import Any
 
 from uvicorn.config import Config
@@ -14,12 +17,16 @@ MAX_HEAD_BYTES = 16 * 1024
 MAX_URL_BYTES = 8 * 1024
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
+BODY_PIECE = 1024 * 1024
+"""A long body has BODY_SECONDS for each piece of this size, and so is not slower than 35 kB/s."""
+MAX_CONNECTIONS = 10_000
 LINGER_SECONDS = 1.0
 
 _REFUSALS = {
     400: ("bad_request", "This is not a valid HTTP/1.1 request."),
     408: ("request_timeout", "The request took too long to arrive; send it again."),
     414: ("uri_too_long", f"Shorten the address to {MAX_URL_BYTES} bytes."),
+    503: ("overloaded", "The service has as many connections as it may; repeat the request."),
     431: ("headers_too_large", f"Send at most {MAX_HEAD_BYTES} bytes of headers."),
 }
 
@@ -28,14 +35,24 @@ class _Refused(Exception):
     """Raised in a parser callback to stop parsing; the answer is chosen already."""
 
 
+@lru_cache(maxsize=1)
+def connection_limit() -> int:
+    """How many connections a process takes: three quarters of `ulimit -n`, at most 10,000."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if descriptors < 0 else max(1, min(MAX_CONNECTIONS, descriptors * 3 // 4))
+
+
 class GuardedHttpProtocol(HttpToolsProtocol):
-    """Answers 431, 414, 408 and 400 by itself, in the error shape of the services, and closes.
+    """Answers 503, 431, 414, 408 and 400 by itself, in the error shape of the services, and closes.
 
     A request that arrives in one piece, as nearly all do, costs no timer.
     """
 
     head_seconds = HEAD_SECONDS
     body_seconds = BODY_SECONDS
+    body_piece = BODY_PIECE
+    max_connections: int | None = None
+    """None: `connection_limit`."""
 
     def __init__(
         self,
@@ -50,6 +67,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._reading_body = False
         self._pieces_bytes = 0  # of a head that came in several pieces
         self._head_bytes = 0
+        self._body_bytes = 0  # since the deadline of the body was set
         self._refusal = 400
         self._refused = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -57,7 +75,10 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._arm()
+        if len(self.connections) > (self.max_connections or connection_limit()):
+            self._refuse(503)
+        else:
+            self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -80,6 +101,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._pieces_bytes += size
         else:
             self._pieces_bytes = 1  # its first piece, shared with the end of the request before
+        self._body_bytes += size
+        if self._reading_body and self._body_bytes > self.body_piece:
+            self._arm()
         if self._pieces_bytes > MAX_HEAD_BYTES:
             self._refuse(431)
         else:
@@ -128,6 +152,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def _arm(self) -> None:
         self._disarm()
         self._deadline_is_for_body = self._reading_body
+        self._body_bytes = 0
         seconds = self.body_seconds if self._reading_body else self.head_seconds
         self._deadline = self.loop.call_later(seconds, self._late)
 

@@ -56,9 +56,14 @@ class Environment:
 def _read_secret(name: str, path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
-            return file.read().strip()
+            secret = file.read().strip()
     except OSError as error:
         raise SettingsError(f"{name}_FILE={path!r} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}_FILE={path!r} is not text in UTF-8") from None
+    if not secret:
+        raise SettingsError(f"{name}_FILE={path!r} is empty: write the value into it, or unset {name}_FILE")
+    return secret
 
 
 @dataclass(frozen=True, slots=True)

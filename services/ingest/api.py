@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
+from starlette.types import ASGIApp
 
 from headrace.contracts.errors import ApiError
 from headrace.runtime.http import Check, create_app
@@ -29,19 +30,20 @@ def build_app(
     clock: Callable[[], int],
     check_log: Check,
     lifespan: Lifespan,
+    guard: Callable[[ASGIApp], ASGIApp],
     public_url: str | None = None,
     tracing: Tracing = OFF,
     admin: Sequence[APIRouter] = (),
 ) -> TrackingApi:
-    """The whole service as one ASGI app. `clock` gives milliseconds since the epoch; `admin` routers
-    guard themselves."""
+    """The whole service as one ASGI app. `clock` gives milliseconds since the epoch; `guard` is put
+    in front of what is not tracking; `admin` routers demand their token themselves."""
     app = create_app("Headrace ingest", metrics=metrics, checks={"log": check_log}, lifespan=lifespan)
     app.router.redirect_slashes = False  # SDKs do not follow redirects
     _add_settings_documents(app, config.keys, public_url, trust_proxy=config.trusted_hops > 0)
     for router in admin:
         app.include_router(router)
     _document_tracking(app)
-    api = TrackingApi(traced_app(app, tracing), collector, config, metrics, clock, tracing)
+    api = TrackingApi(traced_app(guard(app), tracing), collector, config, metrics, clock, tracing)
     metrics.ingest_bytes.set_function(lambda: api.held_bytes)
     metrics.ingest_bytes_limit.set(config.budget.capacity)
     return api

@@ -15,10 +15,12 @@ from headrace.contracts.errors import ApiError
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where events come from. `trusted`: a server key, which may link identifiers."""
+    """Where events come from. `trusted`: a server key, which may link identifiers. `rate`: events per second, None
+    for the default of its kind."""
 
     name: str
     trusted: bool
+    rate: float | None = None
 
 
 class KeyRing:

@@ -7,6 +7,7 @@ from headrace.importing.mapping import Mapping as ImportMapping
 from services.ingest.auth import KeyRing
 from services.ingest.budget import Budget
 from services.ingest.limits import Limits
+from services.ingest.rates import IngestRates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,5 +18,6 @@ class TrackingConfig:
     keys: KeyRing
     limits: Limits
     budget: Budget
+    rates: IngestRates
     trusted_hops: int = 0
     mappings: Mapping[str, ImportMapping] = field(default_factory=dict)

@@ -101,11 +101,14 @@ class _Sender:
         source = self._source or self._source_of(body)
         if source is None:
             return None
-        usual = UsualReader(self._arrival(source, client)).read(body)
+        arrival = self._arrival(source, client)
+        usual = UsualReader(arrival).read(body)
         if usual is None:
             return None
         plan = self._collector.plans.get(source.name)
         if plan is not None and plan.verdict(usual.value) is not None:
+            return None
+        if self._is_too_much(arrival):
             return None
 
         def end(future: "asyncio.Future[None]") -> None:
@@ -132,6 +135,11 @@ class _Sender:
         """None without tracing, so that it costs nothing."""
         tracing = self._service.tracing
         return tracing.serving(self._span_name, self._traceparent, self._span_attributes) if tracing.on else None
+
+    def _is_too_much(self, arrival: Arrival) -> bool:
+        """Counts the request; what is too much is for the ordinary way to answer."""
+        rates, source = self._config.rates, arrival.source
+        return bool(rates.address_wait(source, arrival.ip) or rates.source_wait(source, 1))
 
     def _arrival(self, source: Source, client: Client | None) -> Arrival:
         received_at = self._service.clock()

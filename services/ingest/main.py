@@ -15,6 +15,7 @@ from headrace.runtime.entry import run_service
 from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.rate.guard import RateGuard, rate_limiter
 from headrace.runtime.traced import traced_log
 from headrace.runtime.tracing import OFF, Tracing, open_tracing
 from services.ingest.api import build_app
@@ -27,6 +28,7 @@ from services.ingest.dead_letters import DeadLetters
 from services.ingest.hook_routes import Hooks, hook_router
 from services.ingest.plan import Plan
 from services.ingest.plan_routes import plan_router
+from services.ingest.rates import IngestRates
 from services.ingest.replay import Replayer
 from services.ingest.settings import IngestSettings, load_settings
 from services.ingest.tracking import TrackingApi
@@ -68,6 +70,9 @@ def assemble(log: Log, settings: IngestSettings, tracing: Tracing = OFF) -> Trac
         plans=plans,
     )
 
+    limiter = rate_limiter(settings.guard, metrics)
+    rates = IngestRates(limiter, settings.rates)
+
     async def check_log() -> None:
         await log.bounds(events_topic, 0)
 
@@ -75,6 +80,7 @@ def assemble(log: Log, settings: IngestSettings, tracing: Tracing = OFF) -> Trac
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await collector.close()
+        await rates.close()
 
     letters = DeadLetters(log, common.topic(DEAD_LETTERS.name), common.partitions)
     replayer = Replayer(
@@ -99,6 +105,7 @@ def assemble(log: Log, settings: IngestSettings, tracing: Tracing = OFF) -> Trac
         keys=KeyRing(settings.sources),
         limits=settings.limits,
         budget=Budget(settings.buffer_bytes),
+        rates=rates,
         trusted_hops=settings.trusted_hops,
         mappings=settings.mappings,
     )
@@ -111,6 +118,7 @@ def assemble(log: Log, settings: IngestSettings, tracing: Tracing = OFF) -> Trac
         lifespan=lifespan,
         public_url=settings.public_url,
         tracing=tracing,
+        guard=lambda app: RateGuard(app, limiter, settings.guard, metrics),
         admin=[
             dead_letter_router(letters, replayer, common.admin_token),
             plan_router(plans, collector.violations, common.admin_token),

@@ -5,12 +5,12 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope
 
 from headrace.contracts.errors import ApiError
+from headrace.runtime.body_limit import MAX_DISCARDED_BYTES, discard
+from headrace.runtime.client_address import client_address
 from services.ingest.budget import Lease
 from services.ingest.compression import gunzip, is_gzip
-from services.ingest.limits import MIB
 
 MAX_QUERY_FIELDS = 1_000
-MAX_DISCARDED_BYTES = 64 * MIB
 
 
 class ClientGone(Exception):
@@ -36,7 +36,7 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int, l
     declared = headers.get(b"content-length")
     if declared is not None and int(declared) > limit:
         if b"expect" not in headers and int(declared) <= MAX_DISCARDED_BYTES:
-            await _discard(receive)
+            await discard(receive)
         raise _too_large(limit)
     body = await _read_wire(receive, limit, lease)
     return gunzip(body, limit, lease.take) if gzip else body
@@ -53,7 +53,7 @@ async def _read_wire(receive: Receive, limit: int, lease: Lease) -> bytes:
         size += len(part)
         if size > limit:
             if message.get("more_body", False):
-                await _discard(receive)
+                await discard(receive)
             raise _too_large(limit)
         lease.take(len(part))
         if not message.get("more_body", False):
@@ -64,32 +64,10 @@ async def _read_wire(receive: Receive, limit: int, lease: Lease) -> bytes:
         parts.append(part)
 
 
-async def _discard(receive: Receive) -> None:
-    """Let the rest of a refused body pass, unless it is absurd: a connection that is closed on unread data is
-    reset, and the client never sees the answer."""
-    size = 0
-    while size <= MAX_DISCARDED_BYTES:
-        message = await receive()
-        size += len(message.get("body", b""))
-        if not message.get("more_body", False):
-            return
-
-
 def _too_large(limit: int) -> ApiError:
     return ApiError(413, "body_too_large", f"Send at most {limit} bytes (decompressed) per request.")
 
 
 def client_ip(scope: Scope, trusted_hops: int) -> str | None:
-    """The client's address: the peer, or behind `trusted_hops` proxies of ours the entry of X-Forwarded-For that
-    the outermost of them wrote. What stands left of it is the client's own claim."""
-    if trusted_hops:
-        entries = [
-            entry.strip()
-            for name, value in scope["headers"]
-            if name == b"x-forwarded-for"
-            for entry in value.decode("latin-1").split(",")
-        ]
-        if len(entries) >= trusted_hops:
-            return entries[-trusted_hops] or None
-    peer = scope.get("client")
-    return peer[0] if peer else None
+    """The client's address, see `client_address`."""
+    return client_address(scope["headers"], scope.get("client"), trusted_hops)

@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from headrace.contracts.errors import SettingsError
 from headrace.contracts.plan import PlanDefinition
 from headrace.importing.mapping import Mapping as ImportMapping
+from headrace.runtime.rate.settings import NO_GUARD, GuardSettings, guard_settings, rate
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
 from services.ingest.auth import Source
 from services.ingest.definition_files import load_mappings, load_plans
 from services.ingest.hook_settings import HookSettings, load_hooks
 from services.ingest.limits import MIB, Limits
+from services.ingest.rates import RateSettings
 
 DEFAULT_SOURCE = "default"
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -43,6 +45,8 @@ class IngestSettings:
     plans: Sequence[PlanDefinition] = ()
     mappings: Mapping[str, ImportMapping] = field(default_factory=dict)
     hooks: HookSettings = field(default_factory=lambda: HookSettings("http://127.0.0.1:8080"))
+    rates: RateSettings = field(default_factory=RateSettings)
+    guard: GuardSettings = NO_GUARD
 
 
 def load_settings(env: Environment) -> IngestSettings:
@@ -50,6 +54,8 @@ def load_settings(env: Environment) -> IngestSettings:
     defaults = Limits()
     sources = _sources(env)
     port = env.integer("HEADRACE_INGEST_PORT", 8080, low=1, high=65_535)
+    guard = guard_settings(env)
+    trusted_hops = env.integer("HEADRACE_INGEST_TRUSTED_HOPS", guard.trusted_hops, high=10)
     return IngestSettings(
         common=common_settings(env),
         port=port,
@@ -65,11 +71,17 @@ def load_settings(env: Environment) -> IngestSettings:
         ),
         ack_timeout=env.duration_ms("HEADRACE_INGEST_ACK_TIMEOUT", "5s") / 1000,
         buffer_bytes=env.integer("HEADRACE_INGEST_BUFFER_BYTES", 128 * MIB, low=MIB),
-        trusted_hops=env.integer("HEADRACE_INGEST_TRUSTED_HOPS", 0, high=10),
+        trusted_hops=trusted_hops,
         public_url=_public_url(env),
         plans=load_plans(env, [source.name for source in sources.values()]),
         mappings=load_mappings(env),
         hooks=load_hooks(env, port),
+        rates=RateSettings(
+            public=rate(env, "HEADRACE_INGEST_RATE_PUBLIC", "1000/s"),
+            server=rate(env, "HEADRACE_INGEST_RATE_SERVER", "off"),
+            address=rate(env, "HEADRACE_INGEST_RATE_ADDRESS", "100/s"),
+        ),
+        guard=replace(guard, trusted_hops=trusted_hops),
     )
 
 

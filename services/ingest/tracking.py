@@ -118,11 +118,7 @@ class TrackingApi:
         if route.shape == "metrics":  # the browser SDK's own telemetry, which nobody reads
             return Answer(200, SUCCESS, (JSON,))
         query = query_fields(scope)
-        source = self._config.keys.from_request(
-            authorization=headers.get(b"authorization"),
-            x_write_key=headers.get(b"x-write-key"),
-            query_key=next((value for name, value in query if name == "writeKey"), None),
-        )
+        source = self._source_of(scope, headers, query)
         received_at = self._clock()
         limits = self._config.limits
         size = limits.import_bytes if route.shape == "import" else limits.body_bytes
@@ -135,17 +131,47 @@ class TrackingApi:
             kind = headers.get(b"content-type")
             upload = read_upload(body, kind, query, self._config.mappings, size, lease)
             if upload is not None:
-                source = source or self._config.keys.from_body(None)
+                source = self._demand(source, None, scope)
+                if not source.trusted:
+                    self._config.rates.take_source(source, 1)
                 arrival = self._arrival(route, source, Envelope(()), scope, headers, received_at)
                 return await self._take_table(upload, arrival, span)
         envelope = self._read(route, body)
-        source = source or self._config.keys.from_body(envelope.write_key)
+        source = self._demand(source, envelope.write_key, scope)
+        if not (route.shape == "import" and source.trusted):  # a history comes all at once
+            self._config.rates.take_source(source, len(envelope.items))
         arrival = self._arrival(route, source, envelope, scope, headers, received_at)
         single = route.shape == "single"
         outcome = await self._collector.collect(envelope.items, arrival, span.traceparent, single=single)
         if route.shape == "pixel":
             return Answer(200, GIF, _GIF_HEADERS)
         return Answer(200, _result(outcome), SUCCESS_HEADERS)
+
+    def _source_of(self, scope: Scope, headers: dict[bytes, bytes], query: list[tuple[str, str]]) -> Source | None:
+        """What headers and query say; None when only the body can tell. An address is counted here, or there."""
+        address = client_ip(scope, self._config.trusted_hops)
+        try:
+            source = self._config.keys.from_request(
+                authorization=headers.get(b"authorization"),
+                x_write_key=headers.get(b"x-write-key"),
+                query_key=next((value for name, value in query if name == "writeKey"), None),
+            )
+        except ApiError as error:
+            raise self._config.rates.refuse(error, address) from error
+        if source is not None:
+            self._config.rates.take_address(source, address)
+        return source
+
+    def _demand(self, source: Source | None, key: object, scope: Scope) -> Source:
+        if source is not None:
+            return source
+        address = client_ip(scope, self._config.trusted_hops)
+        try:
+            found = self._config.keys.from_body(key)
+        except ApiError as error:
+            raise self._config.rates.refuse(error, address) from error
+        self._config.rates.take_address(found, address)
+        return found
 
     async def _take_table(self, upload: Upload, arrival: Arrival, span: Span) -> Answer:
         report = await import_table(

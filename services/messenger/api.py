@@ -59,7 +59,7 @@ def build_app(
     metrics: Metrics,
     checks: Mapping[str, Check],
 ) -> FastAPI:
-    app = create_app("Headrace messenger", metrics=metrics, checks=checks)
+    app = create_app("Headrace messenger", metrics=metrics, checks=checks, streamed=("/codes",))
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
     _add_templates(guarded, services)
     _add_campaigns(guarded, services)

@@ -58,6 +58,7 @@ from services.messenger.segment_report import SegmentReports
 from services.messenger.sender import Sender
 from services.messenger.settings import Settings
 from services.messenger.shared_routes import shared_routes
+from services.messenger.signing_keys import SigningKeys, signing_key_routes
 from services.messenger.split_decider import SplitDecider
 from services.messenger.store import Pool, Positions, open_store
 from services.messenger.suppression_routes import suppression_routes
@@ -88,6 +89,7 @@ class Messenger:
     unsubscribes: Unsubscribes
     pool_watch: PoolWatch
     ledger_watch: LedgerWatch
+    signing_keys: SigningKeys
     log: Log
     settings: Settings
     metrics: Metrics
@@ -117,6 +119,7 @@ class Messenger:
             self.janitor.run(),
             self.pool_watch.run(),
             self.ledger_watch.run(),
+            self.signing_keys.run(),
         ]
 
 
@@ -135,7 +138,7 @@ async def assemble(
     metrics = Metrics("messenger")
     watch_pool(metrics, pool)
     tracing.count_in(metrics)
-    store = await open_store(pool, common.partitions)
+    store = await open_store(pool, common.partitions, clock())
     definitions = Definitions(pool)
     outbox = OutcomeOutbox(pool, partitions=common.partitions, epoch=store.epoch)
     positions = Positions(pool)
@@ -258,6 +261,7 @@ async def assemble(
     insight = Insight(
         CampaignReports(pool, definitions), JourneyList(pool), SegmentReports(pool, segmenter, clock=clock)
     )
+    signing_keys = SigningKeys(pool, store.keyring, clock=clock)
     splits = SplitDecider(Splits(pool, definitions), clock=clock)
     app = build_app(
         Services(definitions, Reports(pool), segmenter, moves, clock, due),
@@ -269,6 +273,7 @@ async def assemble(
             voucher_routes(definitions, VoucherCodes(pool), clock=clock),
             shared_routes(definitions, clock=clock),
             preview_routes(definitions, previews, trials),
+            signing_key_routes(signing_keys, clock=clock),
         ],
         admin_token=common.admin_token,
         metrics=metrics,
@@ -289,6 +294,7 @@ async def assemble(
         unsubscribes,
         PoolWatch(pool, metrics, clock=clock),
         LedgerWatch(pool, metrics, clock=clock),
+        signing_keys,
         log,
         settings,
         metrics,

@@ -12,6 +12,7 @@ from headrace.runtime.clock import now_ms
 from headrace.runtime.entry import run_service
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.postgres import connect_pool
+from headrace.runtime.rate.guard import guarded
 from headrace.runtime.traced import traced_app, traced_log
 from headrace.runtime.tracing import open_tracing
 from services.messenger.assembly import assemble
@@ -45,12 +46,10 @@ async def run(settings: Settings) -> int:
     try:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
         messenger = await assemble(settings, log, pool, channels, Segmenter(client), clock=now_ms, tracing=tracing)
-        return await serve(
-            traced_app(messenger.app, tracing),
-            host=common.host,
-            port=settings.port,
-            background=messenger.background(),
-        )
+        async with guarded(messenger.app, settings.guard, messenger.metrics) as app:
+            return await serve(
+                traced_app(app, tracing), host=common.host, port=settings.port, background=messenger.background()
+            )
     finally:
         for channel in channels.values():
             await channel.close()

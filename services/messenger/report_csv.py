@@ -4,26 +4,19 @@ Columns: `part` (campaign, channel, step, variant, split), `name` (of the channe
 `figure` (its path in the JSON report), `value`.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from headrace.contracts.csv_text import csv_rows
+
 HEAD = ("part", "name", "figure", "value")
-# what a spreadsheet takes for a formula: OWASP, "CSV injection"; security.md 12
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", '"=', '"+', '"-', '"@', "'")
 _PARTS = {"channels": "channel", "steps": "step", "variants": "variant", "splits": "split"}
 _NAMES = ("channel", "step", "path", "variant")
 
 
 def report_csv(report: Mapping[str, Any]) -> bytes:
     """The report (RFC 4180, UTF-8)."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(HEAD)
-    for part, name, figure, value in _lines(report):
-        writer.writerow([part, _cell(name), _cell(figure), _cell(value)])
-    return text.getvalue().encode("utf-8", "replace")
+    return csv_rows([HEAD, *_lines(report)]).encode("utf-8", "replace")
 
 
 def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
@@ -49,14 +42,3 @@ def _figures(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         return
     for key, inner in pairs:
         yield from _figures(inner, f"{path}.{key}" if path else str(key))
-
-
-def _cell(value: Any) -> Any:
-    """Numbers as they are; a text that a spreadsheet would run gets an apostrophe in front."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value

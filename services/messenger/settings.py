@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.contracts.survey_link import SurveyLinks
+from headrace.runtime.rate.settings import NO_GUARD, GuardSettings, guard_settings
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
 from headrace.runtime.survey_settings import survey_links
 from services.messenger.providers.settings import ProviderSettings, provider_settings
@@ -29,6 +30,7 @@ class Settings:
     phone_region: str | None
     survey_links: SurveyLinks | None = None
     segmenter_url: str = "http://127.0.0.1:8082"
+    guard: GuardSettings = NO_GUARD
 
 
 def read_settings(env: Environment) -> Settings:
@@ -46,6 +48,7 @@ def read_settings(env: Environment) -> Settings:
         phone_region=region.upper() if region else None,
         segmenter_url=_segmenter_url(env),
         survey_links=survey_links(env, env.integer("HEADRACE_PROFILES_PORT", PROFILES_PORT, low=1, high=65_535)),
+        guard=guard_settings(env),
     )
 
 

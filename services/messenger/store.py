@@ -9,7 +9,8 @@ from typing import TypeAlias
 import asyncpg.pool
 
 from headrace.contracts.errors import HeadraceError
-from services.messenger.tokens import Keyring
+from headrace.contracts.instant import Millis
+from services.messenger.tokens import Keyring, SigningKey
 
 # quoted: asyncpg's classes are generic in its stubs only
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -41,8 +42,8 @@ class StoreIdentity:
     keyring: Keyring
 
 
-async def open_store(pool: Pool, partitions: int) -> StoreIdentity:
-    """The store's identity, made at the first start. Raises WrongStore for another partition count."""
+async def open_store(pool: Pool, partitions: int, now: Millis) -> StoreIdentity:
+    """The store's identity as of `now`, made at the first start. Raises WrongStore for another partition count."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
             "INSERT INTO store (epoch, partitions) VALUES (1, $1) ON CONFLICT DO NOTHING", partitions
@@ -58,11 +59,16 @@ async def open_store(pool: Pool, partitions: int) -> StoreIdentity:
         for statement in _DIRECT:
             await connection.execute(statement)
         row = await connection.fetchrow("SELECT epoch, partitions FROM store")
-        keys = await connection.fetch("SELECT id, secret FROM signing_key")
+        keys = await read_keys(connection)
     if row is None or row["partitions"] != partitions:
         raise WrongStore("HEADRACE_PARTITIONS differs from the one this database was made with; set it back")
-    keyring = Keyring({key["id"]: key["secret"] for key in keys}, max(key["id"] for key in keys))
-    return StoreIdentity(row["epoch"], keyring)
+    return StoreIdentity(row["epoch"], Keyring.of(keys, now))
+
+
+async def read_keys(connection: "Connection | Pool") -> list[SigningKey]:
+    """All keys that sign links, the oldest first."""
+    rows = await connection.fetch("SELECT id, secret, created_at, retired_at FROM signing_key ORDER BY id")
+    return [SigningKey(*row) for row in rows]
 
 
 # What is sent by hand (an answer to a customer) stands in the ledger like everything else.

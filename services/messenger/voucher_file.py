@@ -1,11 +1,10 @@
 """Files of voucher codes: how they are read, and how they are written. No I/O."""
 
-import csv
-import io
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from headrace.contracts.csv_text import csv_rows
 from headrace.contracts.errors import ApiError
 
 MAX_CODES = 1_000_000
@@ -23,8 +22,6 @@ COLUMNS = (
 )
 _MAX_LINE = 1_000
 _CODE = re.compile(r"[A-Za-z0-9_-]{3,64}")
-# what a spreadsheet takes for a formula: OWASP, "CSV injection"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class BadLine(ValueError):
@@ -63,16 +60,13 @@ def head() -> str:
 
 
 def rows(codes: Sequence[Mapping[str, Any]]) -> str:
-    """These codes' rows, each with its line end. A text that a spreadsheet would run has an apostrophe in
-    front."""
-    text = io.StringIO()
-    csv.writer(text).writerows([_cell(code[name]) for name in COLUMNS] for code in codes)
-    return text.getvalue()
+    """These codes' rows, each with its line end."""
+    return csv_rows([_text_of(code[name]) for name in COLUMNS] for code in codes)
 
 
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _text_of(value: object) -> str:
+    """Nothing here is a figure to count with."""
+    return "" if value is None else str(value)
 
 
 def _text(raw: bytes, number: int) -> str:

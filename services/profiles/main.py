@@ -16,6 +16,7 @@ from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.process_metrics import watch_pool
+from headrace.runtime.rate.guard import guarded
 from headrace.runtime.republish import republish_router
 from headrace.runtime.traced import traced_app, traced_log
 from headrace.runtime.tracing import open_tracing
@@ -114,19 +115,18 @@ async def run(settings: Settings) -> int:
             horizon_ms=common.rollback_horizon_ms,
         )
         fading = Fading(pool, Segmenter(segmenter), settings.retention_ms, partitions=common.partitions)
-        return await serve(
-            traced_app(app, tracing),
-            host=common.host,
-            port=settings.port,
-            background=[
-                runner.run(),
-                worker.ticker.run(),
-                worker.backlogs.run(),
-                quarantine.run(),
-                redaction.run(),
-                fading.run(),
-            ],
-        )
+        background = [
+            runner.run(),
+            worker.ticker.run(),
+            worker.backlogs.run(),
+            quarantine.run(),
+            redaction.run(),
+            fading.run(),
+        ]
+        async with guarded(app, settings.guard, metrics) as shown:
+            return await serve(
+                traced_app(shown, tracing), host=common.host, port=settings.port, background=background
+            )
     finally:
         await segmenter.aclose()
         await messenger.aclose()

@@ -6,6 +6,7 @@ from phonenumbers import SUPPORTED_REGIONS
 
 from headrace.contracts.errors import SettingsError
 from headrace.contracts.survey_link import SurveyLinks
+from headrace.runtime.rate.settings import NO_GUARD, GuardSettings, guard_settings
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
 from headrace.runtime.survey_settings import survey_links
 from services.profiles.identity_file import read_rules
@@ -34,6 +35,7 @@ class Settings:
     segmenter_url: str = "http://127.0.0.1:8082"
     messenger_url: str = "http://127.0.0.1:8083"
     retention_ms: int | None = None
+    guard: GuardSettings = NO_GUARD
 
 
 def read_settings(env: Environment) -> Settings:
@@ -50,6 +52,7 @@ def read_settings(env: Environment) -> Settings:
         segmenter_url=_url(env, "SEGMENTER", 8082),
         messenger_url=_url(env, "MESSENGER", 8083),
         retention_ms=env.duration_ms("HEADRACE_RETENTION", "") if env.optional("HEADRACE_RETENTION") else None,
+        guard=guard_settings(env),
     )
 
 

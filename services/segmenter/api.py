@@ -52,7 +52,7 @@ def build_app(
     first: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """`first`: routes that would be taken for a segment's id otherwise."""
-    app = create_app("Headrace segmenter", metrics=metrics, checks=checks)
+    app = create_app("Headrace segmenter", metrics=metrics, checks=checks, streamed=("/members",))
     for special in first:
         app.include_router(special)
     router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])

@@ -13,6 +13,7 @@ from headrace.runtime.entry import run_service
 from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.postgres import connect_pool
+from headrace.runtime.rate.guard import guarded
 from headrace.runtime.traced import traced_app, traced_log
 from headrace.runtime.tracing import open_tracing
 from services.segmenter.assembly import assemble
@@ -43,12 +44,10 @@ async def run(settings: Settings) -> int:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
         segmenter = assemble(settings, log, pool, reader, writer, profiles, clock=now_ms, tracing=tracing)
         settle_garbage()
-        return await serve(
-            traced_app(segmenter.app, tracing),
-            host=common.host,
-            port=settings.port,
-            background=segmenter.background(),
-        )
+        async with guarded(segmenter.app, settings.guard, segmenter.metrics) as app:
+            return await serve(
+                traced_app(app, tracing), host=common.host, port=settings.port, background=segmenter.background()
+            )
     finally:
         await profiles.aclose()
         await reader.aclose()

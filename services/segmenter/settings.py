@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from headrace.runtime.rate.settings import NO_GUARD, GuardSettings, guard_settings
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
 from services.segmenter.webhooks.settings import WebhookSettings, webhook_settings
 
@@ -19,6 +20,7 @@ class Settings:
     profiles_url: str
     port: int
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
+    guard: GuardSettings = NO_GUARD
 
 
 def read_settings(env: Environment) -> Settings:
@@ -30,4 +32,5 @@ def read_settings(env: Environment) -> Settings:
         profiles_url=env.text("HEADRACE_PROFILES_URL", f"http://127.0.0.1:{profiles_port}").rstrip("/"),
         port=env.integer("HEADRACE_SEGMENTER_PORT", DEFAULT_PORT, low=1, high=65_535),
         webhooks=webhook_settings(env),
+        guard=guard_settings(env),
     )

@@ -33,7 +33,7 @@ from tests.bench.logs import add_log, kind, running_log
 from tests.bench.report import Figure, Report, options, present
 from tests.bench.serving import CONNECTIONS, Served, Taken, load, post, serving
 from tests.unit.ingest.memory_log import MemoryLog
-from tests.unit.ingest.service import ENVIRONMENT, PARTITIONS, SERVER_KEY, basic
+from tests.unit.ingest.service import ENVIRONMENT, PARTITIONS, SERVER_KEY, WEB_KEY, basic
 
 BATCH = 100
 TURNS = 3
@@ -214,6 +214,7 @@ def figures(url: str, seconds: float) -> Iterator[Figure]:
         requests = [post("/v1/batch", body, authorization) for body in batches()]
         taken = compare(servers, requests, seconds)
         yield from _against_echo(f"batch of {BATCH}", "events", taken, BATCH)
+    yield from _rates(seconds)
     if url == MEMORY:
         return
     bare = Taken()
@@ -223,6 +224,21 @@ def figures(url: str, seconds: float) -> Iterator[Figure]:
     limit = bare.per_cpu_second(BATCH)
     yield Figure(f"batch of {BATCH}", ours.per_cpu_second(BATCH), "events/CPU-s", limit, against)
     yield Figure(f"batch of {BATCH}", ours.per_second(BATCH), "events/s", bare.per_second(BATCH), against)
+
+
+def _rates(seconds: float) -> Iterator[Figure]:
+    """What counting by key and by address costs a page's event: high rates against none."""
+    names = ("HEADRACE_INGEST_RATE_PUBLIC", "HEADRACE_INGEST_RATE_ADDRESS")
+    with contextlib.ExitStack() as stack:
+        servers = {
+            rate: stack.enter_context(serving(_ingest(MEMORY, **dict.fromkeys(names, rate)), DirectHttpProtocol))
+            for rate in ("off", "1000000/s")
+        }
+        os.sched_setaffinity(0, {cpu.client_core()})
+        authorization = basic(WEB_KEY)["Authorization"]
+        taken = compare(servers, [post("/v1/track", body, authorization) for body in singles()], seconds)
+        without, limited = (taken[rate].per_cpu_second(1) for rate in ("off", "1000000/s"))
+    yield Figure("single POST of a page, rates counted", limited, "requests/CPU-s", without, "no rates")
 
 
 def _against_echo(name: str, unit: str, taken: dict[str, Taken], events: int) -> Iterator[Figure]:

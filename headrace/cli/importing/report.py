@@ -1,15 +1,15 @@
 """The report of rows that were not imported: a CSV beside the summary, made only when there is something in it."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
+from headrace.contracts.csv_text import csv_rows
 from headrace.contracts.errors import HeadraceError
 from headrace.importing.outcome import Rejection
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+HEAD = ("file", "line", "column", "reason", "message_id")
 
 
 class ReportUnwritable(HeadraceError):
@@ -27,18 +27,16 @@ class Report:
         self.first: Rejection | None = None
         self._resumed = resumed
         self._file: TextIO | None = None
-        self._writer: Any = None
 
     def add(self, rejection: Rejection) -> None:
         self.rows += max(1, rejection.rows)
         self.first = self.first or rejection
-        if self._file is None:
-            self._open()
-        file, line = self.place(rejection.line)
-        cells = (file, str(line), rejection.column, rejection.reason, rejection.message_id)
-        self._writer.writerow([_as_text(cell) for cell in cells])
+        file = self._file or self._open()
+        name, line = self.place(rejection.line)
+        cells = (name, line, rejection.column, rejection.reason, rejection.message_id)
+        file.write(csv_rows([cells]))
 
-    def _open(self) -> None:
+    def _open(self) -> TextIO:
         try:
             file = self.path.open("a" if self._resumed else "w", encoding="utf-8", newline="")
         except OSError as error:
@@ -46,9 +44,9 @@ class Report:
                 f"cannot write {self.path}: {error.strerror}; name another place with --rejected"
             ) from error
         self._file = file
-        self._writer = csv.writer(file)
         if file.tell() == 0:
-            self._writer.writerow(["file", "line", "column", "reason", "message_id"])
+            file.write(csv_rows([HEAD]))
+        return file
 
     def __enter__(self) -> "Report":
         return self
@@ -58,8 +56,3 @@ class Report:
     ) -> None:
         if self._file is not None:
             self._file.close()
-
-
-def _as_text(cell: str) -> str:
-    """A spreadsheet must not take what a file says for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell

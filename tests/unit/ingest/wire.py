@@ -15,12 +15,14 @@ from headrace.log.topics import ensure_topics
 from headrace.runtime.direct import DirectHttpProtocol
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.protocol import GuardedHttpProtocol
+from headrace.runtime.rate.limiter import RateLimiter
 from services.ingest.auth import KeyRing, Source
 from services.ingest.budget import Budget
 from services.ingest.collector import Collector
 from services.ingest.config import TrackingConfig
 from services.ingest.limits import Limits
 from services.ingest.plan import Plans
+from services.ingest.rates import IngestRates, RateSettings
 from services.ingest.tracking import TrackingApi
 from tests.unit.ingest.memory_log import MemoryLog
 from tests.unit.ingest.service import PARTITIONS, SERVER_KEY, WEB_KEY, basic
@@ -90,6 +92,7 @@ class Side:
         hops: int = 0,
         capacity: int = 1_000_000,
         plans: Plans | None = None,
+        rates: RateSettings | None = None,
     ) -> None:
         self.log, self.metrics, self.state = MemoryLog(), Metrics("ingest"), ServerState()
         self.state.default_headers = [(b"date", b"Mon, 21 Sep 2026 14:13:20 GMT")]
@@ -104,7 +107,13 @@ class Side:
             plans=plans,
         )
         keys = KeyRing({SERVER_KEY: Source("default", trusted=True), WEB_KEY: Source("web", trusted=False)})
-        config = TrackingConfig(keys=keys, limits=Limits(), budget=Budget(capacity), trusted_hops=hops)
+        config = TrackingConfig(
+            keys=keys,
+            limits=Limits(),
+            budget=Budget(capacity),
+            rates=IngestRates(RateLimiter(None, self.metrics, lambda: RECEIVED), rates or RateSettings()),
+            trusted_hops=hops,
+        )
         self.app = TrackingApi(nothing_here, collector, config, self.metrics, lambda: RECEIVED)
         self._protocol = protocol
         self._config = uvicorn.Config(

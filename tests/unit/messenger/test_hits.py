@@ -213,7 +213,7 @@ async def test_tokens_of_other_purposes_and_forged_ones_are_nothing(mail: Mail, 
     urls = {"c": mail.links[0], "p": mail.links[2], "u": mail.links[3], "o": mail.pixel}
     tokens = {name: url.rpartition("/")[2].removesuffix(".gif") for name, url in urls.items()}
     genuine = tokens.pop(kind)
-    keyring = (await open_store(mail.rig.pool, PARTITIONS)).keyring
+    keyring = (await open_store(mail.rig.pool, PARTITIONS, mail.rig.clock())).keyring
     forged = [
         *tokens.values(),
         genuine[:-1] + ("A" if genuine[-1] != "A" else "B"),
@@ -278,7 +278,7 @@ async def test_a_surveys_link_stands_on_the_timeline_without_its_token(rig: Rig)
         transport = httpx.ASGITransport(messenger.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", headers=PERSON) as browser:
             (row,) = await rig.messages()
-            keyring = (await open_store(rig.pool, PARTITIONS)).keyring
+            keyring = (await open_store(rig.pool, PARTITIONS, rig.clock())).keyring
             link = PublicLinks("http://shop.test", keyring).click(row["id"], 1)
             assert (await browser.get(link)).headers["location"] == rig.survey_links.to("coffee-taste", "p1")
             mail = Mail(rig, browser, "", "", row["id"])

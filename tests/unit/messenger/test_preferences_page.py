@@ -79,7 +79,7 @@ async def visit(rig: Rig) -> AsyncIterator[Visit]:
         await rig.enter("p1", "e1")
         await eventually(partial(settled, rig, 1))
         (row,) = await rig.messages()
-        keyring = (await open_store(rig.pool, PARTITIONS)).keyring
+        keyring = (await open_store(rig.pool, PARTITIONS, rig.clock())).keyring
         transport = httpx.ASGITransport(messenger.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as browser:
             yield Visit(rig, browser, PublicLinks("http://shop.test", keyring).preferences(row["id"]))
@@ -300,7 +300,7 @@ async def test_an_erased_customer_has_no_page_and_no_choice(visit: Visit) -> Non
 
 
 async def test_tokens_of_other_purposes_open_nothing(visit: Visit) -> None:
-    keyring = (await open_store(visit.rig.pool, PARTITIONS)).keyring
+    keyring = (await open_store(visit.rig.pool, PARTITIONS, visit.rig.clock())).keyring
     (row,) = await visit.rig.messages()
     tokens = [
         *(keyring.sign(purpose, row["id"]) for purpose in ("unsubscribe", "open", "click")),

@@ -70,7 +70,7 @@ class Story:
         self.last: list[int] = []
 
     async def run(self) -> None:
-        keyring = (await open_store(self.rig.pool, PARTITIONS)).keyring
+        keyring = (await open_store(self.rig.pool, PARTITIONS, self.rig.clock())).keyring
         await self.world.settle(self.rig, keyring)
         for step in range(STEPS):
             self.rig.clock.now = now = START + step * 4 * HOUR + self.random.randrange(3 * HOUR)

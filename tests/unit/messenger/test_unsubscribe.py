@@ -26,7 +26,7 @@ async def visit(rig: Rig) -> AsyncIterator[Visit]:
         await rig.enter("p1", "e1")
         await eventually(partial(settled, rig, 1))
         (row,) = await rig.messages()
-        keyring = (await open_store(rig.pool, PARTITIONS)).keyring
+        keyring = (await open_store(rig.pool, PARTITIONS, rig.clock())).keyring
         transport = httpx.ASGITransport(messenger.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as browser:
             yield Visit(rig, browser, PublicLinks("http://shop.test", keyring).unsubscribe(row["id"]))

@@ -199,6 +199,35 @@ async def test_a_host_that_needs_no_resolving_is_checked_as_it_is_connected_to(
     assert hooks.requests == []
 
 
+async def test_proxies_of_the_environment_are_not_asked(
+    hooks: Receiver, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy would resolve the name again, and connect to where it likes."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert (await transport.send(webhook(f"{hooks.url}/"), NOW)).status == 200
+
+
+@pytest.mark.parametrize("name", ["X-Long", "Set-Cookie", "Retry-After"])
+async def test_a_head_without_end_is_one_failure(hooks: Receiver, transport: Transport, name: str) -> None:
+    hooks.answers["/"] = hooks.status(200, **{name: "x" * 100_000})
+    assert await transport.send(webhook(f"{hooks.url}/"), NOW) == Reply(None, "connection")
+
+
+async def test_a_compressed_answer_is_not_decompressed(hooks: Receiver, transport: Transport) -> None:
+    """What would be 64 MiB stays the few bytes that came."""
+    hooks.answers["/"] = hooks.status(400, **{"Content-Encoding": "gzip"})
+    reply = await transport.send(webhook(f"{hooks.url}/"), NOW)
+    assert (reply.status, reply.excerpt) == (400, "this is 400")
+
+
+async def test_a_cookie_is_not_kept(hooks: Receiver, transport: Transport) -> None:
+    hooks.answers["/"] = hooks.status(200, **{"Set-Cookie": "a=b"})
+    for _ in range(2):
+        await transport.send(webhook(f"{hooks.url}/"), NOW)
+    assert ["cookie" in request.headers for request in hooks.requests] == [False, False]
+
+
 async def test_closing_is_idempotent() -> None:
     unused = Transport(PUBLIC, concurrency=1)
     await unused.close()
