@@ -4,12 +4,14 @@ import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
+import asyncpg
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from headrace.contracts.errors import ApiError, InvalidDefinition
 from headrace.runtime.metrics import Metrics
@@ -75,11 +77,27 @@ def _add_errors(app: FastAPI) -> None:
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         slug = _SLUGS.get(error.status_code, "error")
         message = _MESSAGES.get(error.status_code, str(error.detail))
-        return error_response(error.status_code, slug, message)
+        answer = error_response(error.status_code, slug, message)
+        answer.headers.update(error.headers or {})
+        if error.status_code == 405:
+            answer.headers["Allow"] = ", ".join(sorted(_allowed(app, request)))
+        return answer
+
+    async def no_text(request: Request, error: Exception) -> JSONResponse:
+        return error_response(400, "invalid_request", "Leave out NUL characters: nothing here is called so.")
+
+    for kind in (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError):
+        app.add_exception_handler(kind, no_text)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         return error_response(500, "internal", "The service failed on this request; the log has the reason.")
+
+
+def _allowed(app: FastAPI, request: Request) -> set[str]:
+    """Every method that the path takes; starlette names those of the first route only."""
+    matched = [route for route in app.routes if route.matches({**request.scope})[0] is not Match.NONE]
+    return {method for route in matched for method in getattr(route, "methods", None) or ()}
 
 
 def _add_health(app: FastAPI, metrics: Metrics, checks: Mapping[str, Check]) -> None:
