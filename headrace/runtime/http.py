@@ -19,6 +19,7 @@ from headrace.runtime.metrics import Metrics
 Check = Callable[[], Awaitable[None]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _SLUGS = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 _MESSAGES = {404: "There is nothing at this path; see /docs.", 405: "This path takes other methods; see /docs."}
 
@@ -80,7 +81,7 @@ def _add_errors(app: FastAPI) -> None:
         answer = error_response(error.status_code, slug, message)
         answer.headers.update(error.headers or {})
         if error.status_code == 405:
-            answer.headers["Allow"] = ", ".join(sorted(_allowed(app, request)))
+            answer.headers["Allow"] = ", ".join(_allowed(app, request))
         return answer
 
     async def no_text(request: Request, error: Exception) -> JSONResponse:
@@ -94,10 +95,14 @@ def _add_errors(app: FastAPI) -> None:
         return error_response(500, "internal", "The service failed on this request; the log has the reason.")
 
 
-def _allowed(app: FastAPI, request: Request) -> set[str]:
+def _allowed(app: FastAPI, request: Request) -> list[str]:
     """Every method that the path takes; starlette names those of the first route only."""
-    matched = [route for route in app.routes if route.matches({**request.scope})[0] is not Match.NONE]
-    return {method for route in matched for method in getattr(route, "methods", None) or ()}
+
+    def takes(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in app.routes)
+
+    return [method for method in _METHODS if takes(method)]
 
 
 def _add_health(app: FastAPI, metrics: Metrics, checks: Mapping[str, Check]) -> None:
