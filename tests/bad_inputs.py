@@ -1,5 +1,7 @@
-"""The catalogue of bad inputs: each number, what is sent, and what is answered. tests/unit/ingest/test_bad_inputs.py
-holds ingest to it, and the fuzzer begins from it."""
+"""The catalogue of bad inputs: each number, what is sent, and what is answered.
+
+tests/unit/ingest/test_bad_inputs.py holds ingest to it, and the fuzzer begins from it.
+"""
 
 import gzip
 import json

@@ -38,9 +38,9 @@ _RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "s
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`answers`: the media types of each status that is no error in the one shape, with their shapes. `errors`: the
-    statuses beside 400, 401 (where a token is needed) and 404 (where the path names something). `body`: what is
-    read, by media type; None where FastAPI knows it. `never`: statuses of the usual ones that do not come."""
+    """`answers`: the media types of each status that is no error in the one shape, with their shapes. `errors`:
+    the statuses beside 400, 401 (where a token is needed) and 404 (where the path names something). `body`: what
+    is read, by media type; None where FastAPI knows it. `never`: statuses of the usual ones that do not come."""
 
     answers: Mapping[int, Mapping[str, Shape]]
     errors: Sequence[int] = ()

@@ -43,8 +43,8 @@ _MAPPING = {
 _WRITE_KEY = {
     "name": "X-Write-Key",
     "in": "header",
-    "description": "The write key, where it is neither in `Authorization` (Basic, Bearer), in the query (`writeKey`) "
-    "nor in the body.",
+    "description": "The write key, where it is neither in `Authorization` (Basic, Bearer), in the query "
+    "(`writeKey`) nor in the body.",
     "schema": {"type": "string"},
 }
 _REJECTED: Shape = {"index?": int, "row?": int, "messageId?": MAYBE, "code": str, "detail?": MAYBE}
@@ -149,7 +149,9 @@ def tracking_paths() -> dict[str, Any]:
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    in_path = [{"name": "type", "in": "path", "required": True, "schema": _TYPE}] if "{type}" in route.label else []
+    in_path = (
+        [{"name": "type", "in": "path", "required": True, "schema": _TYPE}] if "{type}" in route.label else []
+    )
     operation: dict[str, Any] = {
         "tags": ["tracking"],
         "summary": "Collect one event" if in_path else _SUMMARIES.get(route.shape, f"Collect: {route.type}"),

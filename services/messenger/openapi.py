@@ -165,7 +165,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "DELETE /v1/vouchers/{pool_id}": answers(DELETED, 409),
     "GET /v1/vouchers": answers(page(OBJECT)),
     "POST /v1/vouchers/{pool_id}/codes": answers(
-        {"added": int, "known": int, "invalid": int, "problems": [{"line": int, "reason": str}]}, 409, 413, body=_CODES
+        {"added": int, "known": int, "invalid": int, "problems": [{"line": int, "reason": str}]},
+        409,
+        413,
+        body=_CODES,
     ),
     "GET /v1/vouchers/{pool_id}/codes": Operation({200: {JSON: page(CODE), _CSV: str}}),
     "POST /v1/templates/{template_id}/preview": answers(PREVIEW),

@@ -1,4 +1,4 @@
-"""What the profile service's routes answer, for its OpenAPI document. Instants are milliseconds since the epoch."""
+"""What the profile service's routes answer, for its OpenAPI document. Instants are milliseconds since 1970."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -107,7 +107,9 @@ OPERATIONS: Mapping[str, Operation] = {
     f"GET {_P}/export": answers(EXPORT),
     f"POST {_P}/merge": answers(DONE, 409),
     "POST /v1/control": answers(
-        {"success": Literal[True], "positions": {str: int}}, 413, body={JSON: {"$ref": "#/components/schemas/ControlRequest"}}
+        {"success": Literal[True], "positions": {str: int}},
+        413,
+        body={JSON: {"$ref": "#/components/schemas/ControlRequest"}},
     ),
     f"GET {_P}/suppress": answers({"id": str, "suppressed": bool, "since": NUMBER}),
     f"POST {_P}/suppress": answers({"id": str, "suppressed": Literal[True]}),

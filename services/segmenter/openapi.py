@@ -53,7 +53,13 @@ VERSION: Shape = {
     "created_at": INSTANT,
     "definition": OBJECT,
 }
-STEP: Shape = {"at": INSTANT, "size": int, "entered": int, "exited": int, "reasons": {str: {"entered": int, "exited": int}}}
+STEP: Shape = {
+    "at": INSTANT,
+    "size": int,
+    "entered": int,
+    "exited": int,
+    "reasons": {str: {"entered": int, "exited": int}},
+}
 PAST: Shape = {
     "segment_id": str,
     "profile_id": str,
@@ -158,7 +164,7 @@ _ASKED = {
         },
     }
 }
-_DRAFT = {JSON: {"type": "object", "description": "A definition, or `{\"when\": …}`."}, YAML: {"type": "string"}}
+_DRAFT = {JSON: {"type": "object", "description": 'A definition, or `{"when": …}`.'}, YAML: {"type": "string"}}
 _SUBSCRIBED = {JSON: {"type": "object", "required": ["url"]}, YAML: {"type": "string"}}
 
 _S = "/v1/segments/{segment_id}"
@@ -221,7 +227,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "POST /v1/republish": REPUBLISH,
     "GET /v1/rebuild": answers(page({"partition": int, "state": Literal["rebuilding", "live"], "seq": int})),
     "POST /v1/rebuild": answers({"success": Literal[True], "partitions": [int], "elsewhere": int}, 409),
-    "POST /v1/forget": answers(page({"partition": int, "epoch": int, "seq": int, "transitions": int, "computed": int})),
+    "POST /v1/forget": answers(
+        page({"partition": int, "epoch": int, "seq": int, "transitions": int, "computed": int})
+    ),
     "GET /v1/lookback": answers(page(str)),
     "GET /v1/rfm": answers(page(CUT_POINTS)),
     "POST /v1/rfm/compute": answers(page(CUT_POINTS), 404, 409, 503),

@@ -33,6 +33,10 @@ class Api:
         """Post to ingest."""
         return self._events.post(path, json=body, headers=headers)
 
+    def hook(self, path: str) -> None:
+        """Call ingest as a provider does, by GET."""
+        self._events.get(path).raise_for_status()
+
     def get(self, service: str, path: str, **query: str) -> Any:
         return self.admin.get(self.stack.url(service) + path, params=query).raise_for_status().json()
 

@@ -7,14 +7,18 @@ from tests.e2e.api import Api
 from tests.e2e.wait import wait_until
 
 USER = "fuzz-customer"
-PHONE = "+420601234567"
-_WHEN = {"event": "Order Completed", "count": {"gte": 1}}
+SEGMENT = "fuzz-segment"
+_WHEN = {"event": {"name": "Order Completed", "count": {"gte": 1}}}
 DEFINITIONS: Sequence[tuple[str, str, Mapping[str, Any]]] = (
-    ("segmenter", "/v1/segments/fuzz-segment", {"kind": "segment", "name": "Bought", "when": _WHEN}),
+    ("segmenter", f"/v1/segments/{SEGMENT}", {"kind": "segment", "name": "Bought", "when": _WHEN}),
     ("segmenter", "/v1/segments/fuzz-list", {"kind": "list", "name": "By hand"}),
-    ("segmenter", "/v1/subscriptions/fuzz-hook", {"url": "https://example.com/hook"}),
-    ("messenger", "/v1/templates/fuzz-template", {"kind": "template", "name": "T", "channel": "sms", "text": "Hi"}),
-    ("messenger", "/v1/blocks/fuzz-block", {"kind": "block", "name": "B", "text": "Bye"}),
+    ("segmenter", "/v1/subscriptions/fuzz-hook", {"url": "https://192.0.2.1/hook"}),
+    (
+        "messenger",
+        "/v1/templates/fuzz-template",
+        {"kind": "template", "channel": "sms", "text": "Hi"},
+    ),
+    ("messenger", "/v1/blocks/fuzz-block", {"kind": "block", "text": "Bye"}),
     ("messenger", "/v1/vouchers/fuzz-pool", {"kind": "vouchers", "name": "V"}),
 )
 
@@ -29,7 +33,7 @@ def plant(api: Api) -> dict[str, list[str]]:
         assert answer.status_code == 200, f"{path}: {answer.text}"
     return {
         "profile_id": [found["id"]],
-        "segment_id": ["fuzz-segment", "fuzz-list"],
+        "segment_id": [SEGMENT, "fuzz-list"],
         "subscription_id": ["fuzz-hook"],
         "template_id": ["fuzz-template"],
         "block_id": ["fuzz-block"],

@@ -66,7 +66,12 @@ def served_documents() -> dict[str, dict[str, Any]]:
 
 
 async def _served() -> dict[str, dict[str, Any]]:
-    apps = {"ingest": _ingest(), "profiles": _profiles(), "segmenter": _segmenter(), "messenger": await _messenger()}
+    apps = {
+        "ingest": _ingest(),
+        "profiles": _profiles(),
+        "segmenter": _segmenter(),
+        "messenger": await _messenger(),
+    }
     documents = {}
     for name, app in apps.items():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:

@@ -11,17 +11,18 @@ PORTS = {"ingest": 8080, "profiles": 8081, "segmenter": 8082, "messenger": 8083}
 _HEAD = """# HTTP reference
 
 Generated from the OpenAPI documents of the services ([ingest](openapi/ingest.json),
-[profiles](openapi/profiles.json), [segmenter](openapi/segmenter.json), [messenger](openapi/messenger.json)), which
-each also serves on `/openapi.json`, and as a page to try them on `/docs`. Every service answers `/healthz`, `/readyz`
-and `/metrics` besides: see [operations](operations.md#health).
+[profiles](openapi/profiles.json), [segmenter](openapi/segmenter.json), [messenger](openapi/messenger.json)),
+which each also serves on `/openapi.json`, and on `/docs` as a page to try them. Every service answers `/healthz`,
+`/readyz` and `/metrics` besides: see [operations](operations.md#health).
 
-- **Token**: routes marked `token` take `Authorization: Bearer <HEADRACE_ADMIN_TOKEN>`; tracking takes a write key, see
-  [tracking](tracking.md); pages for customers are opened by the signed token in their path.
+- **Token**: routes marked `token` take `Authorization: Bearer <HEADRACE_ADMIN_TOKEN>`; tracking takes a write
+  key, see [tracking](tracking.md); pages for customers are opened by the signed token in their path.
 - **Errors** have one shape, `{"success": false, "code": "<slug>", "message": "<what to do>"}`; with
-  `invalid_definition` come `problems`, each with `path`, `reason` and `suggestion`. 429 and 503 have `Retry-After`.
+  `invalid_definition` come `problems`, each with `path`, `reason` and `suggestion`. 429 and 503 have
+  `Retry-After`.
 - **Lists** answer `{"items": [...], "next": ...}`: send `next` as `cursor` until it is null.
-- Any request may be answered 400, 408, 414 or 431 by the HTTP server itself, 405 where the path takes other methods,
-  and 503 while an engine is away.
+- Any request may be answered 400, 408, 414 or 431 by the HTTP server itself, and 405 where the path takes other
+  methods.
 
 """
 
@@ -34,7 +35,9 @@ def reference(documents: Mapping[str, Document]) -> str:
 def _service(name: str, document: Document) -> str:
     found = list(_operations(document))
     rows = [[f"`{method} {path}`", _guard(one), _first(one)] for method, path, one in found]
-    parts = [f"## {name.capitalize()}\n\nPort {PORTS[name]}.\n\n{table(['request', 'needs', 'what it does'], rows)}"]
+    parts = [
+        f"## {name.capitalize()}\n\nPort {PORTS[name]}.\n\n{table(['request', 'needs', 'what it does'], rows)}"
+    ]
     return "\n".join([*parts, *(_operation(*each) for each in found)])
 
 
@@ -49,12 +52,16 @@ def _operation(method: str, path: str, operation: Document) -> str:
     if said := operation.get("description"):
         lines.append(f"{said}\n")
     if parameters := operation.get("parameters"):
-        rows = [[f"`{one['name']}`", one["in"], _limits(one), _line(one.get("description", ""))] for one in parameters]
+        rows = [
+            [f"`{one['name']}`", one["in"], _limits(one), _line(one.get("description", ""))] for one in parameters
+        ]
         lines.append(table(["parameter", "in", "value", ""], rows))
     if body := operation.get("requestBody"):
         lines.append(f"Body: {', '.join(_media(body['content']))}.\n")
-    rows = [[code, ", ".join(_media(answer.get("content", {}))) or "-", _line(answer["description"])]
-            for code, answer in operation["responses"].items()]
+    rows = [
+        [code, ", ".join(_media(answer.get("content", {}))) or "-", _line(answer["description"])]
+        for code, answer in operation["responses"].items()
+    ]
     return "\n".join([*lines, table(["status", "body", ""], rows)])
 
 
@@ -85,7 +92,12 @@ def _limits(parameter: Document) -> str:
     return ", ".join(said).replace("|", "\\|")
 
 
-_LIMITS = {"minimum": "from", "maximum": "to", "minLength": "at least, in characters,", "maxLength": "at most, in characters,"}
+_LIMITS = {
+    "minimum": "from",
+    "maximum": "to",
+    "minLength": "at least, in characters,",
+    "maxLength": "at most, in characters,",
+}
 
 
 def _media(content: Mapping[str, Any]) -> Iterator[str]:
