@@ -120,7 +120,7 @@ def _writes(pool: asyncpg.Pool, settings: Settings, wake: Wake, suppressor: Supp
         """Internal: put a control record into the stream, once per `id`."""
         try:
             wanted = msgspec.json.decode(await request.body(), type=ControlRequest)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise ApiError(400, "invalid_request", f"Send {{id, kind, payload}}: {error}") from error
         try:
             written = await finish(put_control(pool, wanted, partitions))

@@ -58,6 +58,6 @@ def _position(cursor: str | None) -> Identifier:
         return _FIRST
     try:
         kind, value = msgspec.json.decode(urlsafe_b64decode(cursor), type=Identifier)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise ApiError(400, "invalid_cursor", "Send `cursor` as `next` of the page before.") from error
     return kind, value

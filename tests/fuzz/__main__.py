@@ -47,7 +47,7 @@ def main() -> int:
 
 async def _fuzz(run: Run, stack: Stack, api: Api, seconds: float) -> dict[str, int]:
     """How many tries each door had; and then whether all is well."""
-    good, before = Good(), stack.pids()
+    good, before = Good(f"fuzz-{run.random.getrandbits(32):08x}-"), stack.pids()
     tried: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as name:
         doors = {

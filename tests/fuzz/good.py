@@ -12,13 +12,12 @@ from headrace.contracts.topics import EVENTS
 from headrace.log.connect import connect_log
 from tests.e2e.stack import Stack
 
-_PREFIX = "fuzz-good-"
-
 
 @dataclass
 class Good:
-    """Ids of the events sent so far, and of those that were answered."""
+    """Ids of the events sent so far, and of those that were answered. `prefix` is this run's alone."""
 
+    prefix: str
     sent: int = 0
     answered: set[str] = field(default_factory=set)
 
@@ -26,7 +25,7 @@ class Good:
         """A new one."""
         self.sent += 1
         user = f"fuzz-{self.sent % 50}"
-        return {"type": "track", "event": "Fuzzed", "userId": user, "messageId": f"{_PREFIX}{self.sent}"}
+        return {"type": "track", "event": "Fuzzed", "userId": user, "messageId": f"{self.prefix}{self.sent}"}
 
     def body(self) -> tuple[str, bytes]:
         """A new one's id and JSON."""
@@ -36,7 +35,7 @@ class Good:
 
 async def check(good: Good, stack: Stack) -> list[str]:
     """What is wrong: an answered event that the log does not have, and any that it has twice."""
-    counted = Counter(key for key in await _on_the_log(stack) if key.startswith(_PREFIX))
+    counted = Counter(key for key in await _on_the_log(stack) if key.startswith(good.prefix))
     lost = [f"{key} was answered and is not on the log" for key in sorted(good.answered - counted.keys())]
     doubled = [f"{key} is on the log {times} times" for key, times in sorted(counted.items()) if times > 1]
     return [*lost, *doubled]

@@ -12,7 +12,7 @@ _WHEN = {"event": {"name": "Order Completed", "count": {"gte": 1}}}
 DEFINITIONS: Sequence[tuple[str, str, Mapping[str, Any]]] = (
     ("segmenter", f"/v1/segments/{SEGMENT}", {"kind": "segment", "name": "Bought", "when": _WHEN}),
     ("segmenter", "/v1/segments/fuzz-list", {"kind": "list", "name": "By hand"}),
-    ("segmenter", "/v1/subscriptions/fuzz-hook", {"url": "https://192.0.2.1/hook"}),
+    ("segmenter", "/v1/subscriptions/fuzz-hook", {"url": "https://hook.invalid/fuzz"}),
     (
         "messenger",
         "/v1/templates/fuzz-template",
