@@ -90,6 +90,7 @@ EXPORT: Shape = {
     "consents": {"current": [CONSENT], "history": [CONSENT]},
     "messages": [OBJECT],
     "segments": [OBJECT],
+    "segment_history": [OBJECT],
     "events": [OBJECT],
     "incomplete": [str],
 }
