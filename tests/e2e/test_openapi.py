@@ -11,7 +11,7 @@ from tests.e2e.stack import Stack
 from tests.fuzz.conformance import SERVICES, check
 from tests.fuzz.planted import plant
 
-EXAMPLES = int(os.environ.get("HEADRACE_FUZZ_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("HEADRACE_FUZZ_EXAMPLES", "4"))
 SEED = int(os.environ.get("HEADRACE_FUZZ_SEED", "1"))
 
 

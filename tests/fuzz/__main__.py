@@ -10,6 +10,7 @@ import secrets
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
 
@@ -21,7 +22,7 @@ from tests.fuzz.findings import Run
 from tests.fuzz.good import Good
 from tests.fuzz.imports import MAPPINGS, fuzz_imports
 from tests.fuzz.planted import plant
-from tests.fuzz.topics import check_flow, fuzz_callbacks, fuzz_topics
+from tests.fuzz.topics import Place, check_flow, check_letters, fuzz_callbacks, fuzz_topics
 from tests.fuzz.wire import fuzz_wire
 
 _SIGNS = ("request_failed", "task_ended", "partition_failed", "partition_halted", "Traceback", "follower_failed")
@@ -48,29 +49,39 @@ def main() -> int:
 async def _fuzz(run: Run, stack: Stack, api: Api, seconds: float) -> dict[str, int]:
     """How many tries each door had; and then whether all is well."""
     good, before = Good(f"fuzz-{run.random.getrandbits(32):08x}-"), stack.pids()
+    unreadable: set[Place] = set()
+
+    async def topics(part: Run) -> None:
+        unreadable.update(await fuzz_topics(part, stack))
+
     tried: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as name:
-        doors = {
+        doors: dict[str, tuple[float, Callable[[Run], Awaitable[None]]]] = {
             "wire": (0.4, lambda part: fuzz_wire(part, stack.ports["ingest"], stack.write_key, good)),
             "definitions": (0.25, lambda part: fuzz_definitions(part, stack, Path(name))),
             "imports": (0.15, lambda part: fuzz_imports(part, stack, good)),
-            "topics": (0.1, lambda part: fuzz_topics(part, stack)),
+            "topics": (0.1, topics),
             "callbacks": (0.1, lambda part: fuzz_callbacks(part, stack)),
         }
         for door, (weight, fuzz) in doors.items():
             part = run.share(seconds * weight)
             await fuzz(part)
             tried[door] = part.tried
-    run.found += await asyncio.to_thread(check_flow, api)
+    run.found += await asyncio.to_thread(check_flow, api, good.prefix)
+    run.found += await check_letters(unreadable, stack)
     run.found += await good_events.check(good, stack)
-    tried["good events answered"] = len(good.answered)
-    if (after := stack.pids()) != before:
-        run.found.append(f"processes died: {before} became {after}")
-    run.found += [line for line in stack.said().splitlines() if any(sign in line for sign in _SIGNS)][:20]
+    run.found += _signs(before, stack)
     if run.found:
-        (run.folder / "output.txt").parent.mkdir(parents=True, exist_ok=True)
+        run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / "output.txt").write_text(stack.said(), encoding="utf-8")
-    return tried
+    return {**tried, "good events answered": len(good.answered)}
+
+
+def _signs(before: dict[str, int], stack: Stack) -> list[str]:
+    """What the platform itself says went wrong. `before`: its processes at the beginning."""
+    after = stack.pids()
+    died = [] if after == before else [f"processes died: {before} became {after}"]
+    return died + [line for line in stack.said().splitlines() if any(sign in line for sign in _SIGNS)][:20]
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ CHECKS = (
     "ignored_auth",
     "unsupported_method",
 )
+PHASES = os.environ.get("HEADRACE_FUZZ_PHASES", "fuzzing")
+"""`coverage,fuzzing` tries the borders of every parameter as well, which takes a minute."""
+
 _COMMAND = (sys.executable, "-m", "schemathesis.cli", "run")
 
 
@@ -51,7 +54,7 @@ def _options(stack: Stack, service: str, examples: int, seed: int) -> list[str]:
         "--checks": ",".join(CHECKS),
         "--max-examples": str(examples),
         "--seed": str(seed),
-        "--phases": "coverage,fuzzing",
+        "--phases": PHASES,
         "--request-timeout": "20",
         "--suppress-health-check": "all",
         "--warnings": "off",

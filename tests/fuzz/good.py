@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 from headrace.contracts.event import Event
 from headrace.contracts.topics import EVENTS
 from headrace.log.connect import connect_log
+from headrace.log.port import Log, Record
 from tests.e2e.stack import Stack
 
 
@@ -44,18 +46,24 @@ async def check(good: Good, stack: Stack) -> list[str]:
 async def _on_the_log(stack: Stack) -> list[str]:
     log = await connect_log(stack.setting("HEADRACE_LOG_URL"), rollback_horizon_ms=600_000)
     topic = stack.topic(EVENTS)
-    found: list[str] = []
     try:
-        for partition in range(int(stack.setting("HEADRACE_PARTITIONS"))):
-            bounds = await log.bounds(topic, partition)
-            offset = bounds.begin
-            while offset < bounds.end:
-                records = await log.read(topic, partition, offset)
-                found += [_id_of(record.value or b"") for record in records]
-                offset = records[-1].offset + 1
+        return [
+            _id_of(record.value or b"")
+            for partition in range(int(stack.setting("HEADRACE_PARTITIONS")))
+            async for record in records(log, topic, partition)
+        ]
     finally:
         await log.close()
-    return found
+
+
+async def records(log: Log, topic: str, partition: int) -> AsyncIterator[Record]:
+    """All that the partition has now."""
+    bounds = await log.bounds(topic, partition)
+    offset = bounds.begin
+    while offset < bounds.end:
+        for record in await log.read(topic, partition, offset):
+            yield record
+            offset = record.offset + 1
 
 
 def _id_of(value: bytes) -> str:

@@ -9,15 +9,25 @@ from urllib.parse import urlencode
 import httpx
 import msgspec
 
+from headrace.contracts.dead_letter import DeadLetter
 from headrace.contracts.headers import cloud_event
 from headrace.contracts.provider_callback import ProviderCallback
-from headrace.contracts.topics import EVENTS, MESSAGES, PROFILE_EVENTS, PROVIDER_CALLBACKS, SEGMENT_CHANGES, Topic
+from headrace.contracts.topics import (
+    DEAD_LETTERS,
+    EVENTS,
+    MESSAGES,
+    PROFILE_EVENTS,
+    PROVIDER_CALLBACKS,
+    SEGMENT_CHANGES,
+    Topic,
+)
 from headrace.log.connect import connect_log
 from headrace.log.port import NewRecord
 from tests.e2e.api import Api
 from tests.e2e.stack import Stack
 from tests.e2e.wait import wait_until
 from tests.fuzz.findings import Run
+from tests.fuzz.good import records
 from tests.fuzz.mutation import mutated_bytes
 from tests.fuzz.planted import SEGMENT
 
@@ -35,6 +45,8 @@ _UNREADABLE = (
     b'{"a":' * 2_000,
 )
 _HEARD: Sequence[Topic] = (EVENTS, PROFILE_EVENTS, SEGMENT_CHANGES, MESSAGES, PROVIDER_CALLBACKS)
+Place = tuple[str, int, int]
+"""Topic, partition, offset."""
 _OURS = "s" + "0" * 32
 BODIES: Mapping[str, bytes] = {
     "twilio": urlencode({"MessageSid": "SM1", "MessageStatus": "delivered", "From": "+420601234567"}).encode(),
@@ -48,8 +60,10 @@ BODIES: Mapping[str, bytes] = {
 }
 
 
-async def fuzz_topics(run: Run, stack: Stack) -> None:
-    """Records that nobody can read, on every topic that a service hears; callbacks with broken bodies."""
+async def fuzz_topics(run: Run, stack: Stack) -> set[Place]:
+    """Records that nobody can read, on every topic that a service hears; callbacks with broken bodies. Where those
+    that nobody can read are."""
+    places: set[Place] = set()
     partitions = int(stack.setting("HEADRACE_PARTITIONS"))
     log = await connect_log(stack.setting("HEADRACE_LOG_URL"), rollback_horizon_ms=600_000)
     try:
@@ -57,9 +71,28 @@ async def fuzz_topics(run: Run, stack: Stack) -> None:
             run.tried += 1
             topic = run.random.choice(_HEARD)
             record = _callback(run.random) if topic is PROVIDER_CALLBACKS else _unreadable(run.random)
-            await log.append(stack.topic(topic), run.random.randrange(partitions), [record])
+            partition = run.random.randrange(partitions)
+            offset = await log.append(stack.topic(topic), partition, [record])
+            if topic is not PROVIDER_CALLBACKS:
+                places.add((stack.topic(topic), partition, offset))
     finally:
         await log.close()
+    return places
+
+
+async def check_letters(places: set[Place], stack: Stack) -> list[str]:
+    """What is wrong: records that nobody can read, and that are no dead letters."""
+    log = await connect_log(stack.setting("HEADRACE_LOG_URL"), rollback_horizon_ms=600_000)
+    try:
+        letters = [
+            msgspec.json.decode(record.value or b"", type=DeadLetter)
+            for partition in range(int(stack.setting("HEADRACE_PARTITIONS")))
+            async for record in records(log, stack.topic(DEAD_LETTERS), partition)
+        ]
+    finally:
+        await log.close()
+    kept = {(letter.origin_topic, letter.origin_partition, letter.origin_offset) for letter in letters}
+    return [f"the record {place} can be read by nobody and is no dead letter" for place in sorted(places - kept)]
 
 
 def _unreadable(random: Random) -> NewRecord:
@@ -101,25 +134,25 @@ async def fuzz_callbacks(run: Run, stack: Stack) -> None:
                 run.crash("callbacks", f"{path} answered {answer.status_code}", body)
 
 
-def check_flow(api: Api) -> list[str]:
+def check_flow(api: Api, tag: str) -> list[str]:
     """Every partition still brings an event to its customer and into the segment, and a customer's message in."""
-    users = [f"fuzz-after-{number}" for number in range(40)]
+    users = [f"{tag}after-{number}" for number in range(40)]
     for user in users:
         api.post("/v1/track", {"event": "Order Completed", "userId": user, "messageId": f"after-{user}"})
     try:
         found = [str(wait_until(lambda u=user: api.profile("user_id", u), 60, what=user)["id"]) for user in users]
         wait_until(lambda: set(found) <= api.members(SEGMENT), 60, what="all of them to be members")
-        _say_something(api)
+        _say_something(api, tag)
     except AssertionError as error:
         return [f"the stream does not go on: {error}"]
     return []
 
 
-def _say_something(api: Api) -> None:
+def _say_something(api: Api, tag: str) -> None:
     """One message into each partition of the callbacks, and all of them read."""
-    texts = {f"after {number}" for number in range(20)}
+    texts = {f"{tag}{number}" for number in range(20)}
     for number, text in enumerate(sorted(texts)):
-        said = {"status": "10", "smsID": f"after{number}", "from": f"+42060123{number:04}", "message": text}
+        said = {"status": "10", "smsID": text, "from": f"+42060123{number:04}", "message": text}
         path = "/v1/hooks/bulkgate?" + urlencode({**said, "token": "hook-token"})
         api.hook(path)
     wait_until(lambda: texts <= {item["text"] for item in api.items("messenger", "/v1/inbound")}, 60, what="texts")
