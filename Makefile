@@ -64,6 +64,7 @@ check: .venv/.installed-dev ## Lint, format, types, import rule, generated files
 	$(VENV_PYTHON) -m headrace.runtime.reference --check
 	$(VENV_PYTHON) deploy/grafana/generate.py --check
 	$(VENV_PYTHON) deploy/kubernetes/generate.py --check
+	$(VENV_PYTHON) -m tests.http --check
 	$(VENV_PYTHON) -m pytest --quiet tests/unit/repository
 
 .PHONY: check-deploy
@@ -98,6 +99,10 @@ retail: .venv/.installed-dev ## The whole real file (HEADRACE_RETAIL_CSV=...) in
 faults: .venv/.installed-dev ## The fault suite by hand, 20,000 events a row (HEADRACE_FAULT_EVENTS); ARGS=word for some rows
 	$(VENV_PYTHON) -m tests.faults $(ARGS)
 
+.PHONY: fuzz
+fuzz: .venv/.installed-dev ## Bad input at every door of a running platform, 30 s (HEADRACE_FUZZ_SECONDS=600 for longer)
+	$(VENV_PYTHON) -m tests.fuzz $(ARGS)
+
 .PHONY: bench
 bench: .venv/.installed-dev ## Measure on this machine beside its limits; ARGS="ingest --json FILE" for one, as JSON too
 	@$(VENV_PYTHON) -m tests.bench $(ARGS)
@@ -108,11 +113,12 @@ format: .venv/.installed-dev ## Format the code and apply the safe lint fixes
 	$(VENV_PYTHON) -m ruff format .
 
 .PHONY: generate
-generate: .venv/.installed-dev ## Rewrite the schemas, the AsyncAPI document, the reference tables, generated manifests
+generate: .venv/.installed-dev ## Rewrite the schemas, the API documents, the reference, generated manifests
 	$(VENV_PYTHON) -m headrace.contracts.generate
 	$(VENV_PYTHON) -m headrace.runtime.reference
 	$(VENV_PYTHON) deploy/grafana/generate.py
 	$(VENV_PYTHON) deploy/kubernetes/generate.py
+	$(VENV_PYTHON) -m tests.http
 
 # The dev lock comes first: it holds everything, and the run lock takes its versions from it.
 .PHONY: lock

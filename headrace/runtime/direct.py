@@ -136,7 +136,15 @@ class DirectHttpProtocol(GuardedHttpProtocol):
 class _Cycle:
     """A request under way, as uvicorn and the guards look at it: what comes behind it waits in their pipeline."""
 
-    __slots__ = ("_known", "_protocol", "disconnected", "keep_alive", "response_complete", "response_started")
+    __slots__ = (
+        "_known",
+        "_protocol",
+        "disconnected",
+        "keep_alive",
+        "response_complete",
+        "response_started",
+        "waiting_for_100_continue",
+    )
     message_event = asyncio.Event()  # nobody waits for it
 
     def __init__(self, protocol: DirectHttpProtocol, known: _Known) -> None:

@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
+import asyncpg
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -11,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from headrace.contracts.errors import ApiError, InvalidDefinition
 from headrace.runtime.body_limit import BodyLimit
@@ -21,6 +23,7 @@ from headrace.runtime.process_metrics import watch_process
 Check = Callable[[], Awaitable[None]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _SLUGS = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 _MESSAGES = {404: "There is nothing at this path; see /docs.", 405: "This path takes other methods; see /docs."}
 
@@ -92,7 +95,17 @@ def _add_errors(app: FastAPI) -> None:
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         slug = _SLUGS.get(error.status_code, "error")
         message = _MESSAGES.get(error.status_code, str(error.detail))
-        return error_response(error.status_code, slug, message)
+        answer = error_response(error.status_code, slug, message)
+        answer.headers.update(error.headers or {})
+        if error.status_code == 405:
+            answer.headers["Allow"] = ", ".join(_allowed(app, request))
+        return answer
+
+    async def no_text(request: Request, error: Exception) -> JSONResponse:
+        return error_response(400, "invalid_request", "Leave out NUL characters: nothing here is called so.")
+
+    for kind in (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError):
+        app.add_exception_handler(kind, no_text)
 
     @app.exception_handler(RecursionError)
     async def too_deep(request: Request, error: RecursionError) -> JSONResponse:
@@ -101,6 +114,16 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         return error_response(500, "internal", "The service failed on this request; the log has the reason.")
+
+
+def _allowed(app: FastAPI, request: Request) -> list[str]:
+    """Every method that the path takes; starlette names those of the first route only."""
+
+    def takes(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in app.routes)
+
+    return [method for method in _METHODS if takes(method)]
 
 
 def _add_health(app: FastAPI, metrics: Metrics, checks: Mapping[str, Check]) -> None:

@@ -178,8 +178,10 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         cycle = self.cycle
         busy = cycle is not None and not cycle.response_complete
+        self.pipeline.clear()  # what waits behind could not be answered any more
         if busy:
             cycle.disconnected = True
+            cycle.waiting_for_100_continue = False
             cycle.message_event.set()
         if not (busy and cycle.response_started):
             self.transport.write(_refusal(status))

@@ -1,14 +1,19 @@
 """`POST /v1/republish`: an output partition is published again from a number on, for receivers that have a gap."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.contracts.errors import ApiError
 from headrace.runtime.http import admin_guard
+from headrace.runtime.openapi import Operation, answers
 from headrace.runtime.publisher import NotHeld, Relay, RepublishInterrupted
+
+REPUBLISH: Operation = answers(
+    {"success": Literal[True], "partition": int, "from_seq": int, "records": int}, 409, 503
+)
 
 RelayOf = Callable[[int], Relay | None]
 

@@ -10,12 +10,13 @@ from starlette.types import ASGIApp
 from headrace.contracts.errors import ApiError
 from headrace.runtime.http import Check, create_app
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.openapi import describe
 from headrace.runtime.traced import traced_app
 from headrace.runtime.tracing import OFF, Tracing
 from services.ingest.auth import KeyRing, basic_key
 from services.ingest.collector import Collector
 from services.ingest.config import TrackingConfig
-from services.ingest.openapi import tracking_paths
+from services.ingest.openapi import OPERATIONS, tracking_paths
 from services.ingest.settings_documents import base_url, rudder_source_config, segment_settings
 from services.ingest.tracking import TrackingApi
 
@@ -42,7 +43,7 @@ def build_app(
     _add_settings_documents(app, config.keys, public_url, trust_proxy=config.trusted_hops > 0)
     for router in admin:
         app.include_router(router)
-    _document_tracking(app)
+    describe(app, OPERATIONS, tracking_paths())
     api = TrackingApi(traced_app(guard(app), tracing), collector, config, metrics, clock, tracing)
     metrics.ingest_bytes.set_function(lambda: api.held_bytes)
     metrics.ingest_bytes_limit.set(config.budget.capacity)
@@ -73,15 +74,3 @@ def _add_settings_documents(app: FastAPI, keys: KeyRing, public_url: str | None,
 
 def _unknown() -> ApiError:
     return ApiError(404, "unknown_write_key", "This write key is not known here; check the key and the host.")
-
-
-def _document_tracking(app: FastAPI) -> None:
-    """Add the tracking routes, which FastAPI never sees, to its OpenAPI document."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        document["paths"] = {**tracking_paths(), **document["paths"]}
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

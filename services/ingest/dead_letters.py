@@ -129,7 +129,7 @@ class _Lane:
 def _stored(record: Record) -> StoredLetter:
     try:
         letter = _letters.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         letter = DeadLetter(
             id=f"{record.partition}-{record.offset}",
             reason="unreadable",

@@ -15,10 +15,12 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.template import Template, parse_template
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.openapi import describe
 from services.messenger.bodies import definition_document
 from services.messenger.definition_http import Limit, accepted, add_reading, delete, found, refuse
 from services.messenger.definitions import DIRECT, Definitions
 from services.messenger.moves import Moves
+from services.messenger.openapi import OPERATIONS
 from services.messenger.program import hidden_segments
 from services.messenger.reasons import sentence
 from services.messenger.reports import Key, MessageFilter, Reports
@@ -68,6 +70,7 @@ def build_app(
         guarded.include_router(router)
     app.include_router(guarded)
     app.include_router(public)
+    describe(app, OPERATIONS)
     return app
 
 

@@ -83,7 +83,7 @@ class Callbacks:
             if reader is None:
                 raise Unreadable(f"nobody reads callbacks of {callback.provider!r}")
             return [(callback.provider, told) for told in reader(callback)]
-        except (msgspec.DecodeError, UnicodeError, Unreadable) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError, Unreadable) as error:
             await self._dead_letters.put(record, "undecodable", str(error), self._clock())
             return []
 

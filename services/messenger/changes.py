@@ -105,7 +105,7 @@ def decode_change(value: bytes | None) -> SegmentChange:
     """Raises Undecodable for what is no segment change with the properties that campaigns need."""
     try:
         change = _decoder.decode(value or b"")
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise Undecodable(str(error)) from error
     try:
         parse_instant(change.timestamp)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from headrace.contracts.errors import ApiError, InvalidDefinition, Problem
 from headrace.contracts.instant import Millis
@@ -47,8 +47,8 @@ def shown(stored: Stored) -> dict[str, Any]:
 def add_reading(router: APIRouter, definitions: Definitions, kind: Kind) -> None:
     """`GET` of one and of all."""
 
-    @router.get(f"/{PATHS[kind]}/{{definition_id}}", name=f"get_{kind}")
-    async def get(definition_id: str) -> dict[str, Any]:
+    @router.get(f"/{PATHS[kind]}/{{{kind}_id}}", name=f"get_{kind}")
+    async def get(definition_id: Annotated[str, Path(alias=f"{kind}_id")]) -> dict[str, Any]:
         return shown(await found(definitions, kind, definition_id))
 
     @router.get(f"/{PATHS[kind]}", name=f"list_{PATHS[kind]}")

@@ -149,7 +149,7 @@ _past_decoder = msgspec.json.Decoder(_Past)
 def _past(row: Any) -> Deed | None:
     try:
         event = _past_decoder.decode(row["payload"])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None  # redacted since
     facts = {"event": event.event, "properties": event.properties, "context": event.context}
     return Deed(row["root"], event.source, event.message_id, event.event or "", event.ts, facts)

@@ -132,7 +132,7 @@ class ProfileEvents:
                 if head.kind not in _WANTED and (head.kind != "event" or head.event not in names):
                     continue
                 row = decode_profile_event(record.value or b"")
-            except (msgspec.DecodeError, UnicodeError) as error:
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 await self._dead_letters.put(record, "undecodable", str(error), self._clock())
                 continue
             if isinstance(row, EventRow):

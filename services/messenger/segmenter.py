@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -76,7 +77,7 @@ class Segmenter:
         """A page of members and the cursor of the next one. Raises SegmenterUnavailable, UnknownSegment."""
         query = {"limit": str(PAGE)} | ({"cursor": cursor} if cursor else {})
         try:
-            answer = await self._client.get(f"/v1/segments/{segment_id}/members", params=query)
+            answer = await self._client.get(f"{_path(segment_id)}/members", params=query)
             if answer.status_code == httpx.codes.NOT_FOUND:
                 raise UnknownSegment(segment_id)
             page = msgspec.json.decode(answer.raise_for_status().content, type=_Page)
@@ -93,7 +94,7 @@ class Segmenter:
         wrong."""
         body = {"kind": "segment", "id": segment_id, "name": name, "when": when}
         try:
-            answer = await self._client.put(f"/v1/segments/{segment_id}", json=body)
+            answer = await self._client.put(_path(segment_id), json=body)
         except httpx.HTTPError as error:
             raise SegmenterUnavailable(f"the segmenter did not answer: {type(error).__name__}") from error
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
@@ -105,7 +106,7 @@ class Segmenter:
         """Have this segment no more; that is fine if there is none, or somebody asks for it. Raises
         SegmenterUnavailable."""
         try:
-            answer = await self._client.delete(f"/v1/segments/{segment_id}")
+            answer = await self._client.delete(_path(segment_id))
         except httpx.HTTPError as error:
             raise SegmenterUnavailable(f"the segmenter did not answer: {type(error).__name__}") from error
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
@@ -114,7 +115,12 @@ class Segmenter:
     async def exists(self, segment_id: str) -> bool:
         """Raises SegmenterUnavailable."""
         try:
-            answer = await self._client.get(f"/v1/segments/{segment_id}")
+            answer = await self._client.get(_path(segment_id))
         except httpx.HTTPError as error:
             raise SegmenterUnavailable(f"the segmenter did not answer: {type(error).__name__}") from error
         return answer.status_code == httpx.codes.OK
+
+
+def _path(segment_id: str) -> str:
+    """A caller's id may have any characters."""
+    return f"/v1/segments/{quote(segment_id, safe='')}"

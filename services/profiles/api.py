@@ -14,6 +14,7 @@ from headrace.contracts.profile_event import ControlRequest
 from headrace.runtime.clock import now_ms
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.openapi import describe
 from headrace.runtime.tasks import finish
 from services.profiles.answers import unknown_profile
 from services.profiles.consent_routes import ADMIN, Actor, consent_routes
@@ -21,6 +22,7 @@ from services.profiles.erasure import erase
 from services.profiles.export import Elsewhere
 from services.profiles.export_routes import export_routes
 from services.profiles.merging import Merge, merge
+from services.profiles.openapi import OPERATIONS
 from services.profiles.preference_routes import preference_routes
 from services.profiles.profile_routes import profile_routes
 from services.profiles.quarantine_routes import quarantine_routes
@@ -80,6 +82,7 @@ def build_api(
     )
     app.include_router(trait_routes(pool), dependencies=[guard])
     add_surveys(app, guard, settings, pool=pool, wake=wake, clock=clock)
+    describe(app, OPERATIONS)
     return app
 
 
@@ -117,7 +120,7 @@ def _writes(pool: asyncpg.Pool, settings: Settings, wake: Wake, suppressor: Supp
         """Internal: put a control record into the stream, once per `id`."""
         try:
             wanted = msgspec.json.decode(await request.body(), type=ControlRequest)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise ApiError(400, "invalid_request", f"Send {{id, kind, payload}}: {error}") from error
         try:
             written = await finish(put_control(pool, wanted, partitions))

@@ -18,7 +18,7 @@ def decode_cursor(cursor: str) -> list[str]:
     """Raises ApiError 400 for what is no cursor of ours."""
     try:
         parts = _texts.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise unknown_cursor() from error
     if any("\0" in part for part in parts):
         raise unknown_cursor()

@@ -63,6 +63,6 @@ def _refused(record: Record) -> list[bytes]:
     """The refused bytes: they stand in the letter in Base64."""
     try:
         letter = _letters.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
     return [letter.raw, *(value for _, value in letter.headers)]

@@ -65,7 +65,7 @@ def _decoded(value: bytes) -> MessageRecord:
         with contextlib.suppress(msgspec.ValidationError):
             return _plain.decode(value)
         raise Unreadable("undecodable", "not a record of cdp.messages.v1") from None
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise Unreadable("undecodable", f"not a record of cdp.messages.v1: {error}") from error
 
 

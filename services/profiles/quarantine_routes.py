@@ -18,7 +18,7 @@ MAX_PAGE = 200
 _FIRST: Identifier = ("", "")
 
 
-class Named(BaseModel):
+class QuarantinedIdentifier(BaseModel):
     """An identifier in any spelling of it."""
 
     type: str
@@ -38,7 +38,7 @@ def quarantine_routes(pool: asyncpg.Pool, region: str | None) -> APIRouter:
         return {"items": found, "next": _cursor(found[-1]) if len(found) == limit else None}
 
     @router.post("/release")
-    async def let_out(wanted: Named) -> dict[str, bool]:
+    async def let_out(wanted: QuarantinedIdentifier) -> dict[str, bool]:
         """Let an identifier say again who somebody is. `released` is false when it was not in quarantine."""
         canonical = identifier(wanted.type, wanted.value, region)
         released = None if canonical is None else await finish(release(pool, (wanted.type, canonical)))
@@ -58,6 +58,6 @@ def _position(cursor: str | None) -> Identifier:
         return _FIRST
     try:
         kind, value = msgspec.json.decode(urlsafe_b64decode(cursor), type=Identifier)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise ApiError(400, "invalid_cursor", "Send `cursor` as `next` of the page before.") from error
     return kind, value

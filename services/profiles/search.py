@@ -62,7 +62,7 @@ def _literal(value: str) -> bool | msgspec.Raw | None:
     """The JSON number or boolean that the text is, if any; a number as it is written."""
     try:
         found = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     if isinstance(found, bool):
         return found

@@ -17,7 +17,7 @@ from services.profiles.suppression_sql import lift
 from services.profiles.tag_routes import Id
 
 
-class Named(BaseModel):
+class SuppressedIdentifier(BaseModel):
     type: StrictStr
     value: StrictStr
 
@@ -50,7 +50,7 @@ def suppression_routes(pool: asyncpg.Pool, suppressor: Suppressor, region: str |
         return {"id": root, "suppressed": False}
 
     @router.post("/suppressions/lift")
-    async def lift_suppression(wanted: Named, actor: Actor = ADMIN) -> dict[str, bool]:
+    async def lift_suppression(wanted: SuppressedIdentifier, actor: Actor = ADMIN) -> dict[str, bool]:
         """Collect again what names this identifier, also of a person who was erased and is a customer again."""
         canonical = identifier(wanted.type, wanted.value, region)
         async with pool.acquire() as connection, connection.transaction():

@@ -37,7 +37,7 @@ _DECISIONS = """
 """
 
 
-class Named(BaseModel):
+class OwnIdentifier(BaseModel):
     type: StrictStr
     value: StrictStr
 
@@ -46,7 +46,7 @@ class UnmergeRequest(BaseModel, extra="forbid"):
     """Either an identifier to take out, or the id of a merge (as `merges` lists it). `id` (or the header
     `Idempotency-Key`) makes a repeat change nothing."""
 
-    identifier: Named | None = None
+    identifier: OwnIdentifier | None = None
     merge: Annotated[StrictInt, Field(ge=1, le=2**62)] | None = None
     id: Id | None = None
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from headrace.contracts.errors import ApiError
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.openapi import describe
 from services.segmenter.controls import Controls, ProfilesUnavailable
 from services.segmenter.customer_routes import add_customer_routes
 from services.segmenter.cut_points import CutPointKeeper
@@ -23,6 +24,7 @@ from services.segmenter.lists import Lists
 from services.segmenter.members import Members
 from services.segmenter.membership_history import MembershipHistory
 from services.segmenter.memberships_route import add_memberships_route
+from services.segmenter.openapi import OPERATIONS
 from services.segmenter.verification import Verification
 from services.segmenter.versions import Versions
 
@@ -65,6 +67,7 @@ def build_app(
     add_customer_routes(router, members, inspection, services.profiles)
     add_memberships_route(router, members)
     app.include_router(router)
+    describe(app, OPERATIONS)
     return app
 
 

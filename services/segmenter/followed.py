@@ -61,7 +61,7 @@ def decode(record: Record, epoch: int, seq: int) -> FollowedChange:
     try:
         change = _decoder.decode(record.value or b"")
         parse_instant(change.timestamp)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Undecodable(str(error)) from error
     properties = change.properties
     wrong = [name for name in _TEXTS if not isinstance(properties.get(name), str)]

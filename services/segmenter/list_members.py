@@ -47,7 +47,7 @@ def parse_request(body: bytes) -> MembersRequest:
     """Raises ApiError 400."""
     try:
         wanted = _requests.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         message = f'Send {{"add": [...], "remove": [...]}} of profile ids or {{"type", "value"}}: {error}.'
         raise ApiError(400, "invalid_members", message) from error
     for person in (*wanted.add, *wanted.remove):
@@ -116,7 +116,7 @@ class Ndjson:
             return None
         try:
             found = _line.decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise _wrong(number, f"is neither a profile id nor an identifier: {error}") from error
         if isinstance(found, str):
             return _checked(found, number)

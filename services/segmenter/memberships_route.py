@@ -33,7 +33,7 @@ def add_memberships_route(router: APIRouter, members: Members) -> None:
         asked."""
         try:
             asked = msgspec.json.decode(await request.body(), type=Question)
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise ApiError(400, "invalid_request", f"Send segments and profiles: {error}") from error
         if len(asked.profiles) > _MAX_ASKED or len(asked.segments) > _MAX_ASKED:
             raise ApiError(413, "too_large", f"Ask for at most {_MAX_ASKED} profiles and segments at a time.")

@@ -34,6 +34,7 @@ from services.profiles.settings import Settings
 from services.profiles.store import MIGRATIONS, PLANS, SCHEMA, connect, initialise
 from services.profiles.suppression import Suppressor
 from services.profiles.worker import Worker, input_topics, side_topics
+from tests.http.documented import DocumentedTransport
 
 PARTITIONS = 2
 HOUR, DAY = 3_600_000, 86_400_000
@@ -131,7 +132,7 @@ class Rig:
             checks={},
         )
         client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
+            transport=DocumentedTransport("profiles", app),
             base_url="http://profiles",
             headers={"Authorization": "Bearer admin"},
         )

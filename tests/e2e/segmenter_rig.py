@@ -27,6 +27,7 @@ from services.segmenter.assembly import Segmenter, assemble
 from services.segmenter.main import MIGRATIONS, SCHEMA
 from services.segmenter.redis_client import Client, connect
 from services.segmenter.settings import Settings
+from tests.http.documented import DocumentedTransport
 
 PARTITIONS = 2
 HOUR = 3_600_000
@@ -178,7 +179,7 @@ class Rig:
         profiles = httpx.AsyncClient(transport=transport, base_url="http://profiles", headers=ADMIN)
         service = assemble(self.settings, log, pool, reader, writer, profiles, clock=lambda: self.time)
         api = httpx.AsyncClient(
-            transport=httpx.ASGITransport(service.app), base_url="http://segmenter", headers=ADMIN
+            transport=DocumentedTransport("segmenter", service.app), base_url="http://segmenter", headers=ADMIN
         )
         running = [asyncio.ensure_future(part) for part in service.background()]
         try:

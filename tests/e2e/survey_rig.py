@@ -16,6 +16,7 @@ from services.profiles.api import build_api
 from services.profiles.reads import Profiles
 from services.profiles.store import SCHEMA
 from tests.e2e.profiles_rig import NOWHERE, SUPPRESSOR, Rig, event
+from tests.http.documented import DocumentedTransport
 
 KEYS = SurveyKeys({1: b"k" * 32})
 BASE = "https://shop.test"
@@ -89,7 +90,7 @@ async def survey_rig(rig: Rig, now: int) -> AsyncIterator[Surveys]:
             checks={},
             clock=lambda: clock[0],
         )
-        transport = httpx.ASGITransport(app)
+        transport = DocumentedTransport("profiles", app)
         headers = {"Authorization": "Bearer admin"}
         async with (
             httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers) as api,

@@ -20,7 +20,7 @@ def read(callback: ProviderCallback) -> Sequence[Told]:
     if callback.body.strip():
         try:
             found: Any = msgspec.json.decode(callback.body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise Unreadable("it is no JSON") from error
         items = found if isinstance(found, list) else [found]
     else:

@@ -66,7 +66,7 @@ _decoder = msgspec.json.Decoder(_Hook)
 def read(callback: ProviderCallback) -> Sequence[Told]:
     try:
         hook = _decoder.decode(callback.body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable("it is no webhook of WhatsApp") from error
     return [one for entry in hook.entry for change in entry.changes for one in _told(change.value, callback)]
 

@@ -153,7 +153,7 @@ def _decoded(records: Iterable[Iterable[Any]]) -> list[OwnRow | TombstoneRow | E
     for partition, seq, epoch, time, low, payload in records:
         try:
             row = decode_row(encode_row(seq=seq, epoch=epoch, time=time, low=low, payload=payload.encode()))
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except (msgspec.DecodeError, RecursionError):
             log.error("row_unreadable", partition=partition, seq=seq)
             continue
         if isinstance(row, OwnRow | TombstoneRow | ErasureRow):

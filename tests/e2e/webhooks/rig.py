@@ -24,6 +24,7 @@ from services.segmenter.main import SCHEMA
 from services.segmenter.subscription_routes import subscription_router
 from services.segmenter.webhooks.assembly import Webhooks, assemble_webhooks
 from services.segmenter.webhooks.settings import WebhookSettings
+from tests.http.documented import DocumentedTransport
 
 T0 = 1_790_000_000_000
 ADMIN = {"Authorization": "Bearer admin"}
@@ -121,7 +122,7 @@ class WebhookRig:
         app = create_app("webhooks", metrics=metrics, checks={})
         app.include_router(subscription_router(webhooks, admin_token="admin"))
         async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://segmenter", headers=ADMIN
+            transport=DocumentedTransport("segmenter", app), base_url="http://segmenter", headers=ADMIN
         ) as api:
             try:
                 yield Process(webhooks, metrics, api)

@@ -16,6 +16,7 @@ from headrace.runtime.settings import Environment
 from services.ingest.main import assemble
 from services.ingest.settings import load_settings
 from services.ingest.tracking import TrackingApi
+from tests.http.documented import DocumentedTransport
 from tests.unit.ingest.memory_log import MemoryLog
 
 SERVER_KEY = "server-key"
@@ -70,5 +71,5 @@ async def start_ingest(log: MemoryLog | None = None, **environment: str) -> Inge
     log = log or MemoryLog()
     await ensure_topics(log, prefix="", partitions=PARTITIONS)
     app = assemble(log, load_settings(Environment({**ENVIRONMENT, **environment})))
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("203.0.113.7", 4711))
+    transport = DocumentedTransport("ingest", app, raise_app_exceptions=False, client=("203.0.113.7", 4711))
     return Ingest(app, log, httpx.AsyncClient(transport=transport, base_url="http://cdp.example.com"))

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from services.messenger.assembly import Messenger
+from tests.http.documented import DocumentedTransport
 from tests.unit.messenger.rig import CAMPAIGN, MAIL, SMS, TOKEN, Rig, ScriptedProvider, campaign, eventually
 
 ADMIN = {"Authorization": f"Bearer {TOKEN}"}
@@ -37,7 +38,7 @@ class Api:
 @pytest.fixture
 async def api(rig: Rig) -> AsyncIterator[Api]:
     async with rig.running() as messenger:
-        transport = httpx.ASGITransport(messenger.app)
+        transport = DocumentedTransport("messenger", messenger.app)
         async with (
             httpx.AsyncClient(transport=transport, base_url="http://shop.test", headers=ADMIN) as client,
             httpx.AsyncClient(transport=transport, base_url="http://shop.test") as public,

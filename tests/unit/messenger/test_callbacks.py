@@ -15,6 +15,7 @@ from headrace.contracts.provider_callback import ProviderCallback
 from headrace.contracts.topics import PROVIDER_CALLBACKS
 from headrace.log.port import NewRecord
 from services.messenger.providers.port import Unsure
+from tests.http.documented import DocumentedTransport
 from tests.unit.messenger.rig import MAIL, TOKEN, Rig, ScriptedProvider, by_outcome, campaign, eventually
 from tests.unit.messenger.test_journeys import Town, settle, town  # noqa: F401
 
@@ -149,7 +150,7 @@ async def test_another_text_is_kept_and_can_be_answered(town: Town) -> None:  # 
     await town.enters("p1", "e1")
     await writes(town, "Do you have it in blue?")
     await eventually(lambda: told_of(rig, "SMS Received"))
-    transport = httpx.ASGITransport(app=town.messenger.app)
+    transport = DocumentedTransport("messenger", town.messenger.app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://m", headers=headers) as api:
         (item,) = (await api.get("/v1/inbound?profile_id=p1")).json()["items"]

@@ -16,6 +16,7 @@ from services.messenger.campaign_report import CampaignReports, Span
 from services.messenger.definitions import Definitions
 from services.messenger.learning import Splits
 from services.messenger.stats import t_quantile
+from tests.http.documented import DocumentedTransport
 from tests.unit.messenger import report_oracle as oracle
 from tests.unit.messenger.ledger_rows import entry, message, write
 from tests.unit.messenger.rig import START, TOKEN, Rig, campaign
@@ -253,7 +254,7 @@ async def test_a_splits_statistics_are_shown_until_and_as_they_were_decided(rig:
 @pytest.fixture
 async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
     messenger = await rig.assemble()
-    transport = httpx.ASGITransport(messenger.app)
+    transport = DocumentedTransport("messenger", messenger.app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", headers=headers) as client:
         yield client

@@ -18,6 +18,7 @@ from services.messenger.html_links import find_links
 from services.messenger.links import PublicLinks
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.store import open_store
+from tests.http.documented import DocumentedTransport
 from tests.unit.messenger.rig import PARTITIONS, START, Rig, ScriptedProvider, campaign, eventually
 
 PERSON = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:115.0) Gecko/20100101 Thunderbird/115.3.1"}
@@ -85,7 +86,7 @@ async def mail(rig: Rig) -> AsyncIterator[Mail]:
         await send(rig, TEMPLATE)
         assert isinstance(rig.provider, ScriptedProvider)
         out = rig.provider.sent[0]
-        transport = httpx.ASGITransport(messenger.app)
+        transport = DocumentedTransport("messenger", messenger.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", headers=PERSON) as browser:
             yield Mail(rig, browser, out.html or "", out.text, out.id)
 
@@ -181,7 +182,7 @@ async def test_a_burst_is_few_transactions(mail: Mail) -> None:
 
 async def test_two_processes_tell_a_first_time_once(mail: Mail) -> None:
     others = [await mail.rig.assemble() for _ in range(3)]
-    transports = [httpx.ASGITransport(other.app) for other in others]
+    transports = [DocumentedTransport("messenger", other.app) for other in others]
     clients = [httpx.AsyncClient(transport=t, base_url="http://shop.test", headers=PERSON) for t in transports]
     await asyncio.gather(*(client.get(url) for client in clients for url in (mail.pixel, *mail.links[:2]) * 4))
     assert sorted(one.outcome for one in await mail.told(3)) == ["clicked", "clicked", "opened"]
@@ -275,7 +276,7 @@ async def test_a_surveys_link_stands_on_the_timeline_without_its_token(rig: Rig)
     template = {**TEMPLATE, "html": "<a href='{{ survey_url.coffee-taste }}'>s</a>"}
     async with rig.running() as messenger:
         await send(rig, template)
-        transport = httpx.ASGITransport(messenger.app)
+        transport = DocumentedTransport("messenger", messenger.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", headers=PERSON) as browser:
             (row,) = await rig.messages()
             keyring = (await open_store(rig.pool, PARTITIONS, rig.clock())).keyring

@@ -22,6 +22,7 @@ from services.messenger.page_texts import TEXTS
 from services.messenger.preferences_page import NoNumber, preferences_body, read_choice
 from services.messenger.stated_preferences import drop_heard
 from services.messenger.store import open_store
+from tests.http.documented import DocumentedTransport
 from tests.unit.messenger.rig import PARTITIONS, SMS, START, Rig, campaign, eventually
 
 POLICY = {"topics": {"offers": {"name": "Offers", "locales": {"cs": "Nabídky <b>"}}, "news": {"name": "News"}}}
@@ -80,7 +81,7 @@ async def visit(rig: Rig) -> AsyncIterator[Visit]:
         await eventually(partial(settled, rig, 1))
         (row,) = await rig.messages()
         keyring = (await open_store(rig.pool, PARTITIONS, rig.clock())).keyring
-        transport = httpx.ASGITransport(messenger.app)
+        transport = DocumentedTransport("messenger", messenger.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as browser:
             yield Visit(rig, browser, PublicLinks("http://shop.test", keyring).preferences(row["id"]))
 

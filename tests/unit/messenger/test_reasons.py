@@ -9,6 +9,7 @@ import httpx
 from services.messenger import reasons
 from services.messenger.cascade import NEXT_CHANNEL_REASONS
 from services.messenger.reasons import DEFERRED_REASONS, FAILED_REASONS, SKIP_REASONS, UNKNOWN_REASONS, sentence
+from tests.http.documented import DocumentedTransport
 from tests.unit.messenger.rig import TOKEN, Rig, eventually
 from tests.unit.messenger.test_once import settled
 
@@ -54,7 +55,7 @@ async def test_the_api_says_why_in_words(rig: Rig) -> None:
     async with rig.running() as messenger:
         await rig.enter("p1", "e1")
         await eventually(lambda: settled(rig))
-        transport = httpx.ASGITransport(messenger.app)
+        transport = DocumentedTransport("messenger", messenger.app)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", headers=headers) as client:
             (item,) = (await client.get("/v1/messages")).json()["items"]

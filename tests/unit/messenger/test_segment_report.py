@@ -14,6 +14,7 @@ import pytest
 
 from services.messenger.segment_report import SegmentReports
 from services.messenger.segmenter import AudienceMember, Segmenter, SegmenterUnavailable, UnknownSegment
+from tests.http.documented import DocumentedTransport
 from tests.unit.messenger.rig import START, TOKEN, Rig
 
 DAY = 86_400_000
@@ -204,7 +205,7 @@ async def test_over_http(rig: Rig) -> None:
     rig.segmenter.members["vip"] = {"p1", "p2", "p3"}
     await tell(rig, [{"profile_id": "p1", "event": "Page Viewed", "ts": START + DAY}])
     messenger = await rig.assemble()
-    transport = httpx.ASGITransport(messenger.app)
+    transport = DocumentedTransport("messenger", messenger.app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", headers=headers) as client:
         report = (await client.get("/v1/segments/vip/report")).json()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.messenger.consent import SUPPRESSIONS, Consent, Suppression, refusal
+from tests.http.documented import DocumentedTransport
 from tests.unit.messenger.rig import MAIL, START, TOKEN, Rig, campaign, eventually
 from tests.unit.messenger.test_once import scripted, settled
 
@@ -19,7 +20,7 @@ EMAIL = {"channel": "email", "address": " Jana@Shop.test "}
 @pytest.fixture
 async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
     messenger = await rig.assemble()
-    transport = httpx.ASGITransport(messenger.app)
+    transport = DocumentedTransport("messenger", messenger.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", headers=ADMIN) as client:
         yield client
 

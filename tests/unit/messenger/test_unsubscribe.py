@@ -10,6 +10,7 @@ from headrace.contracts.profile_event import ErasureRow
 from services.messenger.links import PublicLinks
 from services.messenger.page_texts import TEXTS
 from services.messenger.store import open_store
+from tests.http.documented import DocumentedTransport
 from tests.unit.messenger.rig import PARTITIONS, SMS, START, Rig, campaign, eventually
 from tests.unit.messenger.test_preferences_page import POLICY, Page, Visit, put_policy, settled, told
 
@@ -27,7 +28,7 @@ async def visit(rig: Rig) -> AsyncIterator[Visit]:
         await eventually(partial(settled, rig, 1))
         (row,) = await rig.messages()
         keyring = (await open_store(rig.pool, PARTITIONS, rig.clock())).keyring
-        transport = httpx.ASGITransport(messenger.app)
+        transport = DocumentedTransport("messenger", messenger.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as browser:
             yield Visit(rig, browser, PublicLinks("http://shop.test", keyring).unsubscribe(row["id"]))
 

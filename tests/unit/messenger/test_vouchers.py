@@ -15,6 +15,7 @@ from services.messenger.definitions import Definitions
 from services.messenger.journeys import VoucherWish
 from services.messenger.voucher_codes import VoucherCodes
 from services.messenger.vouchers import Vouchers
+from tests.http.documented import DocumentedTransport
 from tests.unit.messenger.rig import START, TOKEN, Rig, campaign, eventually
 from tests.unit.messenger.test_journeys import DAY, SEND, Town, told, town  # noqa: F401
 from tests.unit.messenger.voucher_rig import POOL, assign, each_of, pool, upload
@@ -103,7 +104,7 @@ async def test_an_optional_code_that_is_not_there_is_gone_without(town: Town) ->
 
 async def test_the_api_of_pools_and_codes(rig: Rig) -> None:
     messenger = await rig.assemble()
-    transport = httpx.ASGITransport(app=messenger.app)
+    transport = DocumentedTransport("messenger", messenger.app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://m", headers=headers) as api:
         assert (await api.post("/v1/vouchers/spring/codes", content="A")).status_code == 404
@@ -210,7 +211,7 @@ def codes_of(pool_id: str, wishes: list[VoucherWish], seen: dict[str, set[str | 
 
 async def test_a_pool_that_may_make_more_makes_more(rig: Rig) -> None:
     messenger = await rig.assemble()
-    transport = httpx.ASGITransport(app=messenger.app)
+    transport = DocumentedTransport("messenger", messenger.app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://m", headers=headers) as api:
 
