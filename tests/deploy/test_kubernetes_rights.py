@@ -35,7 +35,7 @@ when: {event: {name: Order Completed}}
 kind: trait
 id: orders
 name: Orders
-value: {event: {name: Order Completed}}
+value: {event: {name: Order Completed, count: {}}}
 ---
 kind: template
 id: thanks
