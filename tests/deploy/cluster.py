@@ -22,7 +22,7 @@ from tests.kafka.archive import fast_jvm
 from tests.kafka.broker import Broker
 
 PASSWORD = "of-the-user-operator"
-_START_SECONDS = 60.0
+_START_SECONDS = 100.0
 TLS = "tls=true&ca=/run/secrets/engines/kafka-ca.crt&"
 _OPERATIONS = {
     "Read": AclOperation.READ,

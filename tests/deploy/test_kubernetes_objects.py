@@ -135,6 +135,7 @@ def test_production_has_no_secret_and_an_engine_that_dies_loses_nothing() -> Non
     postgres = get(objects, "Cluster", "headrace-postgres")["spec"]
     assert postgres["instances"] >= 3
     assert postgres["postgresql"]["synchronous"]["dataDurability"] == "required"
+    assert postgres["postgresql"]["synchronous"]["failoverQuorum"] is True
     kafka = get(objects, "Kafka", "headrace")["spec"]["kafka"]
     assert get(objects, "KafkaNodePool", "broker")["spec"]["replicas"] >= 3
     assert kafka["config"]["min.insync.replicas"] == 2

@@ -1,6 +1,7 @@
 """The KafkaUsers' rights on a real broker with Kafka's own authorizer: enough for the services, and no more."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ when: {event: {name: Order Completed}}
 kind: trait
 id: orders
 name: Orders
-value: {event: {name: Order Completed}}
+value: {event: {name: Order Completed, count: {}}}
 ---
 kind: template
 id: thanks
@@ -62,24 +63,25 @@ def kafka() -> Iterator[Guarded]:
 def api(kafka: Guarded, postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The four services, each as itself."""
     folder = tmp_path_factory.mktemp("rights")
-    with engines.data_folder() as valkey_folder, deployment.database(postgres_url) as database:
-        valkey = ValkeyServer(valkey_folder)
+    urls = {service: kafka.log_url(service, folder) for service in SERVICES}
+    with contextlib.ExitStack() as place:
+        valkey = ValkeyServer(place.enter_context(engines.data_folder()))
         settings = {
-            "HEADRACE_DATABASE_URL": database,
+            "HEADRACE_DATABASE_URL": place.enter_context(deployment.database(postgres_url)),
             "HEADRACE_REDIS_URL": valkey.url("state"),
             "HEADRACE_TOPIC_PREFIX": "",
             "HEADRACE_PARTITIONS": str(PARTITIONS),
         }
         stack = Stack(settings)
-        urls = {service: kafka.log_url(service, folder) for service in SERVICES}
+        place.callback(stack.remove)
         for service in ("profiles", "segmenter", "messenger"):
             stack.env[f"HEADRACE_{service.upper()}_URL"] = stack.url(service)
         subprocess.run((sys.executable, "-m", "headrace.cli.main", "migrate"), env=stack.env, check=True)
-        with valkey.running(), services(stack, urls):
-            api = Api(stack)
-            yield api
-            api.close()
-        stack.remove()
+        place.enter_context(valkey.running())
+        place.enter_context(services(stack, urls))
+        api = Api(stack)
+        place.callback(api.close)
+        yield api
 
 
 def test_an_event_goes_all_the_way_with_each_service_logged_in_as_itself(api: Api, tmp_path: Path) -> None:
