@@ -1,7 +1,7 @@
 """A receiver of spans on loopback: OTLP over HTTP, as a collector takes it."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -115,8 +115,8 @@ def otlp_receiver() -> Iterator[OtlpReceiver]:
         thread.join()
 
 
-def _attributes(pairs: "Iterator[KeyValue] | object") -> dict[str, str | int]:
-    return {pair.key: _value(pair.value) for pair in pairs}  # type: ignore[attr-defined]
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, str | int]:
+    return {pair.key: _value(pair.value) for pair in pairs}
 
 
 def _value(value: AnyValue) -> str | int:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -43,6 +44,7 @@ TRACK = {
 }
 BROWSER = {"cookie": f"a={C['cookie']}", "referer": C["referer"], "user-agent": C["user agent"]}
 QUERY = f"?q={C['query string']}"
+DEFINITION = json.dumps({"name": C["note"], "when": {"trait": {"name": "last_name", "eq": C["segment filter"]}}})
 STRANGER = {"authorization": f"Bearer {C['wrong token']}"}
 
 Statuses = dict[str, int]
@@ -87,7 +89,9 @@ def everything(stack: Stack, api: Api) -> Statuses:
     statuses = good_events(stack)
     found = wait_until(lambda: api.profile("email", C["email"]), 30, what="the customer")
     statuses |= bad_events(stack) | forged_calls(stack)
-    statuses |= asked_of_profiles(api, found["id"]) | asked_of_messenger(api) | asked_of_segmenter(api)
+    with administrator(stack) as client:
+        statuses |= asked_of_profiles(stack, client, found["id"])
+        statuses |= asked_of_messenger(stack, client) | asked_of_segmenter(stack, client)
     statuses |= public_links(stack)
     asyncio.run(bad_records(stack))
     asyncio.run(bad_statements(stack.setting("HEADRACE_DATABASE_URL")))
@@ -158,10 +162,10 @@ def forged_calls(stack: Stack) -> Statuses:
     return {way: answer.status_code for way, answer in sent.items()}
 
 
-def asked_of_profiles(api: Api, profile_id: str) -> Statuses:
+def asked_of_profiles(stack: Stack, client: httpx.Client, profile_id: str) -> Statuses:
     """What administrators ask and change, rightly and wrongly."""
-    base = f"{api.stack.profiles_url}/v1"
-    one, lookup, client = f"{base}/profiles/{profile_id}", f"{base}/profiles/lookup", administrator(api.stack)
+    base = f"{stack.profiles_url}/v1"
+    one, lookup = f"{base}/profiles/{profile_id}", f"{base}/profiles/lookup"
     consent = {"channel": C["note"], "wording": C["note"]}
     sent = {
         "found": client.get(lookup, params=kind("email", C["email"])),
@@ -183,8 +187,8 @@ def asked_of_profiles(api: Api, profile_id: str) -> Statuses:
     return {f"profiles: {way}": answer.status_code for way, answer in sent.items()}
 
 
-def asked_of_messenger(api: Api) -> Statuses:
-    base, client = f"{api.stack.messenger_url}/v1", administrator(api.stack)
+def asked_of_messenger(stack: Stack, client: httpx.Client) -> Statuses:
+    base = f"{stack.messenger_url}/v1"
     address = {"channel": "sms", "address": C["phone"]}
     template = {"channel": "sms", "text": C["template"]}
     unfinished = f"channel: sms\ntext: '{{{{ {C['template']}'".encode()
@@ -205,8 +209,8 @@ def asked_of_messenger(api: Api) -> Statuses:
     return {f"messenger: {way}": answer.status_code for way, answer in sent.items()}
 
 
-def asked_of_segmenter(api: Api) -> Statuses:
-    base, client, secret = f"{api.stack.segmenter_url}/v1", administrator(api.stack), C["receiver secret"]
+def asked_of_segmenter(stack: Stack, client: httpx.Client) -> Statuses:
+    base, secret = f"{stack.segmenter_url}/v1", C["receiver secret"]
     condition = {"trait": {"name": "last_name", "eq": C["segment filter"]}}
     target = {"url": f"https://127.0.0.1:1/{secret}?token={secret}", "secret": secret}
     sent = {
@@ -274,14 +278,27 @@ async def bad_statements(url: str) -> None:
 
 
 def without_database(stack: Stack) -> Statuses:
-    """Requests while Postgres is away: they fail with tracebacks. Until it is back."""
-    killed = stack.kill_service("postgres")
+    """Requests while Postgres is away: they fail with tracebacks, or meet one that starts anew. Until all are
+    ready again."""
+    lookup = ("GET", f"{stack.profiles_url}/v1/profiles/lookup?type=email&value={C['email']}", "")
+    calls = (
+        lookup,
+        ("GET", f"{stack.messenger_url}/v1/messages?profile_id={C['user id']}", ""),
+        ("GET", f"{stack.messenger_url}/u/{C['link']}{QUERY}", ""),
+        ("PUT", f"{stack.segmenter_url}/v1/segments/x", DEFINITION),
+    )
+    killed, statuses = stack.kill_service("postgres"), {}
     with administrator(stack) as client:
-        lookup = f"{stack.profiles_url}/v1/profiles/lookup"
-        failed = client.get(lookup, params=kind("email", C["email"])).status_code
-        client.get(f"{stack.messenger_url}/v1/messages", params={"profile_id": C["user id"]})
-        client.get(f"{stack.messenger_url}/u/{C['link']}{QUERY}")
-        client.put(f"{stack.segmenter_url}/v1/segments/x", content=f"when: {C['note']}".encode())
-        client.post(f"{stack.ingest_url}/v1/track", json={"userId": C["user id"]})
-    stack.wait_restarted("postgres", killed, 60)
-    return {"without Postgres": failed}
+        for method, url, body in calls:
+            with suppress(httpx.TransportError):
+                statuses[f"without Postgres: {url}"] = client.request(method, url, content=body).status_code
+        stack.wait_restarted("postgres", killed, 60)
+        for service in ("ingest", "profiles", "segmenter", "messenger"):
+            wait_until(partial(ready, client, stack.url(service)), 60, what=f"{service} to be ready again")
+    return statuses
+
+
+def ready(client: httpx.Client, url: str) -> bool:
+    with suppress(httpx.TransportError):
+        return client.get(f"{url}/readyz").status_code == 200
+    return False

@@ -96,7 +96,9 @@ def test_every_canary_went_in(aviary: Aviary) -> None:
         **{"messenger: template": 400, "segmenter: segment": 400},
     }
     assert {way: aviary.statuses[way] for way in bad} == bad
-    assert aviary.statuses["without Postgres"] >= 500
+    away = [status for way, status in aviary.statuses.items() if way.startswith("without Postgres")]
+    assert len(away) >= 1
+    assert max(away) >= 500
     form = aviary.provider.forms[0]
     assert (form["To"], form["Body"]) == ([C["phone"]], [f"{C['template']} {C['name']}"])
 
