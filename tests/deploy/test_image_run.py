@@ -20,9 +20,9 @@ from tests.e2e.wait import wait_until
 
 SERVICES = ("ingest", "profiles", "segmenter", "messenger")
 ACCOUNT = 10001
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
