@@ -52,7 +52,7 @@ def test_everything_that_must_hold_holds(document: Document) -> None:
     assert check_all(document) == []
 
 
-BROKEN = {
+BROKEN: Mapping[str, Callable[[Document], object]] = {
     "a misspelt key": lambda d: d["services"]["ingest"].update(enviroment={}),
     "a number where text is asked": lambda d: d["services"]["kafka"]["environment"].update(KAFKA_NODE_ID=1),
     "an image without tag": lambda d: d["services"]["kafka"].update(image="apache/kafka"),
