@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from headrace import __version__
 from headrace.runtime.lifecycle import GRACE_SECONDS
 from tests.deploy.image_compose_schema import problems
@@ -14,6 +16,7 @@ Check = Callable[[Document], Iterator[str]]
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = f"headrace:{__version__}"
+LISTENING = ("ingest", "profiles", "segmenter", "messenger")
 ENGINES = {"kafka", "postgres", "valkey"}
 # Its start script writes the configuration beside the program.
 WRITES_ITS_ROOT = {"kafka"}
@@ -125,10 +128,44 @@ def endings(document: Document) -> Iterator[str]:
 def commands(document: Document) -> Iterator[str]:
     given = [service["command"] for _, service in services(document, ours=True)]
     wanted = [["migrate"], ["topics", "create"]]
-    wanted += [["serve", name] for name in ("ingest", "profiles", "segmenter", "messenger")]
+    wanted += [["serve", name] for name in LISTENING]
     for command in wanted:
         if given.count(command) != 1:
             yield f"{' '.join(command)} is run by {given.count(command)} services"
 
 
-CHECKS: Sequence[Check] = (images, confinement, ports, settings, secrets, mounts, order, endings, commands)
+def monitoring(document: Document) -> Iterator[str]:
+    """What Prometheus and Grafana are told fits the names and places of the file."""
+    scrapes = _yaml("prometheus/prometheus.yml").get("scrape_configs", [])
+    targets = {target for job in scrapes for config in job["static_configs"] for target in config["targets"]}
+    for service in LISTENING:
+        if not any(target.startswith(f"{service}:") for target in targets):
+            yield f"Prometheus does not ask {service}"
+    for target in sorted(targets):
+        if target.split(":")[0] not in {*document["services"], "localhost"}:
+            yield f"Prometheus asks {target}, which is no service"
+    places = {mount.split(":")[1] for mount in document["services"]["grafana"]["volumes"]}
+    for provider in _yaml("grafana/provisioning/dashboards/headrace.yml").get("providers", []):
+        if provider["options"]["path"] not in places:
+            yield f"Grafana looks for dashboards at {provider['options']['path']}, where nothing is mounted"
+
+
+def _yaml(path: str) -> Document:
+    """A file below deploy; empty when it is missing, which `mounts` says."""
+    file = ROOT / "deploy" / path
+    found: Document = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found
+
+
+CHECKS: Sequence[Check] = (
+    images,
+    confinement,
+    ports,
+    settings,
+    secrets,
+    mounts,
+    order,
+    endings,
+    commands,
+    monitoring,
+)

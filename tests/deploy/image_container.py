@@ -41,7 +41,7 @@ class Image:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of the container to its end, without the entry point."""
         command = self.root.command(words, self.process(settings, data))
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     def entry(self, arguments: Sequence[str]) -> list[str]:
         """What runs for these arguments; for none, CMD's."""
