@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin
 Schema: TypeAlias = dict[str, Any]
 Shape: TypeAlias = Any
 
+_ANY: object = Any
 _TYPES: Mapping[object, str] = {
     str: "string",
     int: "integer",
@@ -31,7 +32,7 @@ def page(item: Shape, **further: Shape) -> Shape:
 
 def schema_of(shape: Shape) -> Schema:
     """The JSON Schema. Raises TypeError for what is no shape."""
-    if shape is Any:
+    if shape is _ANY:
         return {}
     if shape is None or isinstance(shape, type):
         return {"type": _TYPES[shape]}

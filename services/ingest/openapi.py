@@ -47,7 +47,14 @@ _WRITE_KEY = {
     "(`writeKey`) nor in the body.",
     "schema": {"type": "string"},
 }
-_REJECTED: Shape = {"index?": int, "row?": int, "messageId?": MAYBE, "code": str, "detail?": MAYBE}
+_REJECTED: Shape = {
+    "index?": int,
+    "line?": int,
+    "column?": str,
+    "messageId?": MAYBE,
+    "code": str,
+    "message?": str,
+}
 _COLLECTED: Shape = {
     "success": Literal[True],
     "accepted?": int,

@@ -23,7 +23,7 @@ SEGMENT: Mapping[str, Shape] = {
 }
 STAGE: Shape = {"id": str, "segment_id": str, "name": str, "size": int}
 MEMBER: Shape = {"profile_id": str, "version": int, "entered_at": SOMETIME, "entry_id": MAYBE}
-MEMBERSHIP: Shape = {"id": str, "version": int, "entered_at": INSTANT, "entry_id": str}
+MEMBERSHIP: Shape = {"id": str, "version": int, "entered_at": INSTANT, "entry_id": MAYBE}
 COUNTED: Mapping[str, Shape] = {"count": int, "sample": [str]}
 MOVES: Mapping[str, Shape] = {
     "entering": int,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
@@ -53,6 +54,10 @@ def app_with(checks: Mapping[str, Callable[[], Awaitable[None]]]) -> FastAPI:
     @app.get("/teapot")
     async def teapot() -> None:
         raise HTTPException(418, "I am a teapot.")
+
+    @app.delete("/teapot")
+    async def broken_teapot() -> None:
+        raise asyncpg.CharacterNotInRepertoireError("eva@example.com\0")
 
     @app.get("/crash")
     async def crash() -> None:
@@ -153,3 +158,14 @@ async def test_metrics_are_exposed(client: httpx.AsyncClient) -> None:
     response = await client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain")
     assert 'headrace_dead_letters_total{reason="invalid_json"} 1.0' in response.text
+
+
+async def test_a_wrong_method_is_told_all_that_the_path_takes(client: httpx.AsyncClient) -> None:
+    response = await client.put("/teapot")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, DELETE")
+
+
+async def test_what_postgres_has_no_text_for_is_the_callers_mistake(client: httpx.AsyncClient) -> None:
+    response = await client.delete("/teapot")
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_request")
+    assert "eva@" not in response.text

@@ -217,3 +217,9 @@ def test_receipts_move_a_message_forward_and_tell_each_thing_once(status: str, r
         )
         first += done.told
     assert (known, told) == (state, first), "a repeat changes nothing"
+
+
+@pytest.mark.parametrize("provider", ["bulkgate", "whatsapp"])
+def test_what_is_nested_too_deeply_is_unreadable(provider: str) -> None:
+    with pytest.raises(Unreadable):
+        read(provider, "[" * 5_000)
