@@ -13,8 +13,8 @@ from services.ingest.auth import Source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateSettings:
-    """`public` and `server`: events of a source of this kind that has no rate of its own. `address`: requests of one
-    address, those with a server's key apart. None: no limit."""
+    """`public` and `server`: events of a source of this kind that has no rate of its own. `address`: requests of
+    one address, those with a server's key apart. None: no limit."""
 
     public: Rate | None = None
     server: Rate | None = None
