@@ -40,6 +40,7 @@ _RESPONSES = {
     "400": {"description": "The body is not readable."},
     "401": {"description": "The write key is missing or unknown."},
     "413": {"description": "The body or the batch is too large."},
+    "429": {"description": "More than the key or the address may send: repeat after `Retry-After` seconds."},
     "503": {"description": "Not taken now: repeat after `Retry-After` seconds."},
 }
 
