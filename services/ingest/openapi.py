@@ -62,7 +62,7 @@ _COLLECTED: Shape = {
     "rejected_rows?": int,
     "rejected?": [_REJECTED],
 }
-_ERRORS = (400, 401, 413, 415, 503)
+_ERRORS = (400, 401, 413, 415, 429, 503)
 _DURABLE = "Durable. `rejected` lists the events that went to the dead letters, if any."
 _SUMMARIES = {
     "batch": "Collect a batch",
