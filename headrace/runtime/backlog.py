@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from headrace.contracts.instant import Millis
-from headrace.log.port import Bounds, LogError
+from headrace.log.port import Bounds
 from headrace.runtime.clock import now_ms
 from headrace.runtime.metrics import Metrics
 
@@ -90,7 +90,7 @@ class Backlogs:
         while True:
             try:
                 await self.look()
-            except (LogError, OSError) as error:
+            except Exception as error:  # what only watches ends no service
                 log.warning("look_failed", error=type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
 import structlog
-from redis.exceptions import RedisError
 
 from headrace.runtime.metrics import Metrics
 
@@ -32,7 +31,7 @@ class StateMemory:
         while True:
             try:
                 await self.look()
-            except (RedisError, OSError) as error:
+            except Exception as error:  # what only watches ends no service
                 log.warning("look_failed", error=type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 

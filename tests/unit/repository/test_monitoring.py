@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
@@ -106,7 +105,7 @@ def test_the_commands_in_runbooks_exist(page: Path) -> None:
         assert list(mistakes(line.split()[1:])) == [], line
 
 
-def mistakes(words: list[str], command: click.Command | None = None) -> Iterator[str]:
+def mistakes(words: list[str], command: Any = None) -> Iterator[str]:
     """Commands and options in a line that the command does not have."""
     command = command or typer.main.get_command(app)
     subcommands = getattr(command, "commands", None)

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from headrace.contracts.errors import ApiError
 from headrace.runtime.http import create_app
@@ -73,10 +73,13 @@ async def test_a_client_that_left_is_told_from_an_error(metrics: Metrics) -> Non
     async def waits(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.Event().wait()
 
-    async def nothing(*_: object) -> None:
-        raise AssertionError("nothing is received or sent")
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
 
-    request = asyncio.ensure_future(MeasuredHttp(waits, metrics)({"type": "http"}, nothing, nothing))
+    async def send(message: Message) -> None:
+        raise AssertionError("nothing is sent")
+
+    request = asyncio.ensure_future(MeasuredHttp(waits, metrics)({"type": "http"}, receive, send))
     await asyncio.sleep(0)
     request.cancel()
     await asyncio.gather(request, return_exceptions=True)
