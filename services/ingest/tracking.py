@@ -14,7 +14,7 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.tracing import continue_trace
 from services.ingest import cors
 from services.ingest.answers import INTERNAL, JSON, SUCCESS, SUCCESS_HEADERS, error_answer
-from services.ingest.auth import Source
+from services.ingest.auth import OriginRefused, Source
 from services.ingest.budget import Lease
 from services.ingest.clock import parse_sent_at
 from services.ingest.collector import Collector, Outcome
@@ -50,6 +50,7 @@ class TrackingApi:
         self._metrics = metrics
         self._clock = clock
         self.direct = Direct(DirectTracking(collector, config, metrics, clock).route)
+        config.keys.on_change.append(self.direct.forget)
         self._requests = lru_cache(metrics.http_requests.labels)
         self._seconds = lru_cache(metrics.http_seconds.labels)
 
@@ -79,6 +80,7 @@ class TrackingApi:
         started = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         lease = self._config.budget.lease()
+        origin = headers.get(b"origin")
         try:
             answer = await self._answer(route, scope, headers, receive, lease)
         except ClientGone:
@@ -86,12 +88,14 @@ class TrackingApi:
         except ApiError as error:
             self._metrics.rejected.labels("unknown", error.code).inc()
             answer = error_answer(error)
+            if isinstance(error, OriginRefused):
+                origin = None  # the page must not read the answer either
         except Exception as error:
             log.error("request_failed", route=route.label, exc_info=error)
             answer = error_answer(INTERNAL)
         finally:
             lease.release()
-        await _send(send, answer, cors.actual(headers.get(b"origin")))
+        await _send(send, answer, cors.actual(origin))
         self._requests(route.label, answer.status).inc()
         self._seconds(route.label).observe(time.perf_counter() - started)
 
@@ -157,6 +161,9 @@ class TrackingApi:
         received_at: int,
     ) -> Arrival:
         sent_at = headers.get(b"sentat")
+        if not source.admits(headers.get(b"origin")):
+            raise OriginRefused(source)
+        self._config.keys.note(source)
         # Servers send for others: their own address says nothing about the customer.
         client_side = not source.trusted or b"origin" in headers or route.shape == "pixel"
         imported = route.shape == "import"
