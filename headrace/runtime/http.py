@@ -1,17 +1,17 @@
-"""What every service's HTTP side shares: errors in one shape, health, metrics, the admin token."""
+"""What every service's HTTP side shares: errors in one shape, health, metrics, access."""
 
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from headrace.contracts.errors import ApiError, InvalidDefinition
+from headrace.runtime.access.guard import Access
+from headrace.runtime.access.trail import AuditEnd
 from headrace.runtime.metrics import Metrics
 
 Check = Callable[[], Awaitable[None]]
@@ -22,11 +22,14 @@ _MESSAGES = {404: "There is nothing at this path; see /docs.", 405: "This path t
 
 
 def create_app(
-    title: str, *, metrics: Metrics, checks: Mapping[str, Check], lifespan: Lifespan | None = None
+    title: str, *, metrics: Metrics, checks: Mapping[str, Check], access: Access, lifespan: Lifespan | None = None
 ) -> FastAPI:
     """A FastAPI app with /healthz, /readyz, /metrics and errors as DESIGN §5. `checks` are the engines that
-    /readyz asks, by name; a check raises when its engine does not answer."""
+    /readyz asks, by name; a check raises when its engine does not answer. `access` decides on what has
+    the dependency GUARD."""
     app = FastAPI(title=title, lifespan=lifespan, redoc_url=None)
+    app.state.access = access
+    app.add_middleware(AuditEnd, trail=lambda: access.trail)
     _add_errors(app)
     _add_health(app, metrics, checks)
     return app
@@ -35,20 +38,6 @@ def create_app(
 def error_response(status: int, code: str, message: str, *, retry_after: int | None = None) -> JSONResponse:
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else None
     return JSONResponse({"success": False, "code": code, "message": message}, status, headers)
-
-
-def admin_guard(token: str) -> Callable[..., None]:
-    """A dependency that demands `Authorization: Bearer <admin token>`, compared in constant time."""
-    scheme = HTTPBearer(auto_error=False)
-
-    def guard(credentials: HTTPAuthorizationCredentials | None = Depends(scheme)) -> None:  # noqa: B008
-        given = credentials.credentials if credentials else ""
-        if not hmac.compare_digest(given.encode(), token.encode()):
-            raise ApiError(
-                401, "unauthorized", "Send the admin token: Authorization: Bearer <HEADRACE_ADMIN_TOKEN>."
-            )
-
-    return guard
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -1,12 +1,13 @@
 """The service's HTTP side: tracking as raw ASGI in front, settings documents, health and docs by FastAPI."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 
 from headrace.contracts.errors import ApiError
+from headrace.runtime.access.guard import Access
 from headrace.runtime.http import Check, create_app
 from headrace.runtime.metrics import Metrics
 from services.ingest.auth import KeyRing, basic_key
@@ -25,14 +26,15 @@ def build_app(
     *,
     metrics: Metrics,
     clock: Callable[[], int],
-    check_log: Check,
+    checks: Mapping[str, Check],
+    access: Access,
     lifespan: Lifespan,
     public_url: str | None = None,
     admin: Sequence[APIRouter] = (),
 ) -> TrackingApi:
     """The whole service as one ASGI app. `clock` gives milliseconds since the epoch; `admin` routers
     guard themselves."""
-    app = create_app("Headrace ingest", metrics=metrics, checks={"log": check_log}, lifespan=lifespan)
+    app = create_app("Headrace ingest", metrics=metrics, checks=checks, access=access, lifespan=lifespan)
     app.router.redirect_slashes = False  # SDKs do not follow redirects
     _add_settings_documents(app, config.keys, public_url, trust_proxy=config.trusted_hops > 0)
     for router in admin:

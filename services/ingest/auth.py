@@ -27,8 +27,8 @@ class Source:
     key_id: str | None = None
 
     def admits(self, origin: bytes | None) -> bool:
-        """Whether it may be used by a page of this origin, as the header Origin has it. Browsers always send one with
-        what a script posts; no header means an app, a pixel or a server, which could write any into it."""
+        """Whether it may be used by a page of this origin, as the header Origin has it. Browsers send one with all
+        that a script posts; without it comes an app, a pixel or a server, which could write any into it."""
         if self.trusted:
             return True
         if origin is None:

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import asyncpg
 from fastapi import FastAPI
 
 from headrace.contracts.topics import DEAD_LETTERS, EVENTS, PROVIDER_CALLBACKS, TOPICS
@@ -15,8 +17,8 @@ from headrace.runtime.entry import run_service
 from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.postgres import connect_pool
 from services.ingest.api import build_app
-from services.ingest.auth import KeyRing
 from services.ingest.budget import Budget
 from services.ingest.collector import Collector
 from services.ingest.config import TrackingConfig
@@ -25,31 +27,55 @@ from services.ingest.dead_letters import DeadLetters
 from services.ingest.hook_routes import Hooks, hook_router
 from services.ingest.plan import Plan
 from services.ingest.plan_routes import plan_router
+from services.ingest.registry import Registry
 from services.ingest.replay import Replayer
 from services.ingest.settings import IngestSettings, load_settings
 from services.ingest.tracking import TrackingApi
 
+SCHEMA = "access"
+MIGRATIONS = Path(__file__).parent / "migrations"
+
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of `python -m services.ingest`."""
-    return run_service("ingest", arguments, lambda env: _run(load_settings(env)))
+    return run_service(
+        "ingest", arguments, lambda env: _run(load_settings(env)), migrations=MIGRATIONS, schema=SCHEMA
+    )
 
 
 async def _run(settings: IngestSettings) -> int:
     common = settings.common
     log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
+    pool = await _pool(settings)
     try:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
-        app = assemble(log, settings)
+        registry = Registry(settings, pool)
+        app = assemble(log, settings, registry)
         settle_garbage()
-        return await serve(app, host=common.host, port=settings.port, http=DirectHttpProtocol)
+        return await serve(
+            app,
+            host=common.host,
+            port=settings.port,
+            background=registry.background(),
+            http=DirectHttpProtocol,
+        )
     finally:
+        if pool is not None:
+            pool.terminate()
         await log.close()
 
 
-def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
-    """The service on `log`, whose topics exist."""
+async def _pool(settings: IngestSettings) -> "asyncpg.Pool[asyncpg.Record] | None":
+    """Not connected yet: events are taken before Postgres answers."""
+    if settings.database_url is None:
+        return None
+    return await connect_pool(settings.database_url, schema=SCHEMA, min_size=0, max_size=6)
+
+
+def assemble(log: Log, settings: IngestSettings, registry: Registry | None = None) -> TrackingApi:
+    """The service on `log`, whose topics exist. Without `registry` the settings' keys and token are all."""
     common = settings.common
+    registry = registry or Registry(settings)
     metrics = Metrics("ingest")
     events_topic = common.topic(EVENTS.name)
     plans = {definition.source: Plan(definition) for definition in settings.plans}
@@ -91,7 +117,7 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         ack_timeout=settings.ack_timeout,
     )
     config = TrackingConfig(
-        keys=KeyRing(settings.sources),
+        keys=registry.keys,
         limits=settings.limits,
         budget=Budget(settings.buffer_bytes),
         trusted_hops=settings.trusted_hops,
@@ -102,12 +128,14 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         config,
         metrics=metrics,
         clock=now_ms,
-        check_log=check_log,
+        checks={"log": check_log, "access": registry.check},
+        access=registry.access,
         lifespan=lifespan,
         public_url=settings.public_url,
         admin=[
-            dead_letter_router(letters, replayer, common.admin_token),
-            plan_router(plans, collector.violations, common.admin_token),
+            dead_letter_router(letters, replayer),
+            plan_router(plans, collector.violations),
             hook_router(hooks),
+            registry.routes(),
         ],
     )

@@ -17,9 +17,11 @@ from headrace.contracts.topics import (
     SEGMENT_CHANGES,
 )
 from headrace.log.port import Log, Record
+from headrace.runtime.access.guard import Access
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.tasks import run_together
+from services.messenger.access import RULES
 from services.messenger.api import HiddenSegments, Services, build_app
 from services.messenger.awards import Awards
 from services.messenger.callbacks import Callbacks
@@ -252,7 +254,7 @@ async def assemble(
             shared_routes(definitions, clock=clock),
             preview_routes(definitions, previews, trials),
         ],
-        admin_token=common.admin_token,
+        access=Access.by_root("messenger", RULES, common.admin_token),
         metrics=metrics,
         checks={"database": database, "log": event_log},
     )

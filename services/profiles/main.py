@@ -9,6 +9,7 @@ import structlog
 from headrace.contracts.topics import DEAD_LETTERS, PROFILES_GROUP
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
+from headrace.runtime.access.stored import StoredTokens
 from headrace.runtime.engine import async_engine
 from headrace.runtime.entry import run_service
 from headrace.runtime.garbage import settle_garbage
@@ -84,9 +85,8 @@ async def run(settings: Settings) -> int:
             metrics=metrics,
             checks={"database": database, "log": event_log_answers},
         )
-        app.include_router(
-            republish_router(worker.relay, partitions=common.partitions, admin_token=common.admin_token)
-        )
+        app.include_router(republish_router(worker.relay, partitions=common.partitions))
+        tokens = StoredTokens(app.state.access, pool)
         settle_garbage()
         runner = PartitionRunner(member, worker.work, metrics)
         redaction = Redaction(
@@ -102,7 +102,14 @@ async def run(settings: Settings) -> int:
             app,
             host=common.host,
             port=settings.port,
-            background=[runner.run(), worker.ticker.run(), quarantine.run(), redaction.run(), fading.run()],
+            background=[
+                runner.run(),
+                worker.ticker.run(),
+                quarantine.run(),
+                redaction.run(),
+                fading.run(),
+                *tokens.background(),
+            ],
         )
     finally:
         await segmenter.aclose()

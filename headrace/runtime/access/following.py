@@ -15,16 +15,17 @@ _RETRY_SECONDS = 1.0
 _PATIENCE = 10.0
 FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
-Load = Callable[["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"], Awaitable[None]]
+Load = Callable[["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"], Awaitable[float]]
+"""Reads what is followed; the seconds after which it must be read again."""
 
 
-async def follow(pool: "asyncpg.Pool[asyncpg.Record]", load: Load, *, poll: float = POLL_SECONDS) -> None:
-    """Call `load` at once, at every notice and every `poll` seconds, until cancelled. While Postgres does not
-    answer, nothing is called: what was read stays."""
+async def follow(pool: "asyncpg.Pool[asyncpg.Record]", load: Load) -> None:
+    """Call `load` at once, at every notice and when it wants to, until cancelled. While Postgres does not answer,
+    nothing is called: what was read stays."""
     failing = False
     while True:
         try:
-            await _listen(pool, load, poll)
+            await _listen(pool, load)
         except FAILURES as error:
             if not failing:
                 log.warning("access_not_read", exc_info=error)
@@ -34,7 +35,7 @@ async def follow(pool: "asyncpg.Pool[asyncpg.Record]", load: Load, *, poll: floa
         await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _listen(pool: "asyncpg.Pool[asyncpg.Record]", load: Load, poll: float) -> None:
+async def _listen(pool: "asyncpg.Pool[asyncpg.Record]", load: Load) -> None:
     """Follow on one connection, until it is lost."""
     changed = asyncio.Event()
 
@@ -47,9 +48,9 @@ async def _listen(pool: "asyncpg.Pool[asyncpg.Record]", load: Load, poll: float)
         try:
             while not connection.is_closed():
                 changed.clear()
-                await load(connection)
+                pause = await load(connection)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(poll):
+                    async with asyncio.timeout(pause):
                         await changed.wait()
         finally:
             connection.remove_termination_listener(notice)

@@ -1,10 +1,11 @@
 """Who may call a route: the dependency that every guarded router has, and what it asks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
+from fastapi.routing import iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from headrace.contracts.errors import ApiError
@@ -30,6 +31,7 @@ class Access:
     trail: Trail = field(default_factory=LogTrail)
     clock: Callable[[], Millis] = now_ms
     used: set[str] = field(default_factory=set)
+    _templates: dict[tuple[object, str], str] = field(default_factory=dict)
 
     @classmethod
     def by_root(cls, service: str, rules: Rules, root: str) -> "Access":
@@ -40,7 +42,7 @@ class Access:
         """Returns when the request may go on; an act has its first row then. Raises ApiError 401, 403 or 503."""
         token = self.tokens.find(presented, self.clock())
         self.used.add(token.id)
-        route = request.scope["route"].path
+        route = self._template(request)
         rule = self.rules.get(f"{request.method} {route}", UNKNOWN)
         if not allows(token.scopes, rule.wants):
             needed = " or ".join(granting(rule.wants))
@@ -49,6 +51,13 @@ class Access:
             act = self._act(request, token, route)
             await self.trail.begin(act)
             request.scope[ACTS].append(act)
+
+    def _template(self, request: Request) -> str:
+        """The route's whole path: the request's scope has it without the prefixes of the routers around it."""
+        called = (request.scope["endpoint"], request.method)
+        if called not in self._templates:
+            self._templates = {(found.endpoint, found.method): found.path for found in guarded_routes(request.app)}
+        return self._templates[called]
 
     def _act(self, request: Request, token: Token, route: str) -> Act:
         return Act(
@@ -61,6 +70,26 @@ class Access:
             target=target(request.path_params, self.key),
             request_id=request_id(request.headers.get("x-request-id")),
         )
+
+
+class Route(NamedTuple):
+    endpoint: object
+    method: str
+    path: str
+
+
+def guarded_routes(app: FastAPI) -> Iterator[Route]:
+    """Every route that the guard stands before."""
+    return (route for route, is_guarded in all_routes(app) if is_guarded)
+
+
+def all_routes(app: FastAPI) -> Iterator[tuple[Route, bool]]:
+    """Every route with whether the guard stands before it."""
+    for context in iter_route_contexts(app.routes):
+        dependant = getattr(context, "dependant", None)  # the documentation's routes have none
+        is_guarded = dependant is not None and any(one.call is guard for one in dependant.dependencies)
+        for method in context.methods or ():
+            yield Route(context.endpoint, method, context.path or ""), is_guarded
 
 
 async def guard(request: Request, credentials: _Bearer = None) -> None:

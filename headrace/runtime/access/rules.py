@@ -22,8 +22,11 @@ UNKNOWN = Rule("admin", act=True)
 
 
 def rules(routes: Mapping[str, str], *, exports: frozenset[str] = frozenset()) -> Rules:
-    """A table of `routes`, each with the permission it wants. What only reads is no act, unless it is one of
+    """A table of `routes`, each with the permission it wants. What only looks is no act, unless it is one of
     `exports`. Raises ValueError for a permission that does not exist and an export that is no route."""
     if wrong := (set(routes.values()) - PERMISSIONS) | (exports - set(routes)):
         raise ValueError(f"not permissions or routes: {sorted(wrong)}")
-    return {route: Rule(wants, act=route in exports or not is_reading(wants)) for route, wants in routes.items()}
+    return {
+        route: Rule(wants, act=route in exports or not (route.startswith("GET ") or is_reading(wants)))
+        for route, wants in routes.items()
+    }

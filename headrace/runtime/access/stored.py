@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Sequence
 
 import asyncpg
 
-from headrace.runtime.access.following import FAILURES, follow
+from headrace.runtime.access.following import FAILURES, POLL_SECONDS, follow
 from headrace.runtime.access.guard import Access
 from headrace.runtime.access.tokens import ROOT, Token
 from headrace.runtime.access.trail import PostgresTrail
@@ -30,13 +30,14 @@ class StoredTokens:
         """What runs beside the HTTP server."""
         return [follow(self._pool, self.load), self._tell_used()]
 
-    async def load(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
-        """Read them now."""
+    async def load(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> float:
+        """Read them now; seconds until the next look."""
         rows = await connection.fetch(_READ)
         self._access.tokens.replace(
             (row["sha256"], Token(row["id"], row["name"], frozenset(row["scopes"]), row["expires_at"]))
             for row in rows
         )
+        return POLL_SECONDS
 
     async def _tell_used(self) -> None:
         used = self._access.used
