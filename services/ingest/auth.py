@@ -5,7 +5,7 @@ The body comes last because jitsu masks it there (`key1:***`).
 """
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -73,6 +73,10 @@ class KeyRing:
 
     def find(self, key: str) -> Source | None:
         return self._sources.get(digest(key))
+
+    def sources(self) -> Iterable[Source]:
+        """What the keys of now stand for."""
+        return self._sources.values()
 
     def note(self, source: Source) -> None:
         """The source's key was used."""

@@ -39,16 +39,20 @@ class StoredKeys:
 
     async def tell_used(self) -> None:
         """Write down which keys were used, many at once. Runs until cancelled."""
-        used = self._keys.used
         while True:
             await asyncio.sleep(USED_SECONDS)
-            told = set(used)
-            used.clear()
-            if told:
-                try:
-                    await self._pool.execute(_USED, sorted(told))
-                except FAILURES:
-                    used |= told
+            await self.write_used()
+
+    async def write_used(self) -> None:
+        """Write it down now, or keep it for the next time."""
+        used = self._keys.used
+        told = set(used)
+        used.clear()
+        if told:
+            try:
+                await self._pool.execute(_USED, sorted(told))
+            except FAILURES:
+                used |= told
 
 
 def _source(row: asyncpg.Record) -> Source:

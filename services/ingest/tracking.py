@@ -34,7 +34,8 @@ _GIF_HEADERS = ((b"content-type", b"image/gif"), (b"cache-control", b"no-store")
 
 
 class TrackingApi:
-    """ASGI app. `clock` gives milliseconds since the epoch. `direct`: see `headrace.runtime.direct`."""
+    """ASGI app. `clock` gives milliseconds since the epoch. `rest` serves what is not tracking. `direct`: see
+    `headrace.runtime.direct`."""
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class TrackingApi:
         metrics: Metrics,
         clock: Callable[[], int],
     ) -> None:
-        self._rest = rest
+        self.rest = rest
         self._collector = collector
         self._config = config
         self._metrics = metrics
@@ -61,7 +62,7 @@ class TrackingApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._rest(scope, receive, send)
+            await self.rest(scope, receive, send)
             return
         path: str = scope["path"]
         route = ROUTES.get(path) or ROUTES.get(path.rstrip("/"))
@@ -72,9 +73,9 @@ class TrackingApi:
         elif route is not None:
             await self._serve(route, scope, receive, send)
         elif is_public(path):
-            await self._rest(scope, receive, _with_cors(send, dict(scope["headers"]).get(b"origin")))
+            await self.rest(scope, receive, _with_cors(send, dict(scope["headers"]).get(b"origin")))
         else:
-            await self._rest(scope, receive, send)
+            await self.rest(scope, receive, send)
 
     async def _serve(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()

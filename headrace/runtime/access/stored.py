@@ -40,13 +40,17 @@ class StoredTokens:
         return POLL_SECONDS
 
     async def _tell_used(self) -> None:
-        used = self._access.used
         while True:
             await asyncio.sleep(USED_SECONDS)
-            told = used - {ROOT.id}
-            used.clear()
-            if told:
-                try:
-                    await self._pool.execute("SELECT access.tokens_used_v1($1)", sorted(told))
-                except FAILURES:
-                    used |= told
+            await self.write_used()
+
+    async def write_used(self) -> None:
+        """Write down which tokens were used, or keep it for the next time."""
+        used = self._access.used
+        told = used - {ROOT.id}
+        used.clear()
+        if told:
+            try:
+                await self._pool.execute("SELECT access.tokens_used_v1($1)", sorted(told))
+            except FAILURES:
+                used |= told
