@@ -10,13 +10,17 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class Service:
     """A service: its command and default port. `migrations` is the folder with those of its schema, which has
-    its name unless `schema` says otherwise."""
+    its name unless `owned_schema` says otherwise."""
 
     name: str
     port: int
     command: tuple[str, ...]
     migrations: Path | None = None
-    schema: str = ""
+    owned_schema: str = ""
+
+    @property
+    def schema(self) -> str:
+        return self.owned_schema or self.name
 
     @property
     def migrates(self) -> bool:
@@ -25,7 +29,7 @@ class Service:
 
 
 def _packaged(name: str, port: int, schema: str | None = None) -> Service:
-    return Service(name, port, (sys.executable, "-m", f"services.{name}"), schema=schema or name)
+    return Service(name, port, (sys.executable, "-m", f"services.{name}"), owned_schema=schema or "")
 
 
 SERVICES: Sequence[Service] = (

@@ -58,7 +58,9 @@ def test_a_token_opens_what_its_scope_names_until_it_is_revoked_on_every_service
     revoked = time.monotonic()
     for service in READS:
         left = max(0.1, SOON - (time.monotonic() - revoked))
-        wait_until(lambda service=service: status(api, service, token) == 401, left, what=f"{service} to refuse it")
+        wait_until(
+            lambda service=service: status(api, service, token) == 401, left, what=f"{service} to refuse it"
+        )
 
 
 def test_what_is_done_stands_in_the_audit_log_of_all_services(api: Api) -> None:
@@ -86,7 +88,9 @@ def test_a_source_and_its_keys_by_the_command(api: Api) -> None:
 
     def answer() -> int:
         body = {"event": "Seen", "anonymousId": "access-web"}
-        return httpx.post(f"{api.stack.ingest_url}/v1/track", json=body, auth=(key, ""), trust_env=False).status_code
+        return httpx.post(
+            f"{api.stack.ingest_url}/v1/track", json=body, auth=(key, ""), trust_env=False
+        ).status_code
 
     wait_until(lambda: answer() == 200, SOON, what="the key to be known")
     assert key[:10] in api.headrace("sources", "list").stdout

@@ -189,7 +189,7 @@ async def test_a_key_that_expires_takes_nothing_more(ingest: Ingest) -> None:
     await ingest.key("shop")
     made = await ingest.admin("POST", "/v1/sources/shop/keys", {"expires_in": "1h"})
     await soon(lambda: ingest.known(made["id"]))
-    ingest.now += 3_600_000
+    ingest.now += 2 * 3_600_000
     await ingest.admin("PUT", "/v1/sources/shop", {"kind": "public"})  # has the keys read
 
     async def refused() -> bool:
@@ -212,7 +212,7 @@ async def test_a_key_that_expires_takes_nothing_more(ingest: Ingest) -> None:
 async def test_a_public_key_is_for_its_pages(
     ingest: Ingest, required: bool, origin: str | None, status: int
 ) -> None:
-    made = await ingest.key("web", origins=["https://Shop.example.com"], origins_required=required)
+    made = await ingest.key("site", origins=["https://Shop.example.com"], origins_required=required)
     headers = {} if origin is None else {"Origin": origin}
     event = {"event": "Seen", "anonymousId": "a"}
     answer = await ingest.client.post("/v1/track", json=event, headers={**basic(made["key"]), **headers})
@@ -222,7 +222,7 @@ async def test_a_public_key_is_for_its_pages(
 
 
 async def test_a_public_source_is_not_trusted(ingest: Ingest) -> None:
-    web, shop = await ingest.key("web"), await ingest.key("erp", kind="server")
+    web, shop = await ingest.key("site"), await ingest.key("erp", kind="server")
     await ingest.send(web["key"], "w")
     await ingest.send(shop["key"], "s")
     trusted = [b'"trusted":true' in (record.value or b"") for record in ingest.log.records(EVENTS.name)]
