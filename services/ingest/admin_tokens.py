@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import asyncpg
 
-from headrace.runtime.access.tokens import SHOWN, TOKEN_PREFIX, digest, new_secret
+from headrace.runtime.access.secret import SHOWN, TOKEN_PREFIX, new_secret
+from headrace.runtime.access.tokens import digest
 
 _ADD = (
     "INSERT INTO access.admin_token (id, name, sha256, prefix, scopes, expires_at) "

@@ -8,9 +8,9 @@ import base64
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 
 from headrace.contracts.errors import ApiError
-from headrace.runtime.access.tokens import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class KeyRing:
 
     def __init__(self, keys: Mapping[str, Source], *, complete: bool = True) -> None:
         """`keys`: those of the settings. `complete`: there are no stored ones to wait for."""
-        self._static = {digest(key): source for key, source in keys.items()}
+        self._static = {_digest(key): source for key, source in keys.items()}
         self._sources = dict(self._static)
         self.complete = complete
         self.used: set[str] = set()
@@ -72,7 +72,7 @@ class KeyRing:
                 forget()
 
     def find(self, key: str) -> Source | None:
-        return self._sources.get(digest(key))
+        return self._sources.get(_digest(key))
 
     def sources(self) -> Iterable[Source]:
         """What the keys of now stand for."""
@@ -120,6 +120,10 @@ class KeyRing:
                 401, "unknown_write_key", "This write key is not known here; check the key and the host."
             )
         return source
+
+
+def _digest(key: str) -> bytes:
+    return sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def basic_key(authorization: bytes) -> str:

@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import asyncpg
 
-from headrace.runtime.access.tokens import KEY_PREFIX, SHOWN, digest, new_secret
+from headrace.runtime.access.secret import KEY_PREFIX, SHOWN, new_secret
+from headrace.runtime.access.tokens import digest
 
 _PUT = (
     "INSERT INTO access.source (name, kind, origins, origins_required, rate) VALUES ($1, $2, $3, $4, $5) "

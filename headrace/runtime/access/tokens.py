@@ -1,19 +1,12 @@
 """Admin tokens: how they look, and which of those we know is presented (pure)."""
 
 import hmac
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
 from headrace.contracts.errors import ApiError
 from headrace.contracts.instant import Millis
-
-TOKEN_PREFIX = "hra_"  # noqa: S105 (what tokens begin with)
-KEY_PREFIX = "hrk_"
-SHOWN = 10
-"""How much of a secret is kept readable, to tell it from others."""
-_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +21,6 @@ class Token:
 
 ROOT = Token("root", "root", frozenset({"admin"}))
 """HEADRACE_ADMIN_TOKEN: for the first steps, and for the services among themselves."""
-
-
-def new_secret(prefix: str) -> str:
-    """256 random bits behind a prefix by which leaks are found."""
-    return prefix + secrets.token_urlsafe(_BYTES)
 
 
 def digest(secret: str) -> bytes:

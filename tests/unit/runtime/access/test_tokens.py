@@ -4,7 +4,8 @@ import pytest
 
 from headrace.contracts.errors import ApiError
 from headrace.runtime.access.act import audit_key, request_id, target
-from headrace.runtime.access.tokens import ROOT, TOKEN_PREFIX, KnownTokens, Token, digest, new_secret
+from headrace.runtime.access.secret import TOKEN_PREFIX, new_secret
+from headrace.runtime.access.tokens import ROOT, KnownTokens, Token, digest
 
 READER = Token("1", "reader", frozenset({"read"}), 1_000)
 
