@@ -30,7 +30,8 @@ def check_routes(app: FastAPI, rules: Rules, *, public: Set[str] = frozenset()) 
     """Raises AssertionError naming the routes that are not as they must be."""
     access: Access = app.state.access
     assert access.rules is rules
-    guarded, open_ = set(), set()
+    guarded: set[str] = set()
+    open_: set[str] = set()
     routes = list(all_routes(app))
     for route, is_guarded in routes:
         (guarded if is_guarded else open_).add(f"{route.method} {route.path}")

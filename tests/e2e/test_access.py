@@ -41,6 +41,12 @@ def make_token(api: Api, name: str, *scopes: str) -> tuple[str, str]:
     return token, told.split()[2]
 
 
+def answers(api: Api, service: str, token: str, wanted: int, seconds: float) -> None:
+    """Wait until the service answers so to a request of this token that only reads."""
+    what = f"{service} to answer {wanted}"
+    wait_until(lambda: status(api, service, token) == wanted, seconds, what=what)
+
+
 def status(api: Api, service: str, token: str, method: str = "GET", path: str = "") -> int:
     headers = {"Authorization": f"Bearer {token}"}
     url = api.stack.url(service) + (path or READS[service])
@@ -50,17 +56,14 @@ def status(api: Api, service: str, token: str, method: str = "GET", path: str = 
 def test_a_token_opens_what_its_scope_names_until_it_is_revoked_on_every_service(api: Api) -> None:
     token, token_id = make_token(api, "reader", "read")
     for service in READS:
-        wait_until(lambda service=service: status(api, service, token) == 200, SOON, what=f"{service} to know it")
+        answers(api, service, token, 200, SOON)
     for service, (method, path) in WRITES.items():
         assert status(api, service, token, method, path) == 403, service
     assert "reader" in api.headrace("tokens", "list").stdout
     api.admin.delete(f"{api.stack.ingest_url}/v1/tokens/{token_id}").raise_for_status()
     revoked = time.monotonic()
     for service in READS:
-        left = max(0.1, SOON - (time.monotonic() - revoked))
-        wait_until(
-            lambda service=service: status(api, service, token) == 401, left, what=f"{service} to refuse it"
-        )
+        answers(api, service, token, 401, max(0.1, SOON - (time.monotonic() - revoked)))
 
 
 def test_what_is_done_stands_in_the_audit_log_of_all_services(api: Api) -> None:

@@ -154,7 +154,8 @@ async def test_a_key_is_stored_as_its_hash(ingest: Ingest) -> None:
 async def test_rotation_loses_no_event(ingest: Ingest) -> None:
     """Events go on all the time, by the newest key that the sender has been told."""
     old = await ingest.key("shop")
-    using, stop, sent = [old["key"]], asyncio.Event(), []
+    using, stop = [old["key"]], asyncio.Event()
+    sent: list[str] = []
 
     async def sender() -> None:
         while not stop.is_set():
@@ -281,7 +282,7 @@ async def test_acts_can_be_asked_for(ingest: Ingest) -> None:
         await ingest.admin("PUT", f"/v1/sources/{name}", {"kind": "server"})
     await ingest.admin("DELETE", "/v1/sources/c")
     rows, query = [], "/v1/audit?limit=3&route=/v1/sources/{source_name}&actor=root"
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         page = await ingest.admin("GET", query + (f"&cursor={cursor}" if cursor else ""))
         rows += page["items"]
