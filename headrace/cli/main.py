@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from headrace.cli import dead_letters, definitions, export, inspection, processes, repair, rfm
+from headrace.cli.access_commands import add_access_commands
 from headrace.cli.demo.command import run_demo
 from headrace.cli.deployment import Deployment
 from headrace.cli.importing.command import Options, run_import
@@ -100,6 +101,7 @@ def delete(kind: KindName, id: Annotated[str, typer.Argument(metavar="ID")]) -> 
 
 
 add_segment_commands(app)
+add_access_commands(app)
 
 
 @app.command("export")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from headrace.contracts.errors import HeadraceError
-from headrace.local.services import Service, installed_services
+from headrace.local.services import Service, installed_services, migrating
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
 from headrace.runtime.settings import Environment
@@ -29,12 +29,11 @@ def serve(name: str) -> None:
 
 def migrate() -> None:
     """Run every service's migrations, each after those whose views it reads."""
-    for service in installed_services():
-        if service.migrates:
-            done = subprocess.run([*service.command, "migrate"], check=False)  # noqa: S603 (our own interpreter)
-            if done.returncode:
-                raise MigrationFailed(f"the migration of {service.name} failed (exit code {done.returncode})")
-            sys.stdout.write(f"{service.name} migrated\n")
+    for service in migrating(installed_services()):
+        done = subprocess.run([*service.command, "migrate"], check=False)  # noqa: S603 (our own interpreter)
+        if done.returncode:
+            raise MigrationFailed(f"the migration of {service.name} failed (exit code {done.returncode})")
+        sys.stdout.write(f"{service.name} migrated\n")
 
 
 def create_topics(values: Mapping[str, str]) -> None:

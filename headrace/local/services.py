@@ -1,7 +1,7 @@
 """The services `headrace up` runs, in the order they start; started as processes, never imported."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,12 +10,17 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class Service:
     """A service: its command and default port. `migrations` is the folder with those of its schema, which has
-    its name; they run in the services' order, since later ones read the views of earlier ones."""
+    its name unless `owned_schema` says otherwise."""
 
     name: str
     port: int
     command: tuple[str, ...]
     migrations: Path | None = None
+    owned_schema: str = ""
+
+    @property
+    def schema(self) -> str:
+        return self.owned_schema or self.name
 
     @property
     def migrates(self) -> bool:
@@ -23,15 +28,15 @@ class Service:
         return self.migrations is not None
 
 
-def _packaged(name: str, port: int) -> Service:
-    return Service(name, port, (sys.executable, "-m", f"services.{name}"))
+def _packaged(name: str, port: int, schema: str | None = None) -> Service:
+    return Service(name, port, (sys.executable, "-m", f"services.{name}"), owned_schema=schema or "")
 
 
 SERVICES: Sequence[Service] = (
     _packaged("profiles", 8081),
     _packaged("segmenter", 8082),
     _packaged("messenger", 8083),
-    _packaged("ingest", 8080),
+    _packaged("ingest", 8080, "access"),
     _packaged("console", 8090),
 )
 
@@ -48,3 +53,9 @@ def installed_services() -> tuple[Service, ...]:
                 found.append(replace(service, migrations=migrations if migrations.is_dir() else None))
                 break
     return tuple(found)
+
+
+def migrating(services: Iterable[Service]) -> list[Service]:
+    """Those that have migrations, in the order these run: access comes first, since every service asks it; then
+    each after those whose views it reads."""
+    return sorted((service for service in services if service.migrates), key=lambda one: one.schema != "access")

@@ -13,7 +13,7 @@ from headrace.local.postgres import Postgres
 from headrace.local.process import Process, describe_end
 from headrace.local.program import Program
 from headrace.local.readiness import is_ready
-from headrace.local.services import Service
+from headrace.local.services import Service, migrating
 from headrace.local.settings import UpSettings, port_variable
 from headrace.runtime.settings import Environment
 from headrace.runtime.survey_settings import SURVEY_KEYS
@@ -79,7 +79,7 @@ class LocalStack:
     async def _prepare(self) -> None:
         """Topics and migrations. The process starts at once and waits for the engines by itself."""
         patience = READY_SECONDS if self._engines.embedded else EXTERNAL_PATIENCE
-        schemas = [f"{service.name}={service.migrations}" for service in self._ports if service.migrates]
+        schemas = [f"{service.schema}={service.migrations}" for service in migrating(self._ports)]
         command = (sys.executable, "-m", "headrace.local.prepare", f"{patience:.0f}", *schemas)
         await self._run_to_end(self._program("prepare", command), "creating topics and schemas")
 

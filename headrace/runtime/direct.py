@@ -72,6 +72,10 @@ class Direct:
         self._route = route
         self.known = lru_cache(maxsize=KNOWN_HEADS)(self._know)
 
+    def forget(self) -> None:
+        """Decide anew on every head, since what was decided by has changed."""
+        self.known.cache_clear()
+
     def _know(self, before: bytes, behind: bytes) -> _Known | None:
         """The head whose digits of Content-Length stand between these; None when it is not served directly."""
         head = _read_head(before + b"1" + behind + _HEAD_END)

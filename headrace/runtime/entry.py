@@ -20,9 +20,11 @@ log = structlog.get_logger()
 Run = Callable[[Environment], Coroutine[Any, Any, int]]
 
 
-def run_service(name: str, arguments: Sequence[str], run: Run, *, migrations: Path | None = None) -> int:
-    """Serve, or with the argument `migrate` bring the schema `name` up to date; the exit code. `run` reads its
-    settings at once, so that a wrong one is said before anything starts."""
+def run_service(
+    name: str, arguments: Sequence[str], run: Run, *, migrations: Path | None = None, schema: str | None = None
+) -> int:
+    """Serve, or with the argument `migrate` bring `schema` (default: `name`) up to date; the exit code. `run`
+    reads its settings at once, so that a wrong one is said before anything starts."""
     try:
         env = Environment(os.environ)
         json = env.text("HEADRACE_LOG_FORMAT", "json") == "json"
@@ -30,7 +32,7 @@ def run_service(name: str, arguments: Sequence[str], run: Run, *, migrations: Pa
         log_unhandled()
         failpoints.configure(name, env)
         if list(arguments) == ["migrate"] and migrations is not None:
-            _become_migration(name, migrations)
+            _become_migration(schema or name, migrations)
         if arguments:
             wanted = "`migrate` or nothing" if migrations is not None else "no argument"
             raise HeadraceError(f"{' '.join(arguments)!r} is not understood: give {wanted}")

@@ -1,20 +1,20 @@
-"""What every service's HTTP side shares: errors in one shape, health, metrics, the admin token."""
+"""What every service's HTTP side shares: errors in one shape, health, metrics, access."""
 
-import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import asyncpg
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from headrace.contracts.errors import ApiError, InvalidDefinition
+from headrace.runtime.access.guard import Access
+from headrace.runtime.access.trail import AuditEnd
 from headrace.runtime.body_limit import BodyLimit
 from headrace.runtime.http_metrics import MeasuredHttp
 from headrace.runtime.metrics import Metrics
@@ -37,14 +37,18 @@ def create_app(
     *,
     metrics: Metrics,
     checks: Mapping[str, Check],
+    access: Access,
     lifespan: Lifespan | None = None,
     streamed: Sequence[str] = (),
 ) -> FastAPI:
     """A FastAPI app with /healthz, /readyz, /metrics and errors as DESIGN §5. `checks` are the engines that
-    /readyz asks, by name; a check raises when its engine does not answer. Its requests are counted and timed, and
-    their bodies bounded, see `BodyLimit` for `streamed`."""
+    /readyz asks, by name; a check raises when its engine does not answer. `access` decides on what has the
+    dependency GUARD. Its requests are counted and timed, and their bodies bounded, see `BodyLimit` for
+    `streamed`."""
     app = FastAPI(title=title, lifespan=lifespan, redoc_url=None, telemetry=_OWN_TELEMETRY_OFF)
+    app.state.access = access
     app.add_middleware(BodyLimit, streamed=streamed)
+    app.add_middleware(AuditEnd, trail=lambda: access.trail)
     app.add_middleware(MeasuredHttp, metrics=metrics)
     watch_process(metrics)
     _add_errors(app)
@@ -55,20 +59,6 @@ def create_app(
 def error_response(status: int, code: str, message: str, *, retry_after: int | None = None) -> JSONResponse:
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else None
     return JSONResponse({"success": False, "code": code, "message": message}, status, headers)
-
-
-def admin_guard(token: str) -> Callable[..., None]:
-    """A dependency that demands `Authorization: Bearer <admin token>`, compared in constant time."""
-    scheme = HTTPBearer(auto_error=False)
-
-    def guard(credentials: HTTPAuthorizationCredentials | None = Depends(scheme)) -> None:  # noqa: B008
-        given = credentials.credentials if credentials else ""
-        if not hmac.compare_digest(given.encode(), token.encode()):
-            raise ApiError(
-                401, "unauthorized", "Send the admin token: Authorization: Bearer <HEADRACE_ADMIN_TOKEN>."
-            )
-
-    return guard
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -12,14 +12,15 @@ class StoreUnavailable(HeadraceError):
 
 
 async def connect_pool(
-    url: str, *, schema: str, max_size: int = 8, settings: Mapping[str, str] | None = None
+    url: str, *, schema: str, min_size: int = 1, max_size: int = 8, settings: Mapping[str, str] | None = None
 ) -> "asyncpg.Pool[asyncpg.Record]":
     """A pool whose connections look up names in `schema`; `settings` are further ones of the server's for them.
-    Raises StoreUnavailable with the address, not the password."""
+    With a `min_size` of 0 nothing is connected before it is needed. Raises StoreUnavailable with the
+    address, not the password."""
     try:
         return await asyncpg.create_pool(
             url,
-            min_size=1,
+            min_size=min_size,
             max_size=max_size,
             timeout=10,
             command_timeout=30,

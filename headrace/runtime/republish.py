@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.contracts.errors import ApiError
-from headrace.runtime.http import admin_guard
+from headrace.runtime.access.guard import GUARD
 from headrace.runtime.openapi import Operation, answers
 from headrace.runtime.publisher import NotHeld, Relay, RepublishInterrupted
 
@@ -25,9 +25,9 @@ class RepublishRequest(BaseModel):
     from_seq: int = Field(ge=1)
 
 
-def republish_router(relay_of: RelayOf, *, partitions: int, admin_token: str) -> APIRouter:
+def republish_router(relay_of: RelayOf, *, partitions: int) -> APIRouter:
     """`relay_of` gives the relay of a partition that this process owns, else None: only the owner publishes."""
-    router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
+    router = APIRouter(prefix="/v1", dependencies=[GUARD])
 
     @router.post("/republish")
     async def republish(wanted: RepublishRequest) -> dict[str, Any]:

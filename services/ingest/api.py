@@ -1,6 +1,6 @@
 """The service's HTTP side: tracking as raw ASGI in front, settings documents, health and docs by FastAPI."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.types import ASGIApp
 
 from headrace.contracts.errors import ApiError
+from headrace.runtime.access.guard import Access
 from headrace.runtime.http import Check, create_app
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.openapi import describe
@@ -29,7 +30,8 @@ def build_app(
     *,
     metrics: Metrics,
     clock: Callable[[], int],
-    check_log: Check,
+    checks: Mapping[str, Check],
+    access: Access,
     lifespan: Lifespan,
     guard: Callable[[ASGIApp], ASGIApp],
     public_url: str | None = None,
@@ -38,7 +40,7 @@ def build_app(
 ) -> TrackingApi:
     """The whole service as one ASGI app. `clock` gives milliseconds since the epoch; `guard` is put
     in front of what is not tracking; `admin` routers demand their token themselves."""
-    app = create_app("Headrace ingest", metrics=metrics, checks={"log": check_log}, lifespan=lifespan)
+    app = create_app("Headrace ingest", metrics=metrics, checks=checks, access=access, lifespan=lifespan)
     app.router.redirect_slashes = False  # SDKs do not follow redirects
     _add_settings_documents(app, config.keys, public_url, trust_proxy=config.trusted_hops > 0)
     for router in admin:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headrace.contracts.errors import ApiError
 from headrace.contracts.instant import format_instant
 from headrace.log.port import LogError
-from headrace.runtime.http import admin_guard
+from headrace.runtime.access.guard import GUARD
 from services.ingest.dead_letters import MAX_SCANNED, DeadLetters, StoredLetter
 from services.ingest.replay import Replayed, Replayer
 
@@ -48,11 +48,9 @@ class ReplayRequest(BaseModel):
         return self.all or letter.letter.reason == self.reason
 
 
-def dead_letter_router(letters: DeadLetters, replayer: Replayer, admin_token: str) -> APIRouter:
+def dead_letter_router(letters: DeadLetters, replayer: Replayer) -> APIRouter:
     """One request at a time: letters are large."""
-    router = APIRouter(
-        prefix="/v1/dead-letters", tags=["dead letters"], dependencies=[Depends(admin_guard(admin_token))]
-    )
+    router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], dependencies=[GUARD])
     one_at_a_time = asyncio.Lock()
 
     @router.get("")

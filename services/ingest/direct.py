@@ -67,7 +67,8 @@ class DirectTracking:
             )
         except ApiError:
             return None
-        if not headers.get(b"origin", b"").decode("latin-1").isprintable():
+        origin = headers.get(b"origin")
+        if not (origin or b"").decode("latin-1").isprintable() or not (source is None or source.admits(origin)):
             return None
         return _Sender(self, route, head, source).start
 
@@ -83,6 +84,7 @@ class _Sender:
         self._type = route.type
         self._source = source
         self._headers = head.headers
+        self._origin = headers.get(b"origin")
         self._is_page = b"origin" in headers
         self._sent_at = parse_sent_at(headers.get(b"sentat", b"").decode("latin-1"))
         self._traceparent = headers.get(b"traceparent", b"").decode("latin-1")
@@ -143,6 +145,7 @@ class _Sender:
 
     def _arrival(self, source: Source, client: Client | None) -> Arrival:
         received_at = self._service.clock()
+        self._config.keys.note(source)
         ip = None
         if self._is_page or not source.trusted:
             ip = client_ip({"headers": self._headers, "client": client}, self._config.trusted_hops)
@@ -158,9 +161,10 @@ class _Sender:
 
     def _source_of(self, body: bytes) -> Source | None:
         try:
-            return self._config.keys.from_body(read_single(body).write_key)
+            source = self._config.keys.from_body(read_single(body).write_key)
         except ApiError:
             return None
+        return source if source.admits(self._origin) else None
 
     def _answer(self, future: "asyncio.Future[None]", source: Source, usual: Usual) -> Answer | None:
         """None when the server was stopped meanwhile."""

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import asyncpg
 from fastapi import FastAPI
 
 from headrace.contracts.topics import DEAD_LETTERS, EVENTS, PROVIDER_CALLBACKS, TOPICS
@@ -15,11 +17,11 @@ from headrace.runtime.entry import run_service
 from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.postgres import connect_pool
 from headrace.runtime.rate.guard import RateGuard, rate_limiter
 from headrace.runtime.traced import traced_log
 from headrace.runtime.tracing import OFF, Tracing, open_tracing
 from services.ingest.api import build_app
-from services.ingest.auth import KeyRing
 from services.ingest.budget import Budget
 from services.ingest.collector import Collector
 from services.ingest.config import TrackingConfig
@@ -29,33 +31,59 @@ from services.ingest.hook_routes import Hooks, hook_router
 from services.ingest.plan import Plan
 from services.ingest.plan_routes import plan_router
 from services.ingest.rates import IngestRates
+from services.ingest.registry import Registry
 from services.ingest.replay import Replayer
 from services.ingest.settings import IngestSettings, load_settings
 from services.ingest.tracking import TrackingApi
 
+SCHEMA = "access"
+MIGRATIONS = Path(__file__).parent / "migrations"
+
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of `python -m services.ingest`."""
-    return run_service("ingest", arguments, lambda env: _run(load_settings(env)))
+    return run_service(
+        "ingest", arguments, lambda env: _run(load_settings(env)), migrations=MIGRATIONS, schema=SCHEMA
+    )
 
 
 async def _run(settings: IngestSettings) -> int:
     common = settings.common
     tracing = open_tracing("ingest", common.tracing, log_url=common.log_url)
     log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
+    pool = await _pool(settings)
     try:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
-        app = assemble(traced_log(log, tracing), settings, tracing)
+        registry = Registry(settings, pool)
+        app = assemble(traced_log(log, tracing), settings, registry, tracing)
         settle_garbage()
-        return await serve(app, host=common.host, port=settings.port, http=DirectHttpProtocol)
+        return await serve(
+            app,
+            host=common.host,
+            port=settings.port,
+            background=registry.background(),
+            http=DirectHttpProtocol,
+        )
     finally:
+        if pool is not None:
+            pool.terminate()
         await log.close()
         await tracing.close()
 
 
-def assemble(log: Log, settings: IngestSettings, tracing: Tracing = OFF) -> TrackingApi:
-    """The service on `log`, whose topics exist."""
+async def _pool(settings: IngestSettings) -> "asyncpg.Pool[asyncpg.Record] | None":
+    """Not connected yet: events are taken before Postgres answers."""
+    if settings.database_url is None:
+        return None
+    return await connect_pool(settings.database_url, schema=SCHEMA, min_size=0, max_size=6)
+
+
+def assemble(
+    log: Log, settings: IngestSettings, registry: Registry | None = None, tracing: Tracing = OFF
+) -> TrackingApi:
+    """The service on `log`, whose topics exist. Without `registry` the settings' keys and token are all."""
     common = settings.common
+    registry = registry or Registry(settings)
     metrics = Metrics("ingest")
     tracing.count_in(metrics)
     events_topic = common.topic(EVENTS.name)
@@ -102,7 +130,7 @@ def assemble(log: Log, settings: IngestSettings, tracing: Tracing = OFF) -> Trac
         ack_timeout=settings.ack_timeout,
     )
     config = TrackingConfig(
-        keys=KeyRing(settings.sources),
+        keys=registry.keys,
         limits=settings.limits,
         budget=Budget(settings.buffer_bytes),
         rates=rates,
@@ -114,14 +142,16 @@ def assemble(log: Log, settings: IngestSettings, tracing: Tracing = OFF) -> Trac
         config,
         metrics=metrics,
         clock=now_ms,
-        check_log=check_log,
+        checks={"log": check_log, "access": registry.check},
+        access=registry.access,
         lifespan=lifespan,
         public_url=settings.public_url,
         tracing=tracing,
         guard=lambda app: RateGuard(app, limiter, settings.guard, metrics),
         admin=[
-            dead_letter_router(letters, replayer, common.admin_token),
-            plan_router(plans, collector.violations, common.admin_token),
+            dead_letter_router(letters, replayer),
+            plan_router(plans, collector.violations),
             hook_router(hooks),
+            registry.routes(),
         ],
     )

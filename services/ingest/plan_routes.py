@@ -3,18 +3,18 @@
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from headrace.contracts.instant import format_instant
-from headrace.runtime.http import admin_guard
+from headrace.runtime.access.guard import GUARD
 from services.ingest.plan import Plans
 from services.ingest.violations import Seen, Violations
 
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 
 
-def plan_router(plans: Plans, violations: Violations, admin_token: str) -> APIRouter:
-    router = APIRouter(prefix="/v1/plans", tags=["plans"], dependencies=[Depends(admin_guard(admin_token))])
+def plan_router(plans: Plans, violations: Violations) -> APIRouter:
+    router = APIRouter(prefix="/v1/plans", tags=["plans"], dependencies=[GUARD])
 
     @router.get("")
     async def all_plans() -> dict[str, Any]:

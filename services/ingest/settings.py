@@ -32,7 +32,8 @@ class IngestSettings:
     """`ack_timeout` is in seconds. `buffer_bytes` bounds the request bytes held in memory. `trusted_hops`: how
     many proxies of ours stand in front and write X-Forwarded-For. `public_url`: the address that web pages use,
     where it is not the one in their Host header. `plans`: at most one for a source. `mappings`: how rows become
-    events, by name."""
+    events, by name. `database_url`: where stored keys, tokens and the audit log are;
+    None to have the settings' alone."""
 
     common: CommonSettings
     port: int
@@ -44,6 +45,7 @@ class IngestSettings:
     public_url: str | None
     plans: Sequence[PlanDefinition] = ()
     mappings: Mapping[str, ImportMapping] = field(default_factory=dict)
+    database_url: str | None = None
     hooks: HookSettings = field(default_factory=lambda: HookSettings("http://127.0.0.1:8080"))
     rates: RateSettings = field(default_factory=RateSettings)
     guard: GuardSettings = NO_GUARD
@@ -75,6 +77,7 @@ def load_settings(env: Environment) -> IngestSettings:
         public_url=_public_url(env),
         plans=load_plans(env, [source.name for source in sources.values()]),
         mappings=load_mappings(env),
+        database_url=env.optional("HEADRACE_DATABASE_URL"),
         hooks=load_hooks(env, port),
         rates=RateSettings(
             public=rate(env, "HEADRACE_INGEST_RATE_PUBLIC", "1000/s"),

@@ -14,7 +14,7 @@ from headrace.runtime.metrics import Metrics
 from headrace.runtime.tracing import OFF, Span, Tracing
 from services.ingest import cors
 from services.ingest.answers import INTERNAL, JSON, SUCCESS, SUCCESS_HEADERS, error_answer
-from services.ingest.auth import Source
+from services.ingest.auth import OriginRefused, Source
 from services.ingest.budget import Lease
 from services.ingest.clock import parse_sent_at
 from services.ingest.collector import Collector, Outcome
@@ -35,7 +35,8 @@ _GIF_HEADERS = ((b"content-type", b"image/gif"), (b"cache-control", b"no-store")
 
 
 class TrackingApi:
-    """ASGI app. `clock` gives milliseconds since the epoch. `direct`: see `headrace.runtime.direct`."""
+    """ASGI app. `clock` gives milliseconds since the epoch. `rest` serves what is not tracking. `direct`: see
+    `headrace.runtime.direct`."""
 
     def __init__(
         self,
@@ -46,13 +47,14 @@ class TrackingApi:
         clock: Callable[[], int],
         tracing: Tracing = OFF,
     ) -> None:
-        self._rest = rest
+        self.rest = rest
         self._collector = collector
         self._config = config
         self._metrics = metrics
         self._clock = clock
         self._tracing = tracing
         self.direct = Direct(DirectTracking(collector, config, metrics, clock, tracing).route)
+        config.keys.on_change.append(self.direct.forget)
         self._requests = lru_cache(metrics.http_requests.labels)
         self._seconds = lru_cache(metrics.http_seconds.labels)
 
@@ -63,7 +65,7 @@ class TrackingApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._rest(scope, receive, send)
+            await self.rest(scope, receive, send)
             return
         path: str = scope["path"]
         route = ROUTES.get(path) or ROUTES.get(path.rstrip("/"))
@@ -74,15 +76,16 @@ class TrackingApi:
         elif route is not None:
             await self._serve(route, scope, receive, send)
         elif is_public(path):
-            await self._rest(scope, receive, _with_cors(send, dict(scope["headers"]).get(b"origin")))
+            await self.rest(scope, receive, _with_cors(send, dict(scope["headers"]).get(b"origin")))
         else:
-            await self._rest(scope, receive, send)
+            await self.rest(scope, receive, send)
 
     async def _serve(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         lease = self._config.budget.lease()
         span = serving(self._tracing, route, headers.get(b"traceparent", b""))
+        origin = headers.get(b"origin")
         try:
             answer = await self._answer(route, scope, headers, receive, lease, span)
         except ClientGone:
@@ -92,12 +95,14 @@ class TrackingApi:
         except ApiError as error:
             self._metrics.rejected.labels("unknown", error.code).inc()
             answer = error_answer(error)
+            if isinstance(error, OriginRefused):
+                origin = None  # the page must not read the answer either
         except Exception as error:
             log.error("request_failed", route=route.label, exc_info=error)
             answer = error_answer(INTERNAL)
         finally:
             lease.release()
-        await _send(send, answer, cors.actual(headers.get(b"origin")))
+        await _send(send, answer, cors.actual(origin))
         served(span, answer.status)
         self._requests(route.label, answer.status).inc()
         self._seconds(route.label).observe(time.perf_counter() - started)
@@ -196,6 +201,9 @@ class TrackingApi:
         received_at: int,
     ) -> Arrival:
         sent_at = headers.get(b"sentat")
+        if not source.admits(headers.get(b"origin")):
+            raise OriginRefused(source)
+        self._config.keys.note(source)
         # Servers send for others: their own address says nothing about the customer.
         client_side = not source.trusted or b"origin" in headers or route.shape == "pixel"
         imported = route.shape == "import"

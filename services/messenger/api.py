@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 
 from headrace.contracts.campaign import CampaignDefinition, parse_campaign
 from headrace.contracts.errors import ApiError, HeadraceError, Problem
 from headrace.contracts.instant import Millis
 from headrace.contracts.template import Template, parse_template
-from headrace.runtime.http import Check, admin_guard, create_app
+from headrace.runtime.access.guard import GUARD, Access
+from headrace.runtime.http import Check, create_app
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.openapi import describe
 from services.messenger.bodies import definition_document
@@ -57,12 +58,12 @@ def build_app(
     public: APIRouter,
     *,
     further: Sequence[APIRouter] = (),
-    admin_token: str,
+    access: Access,
     metrics: Metrics,
     checks: Mapping[str, Check],
 ) -> FastAPI:
-    app = create_app("Headrace messenger", metrics=metrics, checks=checks, streamed=("/codes",))
-    guarded = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
+    app = create_app("Headrace messenger", metrics=metrics, checks=checks, access=access, streamed=("/codes",))
+    guarded = APIRouter(prefix="/v1", dependencies=[GUARD])
     _add_templates(guarded, services)
     _add_campaigns(guarded, services)
     _add_messages(guarded, services)

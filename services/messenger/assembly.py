@@ -17,11 +17,13 @@ from headrace.contracts.topics import (
     SEGMENT_CHANGES,
 )
 from headrace.log.port import Log, Record
+from headrace.runtime.access.guard import Access
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.process_metrics import watch_pool
 from headrace.runtime.tasks import run_together
 from headrace.runtime.tracing import OFF, Tracing
+from services.messenger.access import RULES
 from services.messenger.api import HiddenSegments, Services, build_app
 from services.messenger.awards import Awards
 from services.messenger.callbacks import Callbacks
@@ -275,7 +277,7 @@ async def assemble(
             preview_routes(definitions, previews, trials),
             signing_key_routes(signing_keys, clock=clock),
         ],
-        admin_token=common.admin_token,
+        access=Access.by_root("messenger", RULES, common.admin_token),
         metrics=metrics,
         checks={"database": database, "log": event_log},
     )

@@ -8,6 +8,7 @@ import httpx
 
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
+from headrace.runtime.access.stored import StoredTokens
 from headrace.runtime.clock import now_ms
 from headrace.runtime.entry import run_service
 from headrace.runtime.lifecycle import serve
@@ -46,9 +47,11 @@ async def run(settings: Settings) -> int:
     try:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
         messenger = await assemble(settings, log, pool, channels, Segmenter(client), clock=now_ms, tracing=tracing)
+        tokens = StoredTokens(messenger.app.state.access, pool)
+        background = [*messenger.background(), *tokens.background()]
         async with guarded(messenger.app, settings.guard, messenger.metrics) as app:
             return await serve(
-                traced_app(app, tracing), host=common.host, port=settings.port, background=messenger.background()
+                traced_app(app, tracing), host=common.host, port=settings.port, background=background
             )
     finally:
         for channel in channels.values():

@@ -5,17 +5,19 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel
 
 from headrace.contracts.errors import ApiError
 from headrace.contracts.instant import Millis
 from headrace.contracts.profile_event import ControlRequest
+from headrace.runtime.access.guard import GUARD, Access
 from headrace.runtime.clock import now_ms
-from headrace.runtime.http import Check, admin_guard, create_app
+from headrace.runtime.http import Check, create_app
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.openapi import describe
 from headrace.runtime.tasks import finish
+from services.profiles.access import RULES
 from services.profiles.answers import unknown_profile
 from services.profiles.consent_routes import ADMIN, Actor, consent_routes
 from services.profiles.erasure import erase
@@ -61,27 +63,31 @@ def build_api(
     clock: Callable[[], Millis] = now_ms,
 ) -> FastAPI:
     """The app. `wake` is told which output partitions got new rows; `elsewhere` is asked for an export."""
-    app = create_app("Headrace profiles", metrics=metrics, checks=checks)
-    guard = Depends(admin_guard(settings.common.admin_token))
-    app.include_router(profile_routes(profiles, settings.phone_region), dependencies=[guard])
-    app.include_router(timeline_routes(profiles), dependencies=[guard])
-    app.include_router(export_routes(pool, profiles, elsewhere), dependencies=[guard])
-    app.include_router(_writes(pool, settings, wake, suppressor), dependencies=[guard])
-    app.include_router(suppression_routes(pool, suppressor, settings.phone_region), dependencies=[guard])
-    app.include_router(quarantine_routes(pool, settings.phone_region), dependencies=[guard])
-    app.include_router(tag_routes(pool, profiles, settings.common.partitions, wake), dependencies=[guard])
-    app.include_router(consent_routes(pool, profiles, settings.common.partitions, wake), dependencies=[guard])
+    app = create_app(
+        "Headrace profiles",
+        metrics=metrics,
+        checks=checks,
+        access=Access.by_root("profiles", RULES, settings.common.admin_token),
+    )
+    app.include_router(profile_routes(profiles, settings.phone_region), dependencies=[GUARD])
+    app.include_router(timeline_routes(profiles), dependencies=[GUARD])
+    app.include_router(export_routes(pool, profiles, elsewhere), dependencies=[GUARD])
+    app.include_router(_writes(pool, settings, wake, suppressor), dependencies=[GUARD])
+    app.include_router(suppression_routes(pool, suppressor, settings.phone_region), dependencies=[GUARD])
+    app.include_router(quarantine_routes(pool, settings.phone_region), dependencies=[GUARD])
+    app.include_router(tag_routes(pool, profiles, settings.common.partitions, wake), dependencies=[GUARD])
+    app.include_router(consent_routes(pool, profiles, settings.common.partitions, wake), dependencies=[GUARD])
     app.include_router(
-        preference_routes(pool, settings.common.partitions, wake, settings.identity), dependencies=[guard]
+        preference_routes(pool, settings.common.partitions, wake, settings.identity), dependencies=[GUARD]
     )
     app.include_router(
         unmerge_routes(
             pool, profiles, settings.common.partitions, wake, settings.phone_region, settings.identity, suppressor
         ),
-        dependencies=[guard],
+        dependencies=[GUARD],
     )
-    app.include_router(trait_routes(pool), dependencies=[guard])
-    add_surveys(app, guard, settings, pool=pool, wake=wake, clock=clock)
+    app.include_router(trait_routes(pool), dependencies=[GUARD])
+    add_surveys(app, GUARD, settings, pool=pool, wake=wake, clock=clock)
     describe(app, OPERATIONS)
     return app
 

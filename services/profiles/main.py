@@ -9,6 +9,7 @@ import structlog
 from headrace.contracts.topics import DEAD_LETTERS, PROFILES_GROUP
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
+from headrace.runtime.access.stored import StoredTokens
 from headrace.runtime.engine import async_engine
 from headrace.runtime.entry import run_service
 from headrace.runtime.garbage import settle_garbage
@@ -101,9 +102,8 @@ async def run(settings: Settings) -> int:
             metrics=metrics,
             checks={"database": database, "log": event_log_answers},
         )
-        app.include_router(
-            republish_router(worker.relay, partitions=common.partitions, admin_token=common.admin_token)
-        )
+        app.include_router(republish_router(worker.relay, partitions=common.partitions))
+        tokens = StoredTokens(app.state.access, pool)
         settle_garbage()
         runner = PartitionRunner(member, worker.work, metrics, forget=worker.backlogs.forget)
         redaction = Redaction(
@@ -122,6 +122,7 @@ async def run(settings: Settings) -> int:
             quarantine.run(),
             redaction.run(),
             fading.run(),
+            *tokens.background(),
         ]
         async with guarded(app, settings.guard, metrics) as shown:
             return await serve(

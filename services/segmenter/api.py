@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 
 from headrace.contracts.errors import ApiError
-from headrace.runtime.http import Check, admin_guard, create_app
+from headrace.runtime.access.guard import GUARD, Access
+from headrace.runtime.http import Check, create_app
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.openapi import describe
 from services.segmenter.controls import Controls, ProfilesUnavailable
@@ -48,16 +49,16 @@ class Services:
 def build_app(
     services: Services,
     *,
-    admin_token: str,
+    access: Access,
     metrics: Metrics,
     checks: Mapping[str, Check],
     first: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """`first`: routes that would be taken for a segment's id otherwise."""
-    app = create_app("Headrace segmenter", metrics=metrics, checks=checks, streamed=("/members",))
+    app = create_app("Headrace segmenter", metrics=metrics, checks=checks, access=access, streamed=("/members",))
     for special in first:
         app.include_router(special)
-    router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
+    router = APIRouter(prefix="/v1", dependencies=[GUARD])
     definitions, members, inspection = services.definitions, services.members, services.inspection
     send = sending(services.controls)
     add_inspection_routes(router, definitions, inspection, services.forecast, services.verification)

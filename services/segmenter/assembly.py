@@ -19,12 +19,14 @@ from headrace.contracts.topics import (
 )
 from headrace.log.port import Log
 from headrace.log.topics import has_topic
+from headrace.runtime.access.guard import Access
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.process_metrics import watch_pool
 from headrace.runtime.republish import republish_router
 from headrace.runtime.tasks import run_together
 from headrace.runtime.tracing import OFF, Tracing
+from services.segmenter.access import RULES
 from services.segmenter.api import Services, build_app, sending
 from services.segmenter.controls import Controls
 from services.segmenter.cut_points import CutPointKeeper
@@ -153,7 +155,7 @@ def assemble(
     members = Members(reader, common.partitions)
     history = MembershipHistory(pool, members, clock=clock)
     inspection = Inspection(members, timeline, pool)
-    count, token = common.partitions, common.admin_token
+    count = common.partitions
     standings, recount = Standings(reader, common.partitions), Recount(pool)
 
     async def database() -> None:
@@ -178,26 +180,22 @@ def assemble(
             Verification(standings, recount, inspection, controls, metrics, clock=clock),
             profiles,
         ),
-        admin_token=token,
+        access=Access.by_root("segmenter", RULES, common.admin_token),
         metrics=metrics,
         checks={"database": database, "state": state, "log": event_log},
-        first=[comparison_router(definitions, reader, partitions=count, admin_token=token)],
+        first=[comparison_router(definitions, reader, partitions=count)],
     )
     traits, preview = TraitDefinitions(pool, count), TraitPreview(standings, recount)
     trait_verification = TraitVerification(standings, recount)
-    app.include_router(
-        trait_router(
-            traits, preview, trait_verification, members, inspection, sending(controls), admin_token=token
-        )
-    )
+    app.include_router(trait_router(traits, preview, trait_verification, members, inspection, sending(controls)))
     app.include_router(schema_router())
-    app.include_router(history_router(definitions, members, inspection, history, admin_token=token))
-    app.include_router(export_router(definitions, members, history, pool, admin_token=token))
-    app.include_router(subscription_router(webhooks, admin_token=token))
-    app.include_router(republish_router(worker.repairs.relay, partitions=count, admin_token=token))
-    app.include_router(rebuild_router(worker.repairs, store, partitions=count, admin_token=token))
-    app.include_router(forget_router(Forgetting(pool, writer, store, count), definitions, admin_token=token))
-    app.include_router(rfm_router(cut_points, definitions, admin_token=token))
+    app.include_router(history_router(definitions, members, inspection, history))
+    app.include_router(export_router(definitions, members, history, pool))
+    app.include_router(subscription_router(webhooks))
+    app.include_router(republish_router(worker.repairs.relay, partitions=count))
+    app.include_router(rebuild_router(worker.repairs, store, partitions=count))
+    app.include_router(forget_router(Forgetting(pool, writer, store, count), definitions))
+    app.include_router(rfm_router(cut_points, definitions))
     memory = StateMemory(reader, metrics)
     return Segmenter(app, worker, controls, cut_points, reporter, memory, webhooks, log, settings, metrics)
 

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import asyncpg
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from headrace.contracts.instant import format_instant
-from headrace.runtime.http import admin_guard
+from headrace.runtime.access.guard import GUARD
 from services.segmenter.definitions import Definitions
 from services.segmenter.export import MEDIA_TYPES, ExportedMember, Format, head, rows
 from services.segmenter.intervals import UNKNOWN
@@ -30,10 +30,8 @@ def export_router(
     members: Members,
     history: MembershipHistory,
     pool: "asyncpg.Pool[asyncpg.Record]",
-    *,
-    admin_token: str,
 ) -> APIRouter:
-    router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
+    router = APIRouter(prefix="/v1", dependencies=[GUARD])
 
     async def export(segment_id: str, at: str | None, form: Format) -> StreamingResponse:
         await definitions.segment(segment_id)

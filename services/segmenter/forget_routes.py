@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from headrace.runtime.http import admin_guard
+from headrace.runtime.access.guard import GUARD
 from services.segmenter.definitions import Definitions
 from services.segmenter.forgetting import Forgetting
 from services.segmenter.lookback import reads_back
@@ -19,8 +19,8 @@ class ForgetRequest(BaseModel):
     profile_ids: Annotated[list[str], Field(max_length=MAX_PROFILES)]
 
 
-def forget_router(forgetting: Forgetting, definitions: Definitions, *, admin_token: str) -> APIRouter:
-    router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
+def forget_router(forgetting: Forgetting, definitions: Definitions) -> APIRouter:
+    router = APIRouter(prefix="/v1", dependencies=[GUARD])
 
     @router.post("/forget")
     async def forget(wanted: ForgetRequest) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from collections.abc import MutableMapping
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 
-from headrace.runtime.http import admin_guard
+from headrace.runtime.access.guard import GUARD
 from services.segmenter.definitions import Definitions
 from services.segmenter.inspection import Inspection
 from services.segmenter.intervals import HOUR_MS
@@ -29,9 +29,9 @@ class _Comparison(APIRoute):
         return super().matches(scope) if asked.keys() & {"a", "b"} else (Match.NONE, {})
 
 
-def comparison_router(definitions: Definitions, redis: Client, *, partitions: int, admin_token: str) -> APIRouter:
+def comparison_router(definitions: Definitions, redis: Client, *, partitions: int) -> APIRouter:
     """To be included before the routes of single segments."""
-    router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))], route_class=_Comparison)
+    router = APIRouter(prefix="/v1", dependencies=[GUARD], route_class=_Comparison)
 
     @router.get("/segments/overlap")
     async def compare(a: str, b: str) -> dict[str, Any]:
@@ -56,10 +56,8 @@ def history_router(
     members: Members,
     inspection: Inspection,
     history: MembershipHistory,
-    *,
-    admin_token: str,
 ) -> APIRouter:
-    router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
+    router = APIRouter(prefix="/v1", dependencies=[GUARD])
 
     @router.get("/segments/{segment_id}/history")
     async def sizes(

@@ -8,6 +8,7 @@ import httpx
 
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
+from headrace.runtime.access.stored import StoredTokens
 from headrace.runtime.clock import now_ms
 from headrace.runtime.entry import run_service
 from headrace.runtime.garbage import settle_garbage
@@ -43,10 +44,12 @@ async def run(settings: Settings) -> int:
         await require_noeviction(reader)
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
         segmenter = assemble(settings, log, pool, reader, writer, profiles, clock=now_ms, tracing=tracing)
+        tokens = StoredTokens(segmenter.app.state.access, pool)
         settle_garbage()
+        background = [*segmenter.background(), *tokens.background()]
         async with guarded(segmenter.app, settings.guard, segmenter.metrics) as app:
             return await serve(
-                traced_app(app, tracing), host=common.host, port=settings.port, background=segmenter.background()
+                traced_app(app, tracing), host=common.host, port=settings.port, background=background
             )
     finally:
         await profiles.aclose()

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.runtime.http import admin_guard
+from headrace.runtime.access.guard import GUARD
 from headrace.runtime.republish import known, not_owner
 from services.segmenter.commit import StateStore
 from services.segmenter.repair import Repairs
@@ -19,8 +19,8 @@ class RebuildRequest(BaseModel):
     partition: int | None = Field(default=None, ge=0)
 
 
-def rebuild_router(repairs: Repairs, store: StateStore, *, partitions: int, admin_token: str) -> APIRouter:
-    router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
+def rebuild_router(repairs: Repairs, store: StateStore, *, partitions: int) -> APIRouter:
+    router = APIRouter(prefix="/v1", dependencies=[GUARD])
 
     @router.post("/rebuild")
     async def rebuild(wanted: RebuildRequest) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from headrace.contracts.errors import ApiError
 from headrace.contracts.instant import format_instant
 from headrace.contracts.segment_conditions import RFM_CLASSES
-from headrace.runtime.http import admin_guard
+from headrace.runtime.access.guard import GUARD
 from services.segmenter.cut_points import CutPointKeeper, Present
 from services.segmenter.definitions import Definitions
 from services.segmenter.populations import Population
@@ -26,8 +26,8 @@ class ComputeRequest(BaseModel):
     population: str | None = None
 
 
-def rfm_router(keeper: CutPointKeeper, definitions: Definitions, *, admin_token: str) -> APIRouter:
-    router = APIRouter(prefix="/v1/rfm", dependencies=[Depends(admin_guard(admin_token))])
+def rfm_router(keeper: CutPointKeeper, definitions: Definitions) -> APIRouter:
+    router = APIRouter(prefix="/v1/rfm", dependencies=[GUARD])
 
     @router.get("")
     async def cut_points() -> dict[str, Any]:

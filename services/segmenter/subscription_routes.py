@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from headrace.contracts.documents import load_document
 from headrace.contracts.errors import ApiError, InvalidDefinition, Problem
 from headrace.contracts.instant import Millis, format_instant
-from headrace.runtime.http import admin_guard
+from headrace.runtime.access.guard import GUARD
 from headrace.runtime.webhooks.signature import mask_secret, write_secret
 from headrace.runtime.webhooks.transport import Webhook
 from services.segmenter.webhooks.assembly import Webhooks
@@ -27,8 +27,8 @@ SECRET_BYTES = 32
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-def subscription_router(webhooks: Webhooks, *, admin_token: str) -> APIRouter:
-    router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
+def subscription_router(webhooks: Webhooks) -> APIRouter:
+    router = APIRouter(prefix="/v1", dependencies=[GUARD])
     _add_definitions(router, webhooks)
     _add_life(router, webhooks)
     _add_deliveries(router, webhooks)

@@ -1,11 +1,11 @@
 """HTTP of computed traits: their definitions, what they would be, and a customer's values."""
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from headrace.contracts.instant import format_instant
 from headrace.contracts.trait import parse_trait
-from headrace.runtime.http import admin_guard
+from headrace.runtime.access.guard import GUARD
 from services.segmenter.bodies import Limit, answer, document, identified
 from services.segmenter.definition_routes import Send
 from services.segmenter.inspection import Inspection
@@ -25,10 +25,8 @@ def trait_router(
     members: Members,
     inspection: Inspection,
     send: Send,
-    *,
-    admin_token: str,
 ) -> APIRouter:
-    router = APIRouter(prefix="/v1", dependencies=[Depends(admin_guard(admin_token))])
+    router = APIRouter(prefix="/v1", dependencies=[GUARD])
 
     @router.post("/traits/preview")
     async def previewed(request: Request) -> Response:

@@ -94,7 +94,7 @@ async def profile_service(people: ProfilesRig, log: Log, owns: Sequence[int]) ->
             metrics=Metrics("profiles"),
             checks={},
         )
-        app.include_router(republish_router(worker.relay, partitions=PARTITIONS, admin_token="admin"))
+        app.include_router(republish_router(worker.relay, partitions=PARTITIONS))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://profiles", headers=ADMIN) as client:
             yield client

@@ -14,11 +14,13 @@ import msgspec
 from headrace.contracts.instant import format_instant
 from headrace.contracts.segment_change import ChangeProfile, SegmentChange
 from headrace.log.port import Record
+from headrace.runtime.access.guard import Access
 from headrace.runtime.http import create_app
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.postgres import connect_pool
 from headrace.runtime.webhooks.address import ANYWHERE
 from headrace.runtime.webhooks.transport import Transport
+from services.segmenter.access import RULES
 from services.segmenter.followed import FollowedChange
 from services.segmenter.main import SCHEMA
 from services.segmenter.subscription_routes import subscription_router
@@ -119,8 +121,10 @@ class WebhookRig:
         metrics = Metrics("test")
         transport = Transport(chosen.reach, concurrency=chosen.concurrency, timeout=timeout)
         webhooks = assemble_webhooks(chosen, self.pool, metrics, clock=lambda: self.now, transport=transport)
-        app = create_app("webhooks", metrics=metrics, checks={})
-        app.include_router(subscription_router(webhooks, admin_token="admin"))
+        app = create_app(
+            "webhooks", metrics=metrics, checks={}, access=Access.by_root("segmenter", RULES, "admin")
+        )
+        app.include_router(subscription_router(webhooks))
         async with httpx.AsyncClient(
             transport=DocumentedTransport("segmenter", app), base_url="http://segmenter", headers=ADMIN
         ) as api:

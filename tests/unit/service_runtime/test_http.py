@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 import asyncpg
 import httpx
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 from starlette.exceptions import HTTPException
 
 from headrace.contracts.errors import ApiError, InvalidDefinition, Problem
 from headrace.contracts.schemas import schemas
-from headrace.runtime.http import admin_guard, create_app
+from headrace.runtime.access.guard import GUARD, Access
+from headrace.runtime.access.rules import rules
+from headrace.runtime.http import create_app
 from headrace.runtime.metrics import Metrics
 
 ERROR = Draft202012Validator(schemas()["error"])
@@ -29,9 +31,9 @@ async def broken() -> None:
 def app_with(checks: Mapping[str, Callable[[], Awaitable[None]]]) -> FastAPI:
     metrics = Metrics("test")
     metrics.dead_letters.labels("invalid_json").inc()
-    app = create_app("test", metrics=metrics, checks=checks)
+    app = create_app("test", metrics=metrics, checks=checks, access=Access.by_root("test", rules({}), "s3cret"))
 
-    @app.get("/admin", dependencies=[Depends(admin_guard("s3cret"))])
+    @app.get("/admin", dependencies=[GUARD])
     async def admin() -> dict[str, bool]:
         return {"success": True}
 

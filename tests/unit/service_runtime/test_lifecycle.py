@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from headrace.runtime import lifecycle
+from headrace.runtime.access.guard import Access
 from headrace.runtime.http import create_app
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.metrics import Metrics
@@ -32,7 +33,7 @@ class Background:
 
 
 def service() -> FastAPI:
-    return create_app("test", metrics=Metrics("test"), checks={})
+    return create_app("test", metrics=Metrics("test"), checks={}, access=Access.by_root("test", {}, "admin"))
 
 
 async def wait_until_up(port: int) -> None:
