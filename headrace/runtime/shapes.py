@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin
 Schema: TypeAlias = dict[str, Any]
 Shape: TypeAlias = Any
 
-_ANY: object = Any
+_ANY: Shape = Any
 _TYPES: Mapping[object, str] = {
     str: "string",
     int: "integer",
@@ -36,7 +36,8 @@ def schema_of(shape: Shape) -> Schema:
         return {}
     if shape is None or isinstance(shape, type):
         return {"type": _TYPES[shape]}
-    if get_origin(shape) is Literal:
+    origin: object = get_origin(shape)
+    if origin is Literal:
         return {"enum": list(get_args(shape))}
     if isinstance(shape, tuple):
         return _one_of([schema_of(each) for each in shape])

@@ -135,7 +135,7 @@ CUT_POINTS: Shape = {
     "classes?": {str: int},
 }
 _CHANGES: Shape = {"applied": int, "unchanged": int, "unknown": Any}
-_LIST = {
+_LIST: Mapping[str, dict[str, Any]] = {
     JSON: {
         "type": "object",
         "properties": {"add": {"type": "array"}, "remove": {"type": "array"}},
@@ -165,7 +165,10 @@ _ASKED = {
     }
 }
 _DRAFT = {JSON: {"type": "object", "description": 'A definition, or `{"when": …}`.'}, YAML: {"type": "string"}}
-_SUBSCRIBED = {JSON: {"type": "object", "required": ["url"]}, YAML: {"type": "string"}}
+_SUBSCRIBED: Mapping[str, dict[str, Any]] = {
+    JSON: {"type": "object", "required": ["url"]},
+    YAML: {"type": "string"},
+}
 
 _S = "/v1/segments/{segment_id}"
 _W = "/v1/subscriptions/{subscription_id}"

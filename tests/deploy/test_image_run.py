@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -61,7 +62,7 @@ def test_the_platform_works_in_containers_and_ends_cleanly(
     with ExitStack() as stack:
         containers = {name: start(image, name, settings, data, stack) for name in SERVICES}
         for name, container in containers.items():
-            wait_until(lambda name=name: ready(settings, name), START_SECONDS, what=container.said())
+            wait_until(partial(ready, settings, name), START_SECONDS, what=container.said())
             assert runs_as_intended(container)
         assert image.health(settings, data).stdout == "healthy\n"
         assert_an_event_becomes_a_customer(settings)

@@ -3,6 +3,7 @@ read becomes a dead letter, and its partition goes on."""
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from random import Random
 from urllib.parse import urlencode
 
@@ -10,7 +11,7 @@ import httpx
 import msgspec
 
 from headrace.contracts.dead_letter import DeadLetter
-from headrace.contracts.headers import cloud_event
+from headrace.contracts.headers import Headers, cloud_event
 from headrace.contracts.provider_callback import ProviderCallback
 from headrace.contracts.topics import (
     DEAD_LETTERS,
@@ -101,7 +102,9 @@ def _unreadable(random: Random) -> NewRecord:
     if random.random() < 0.5:
         value = b'{"specversion":' + mutated_bytes(random, b'"1.0","id":"x","data":{"a":[1,2,3]}') + b"\xff"
     key = random.choice((None, b"", b"\xff", b"u1"))
-    headers = random.choice(([], [("\0", b"\xff")], [("ce_type", b"\xff\xff")], [("traceparent", b"zz")]))
+    headers: Headers = random.choice(
+        ((), (("\0", b"\xff"),), (("ce_type", b"\xff\xff"),), (("traceparent", b"zz"),))
+    )
     return NewRecord(key, value, headers)
 
 
@@ -140,7 +143,7 @@ def check_flow(api: Api, tag: str) -> list[str]:
     for user in users:
         api.post("/v1/track", {"event": "Order Completed", "userId": user, "messageId": f"after-{user}"})
     try:
-        found = [str(wait_until(lambda u=user: api.profile("user_id", u), 60, what=user)["id"]) for user in users]
+        found = [str(wait_until(partial(api.profile, "user_id", user), 60, what=user)["id"]) for user in users]
         wait_until(lambda: set(found) <= api.members(SEGMENT), 60, what="all of them to be members")
         _say_something(api, tag)
     except AssertionError as error:

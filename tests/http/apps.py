@@ -34,7 +34,7 @@ ENVIRONMENT = Environment(
 
 
 class Absent:
-    """An engine that is not there: it may be handed on, and knows only what the messenger asks at its start."""
+    """An engine that is not there: it may be handed on, and knows only what services ask at their start."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -50,14 +50,17 @@ class Absent:
     async def __aexit__(self, *_: object) -> None:
         return None
 
+    def get_max_size(self) -> int:
+        return 0
+
     async def execute(self, *_: Any) -> None:
         return None
 
     async def fetchrow(self, *_: Any) -> dict[str, int]:
         return {"epoch": 1, "partitions": 4}
 
-    async def fetch(self, *_: Any) -> list[dict[str, Any]]:
-        return [{"id": 1, "secret": bytes(32)}]
+    async def fetch(self, *_: Any) -> list[tuple[Any, ...]]:
+        return [(1, bytes(32), 0, None)]
 
 
 def served_documents() -> dict[str, dict[str, Any]]:
@@ -97,7 +100,7 @@ def _profiles() -> ASGIApp:
         metrics=Metrics("profiles"),
         checks={},
     )
-    app.include_router(republish_router(absent, partitions=4, admin_token=settings.common.admin_token))
+    app.include_router(republish_router(absent, partitions=4))
     return app
 
 

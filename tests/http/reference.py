@@ -109,7 +109,7 @@ def _media(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _kind(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
-        return schema["$ref"].rpartition("/")[2]
+        return str(schema["$ref"]).rpartition("/")[2]
     if "enum" in schema:
         return " or ".join(f"`{_plain(value)}`" for value in schema["enum"])
     if "const" in schema:

@@ -7,6 +7,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from headrace.contracts.errors import ApiError
+from headrace.runtime.access.guard import Access
 from headrace.runtime.http import create_app
 from headrace.runtime.http_metrics import MeasuredHttp
 from headrace.runtime.metrics import Metrics
@@ -19,7 +20,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def client(metrics: Metrics) -> httpx.AsyncClient:
-    app = create_app("test", metrics=metrics, checks={})
+    app = create_app("test", metrics=metrics, checks={}, access=Access.by_root("test", {}, "admin"))
 
     @app.get("/v1/people/{person}")
     async def person(person: int) -> dict[str, int]:

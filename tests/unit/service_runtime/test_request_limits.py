@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 
+from headrace.runtime.access.guard import Access
 from headrace.runtime.body_limit import MAX_BODY_BYTES
 from headrace.runtime.http import create_app
 from headrace.runtime.metrics import Metrics
@@ -29,7 +30,8 @@ class Impatient(GuardedHttpProtocol):
 
 
 def service() -> FastAPI:
-    app = create_app("test", metrics=Metrics("test"), checks={}, streamed=("/upload",))
+    access = Access.by_root("test", {}, "admin")
+    app = create_app("test", metrics=Metrics("test"), checks={}, access=access, streamed=("/upload",))
 
     @app.post("/parsed")
     async def parsed(wanted: dict[str, object]) -> dict[str, int]:

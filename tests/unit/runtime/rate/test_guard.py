@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
-from headrace.runtime.http import admin_guard, create_app
+from headrace.runtime.access.guard import GUARD, Access
+from headrace.runtime.http import create_app
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.rate.bucket import Rate
 from headrace.runtime.rate.guard import RateGuard
@@ -40,7 +41,7 @@ class Guarded:
 
 def guarded(trusted_hops: int = 0) -> Guarded:
     metrics = Metrics("test")
-    app = create_app("test", metrics=metrics, checks={})
+    app = create_app("test", metrics=metrics, checks={}, access=Access.by_root("test", {}, TOKEN))
     settings = GuardSettings(RATE, RATE, RATE, trusted_hops, None, "")
     clock: Callable[[], int] = lambda: found.now  # noqa: E731
     found = Guarded(RateGuard(app, RateLimiter(None, metrics, clock), settings, metrics, clock=clock))
@@ -54,7 +55,7 @@ def _add_routes(app: FastAPI, served: list[str]) -> None:
         served.append(token)
         return PlainTextResponse("no link" if token.startswith("x") else "ok", 404 if token[0] == "x" else 200)
 
-    @app.get("/v1/secret", dependencies=[Depends(admin_guard(TOKEN))])
+    @app.get("/v1/secret", dependencies=[GUARD])
     async def secret() -> dict[str, bool]:
         served.append("secret")
         return {"success": True}
