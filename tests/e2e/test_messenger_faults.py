@@ -151,11 +151,11 @@ async def killed_until_done(rig: Rig, provider: Asked, env: dict[str, str]) -> i
                 while provider.requests < until and (still := await waiting(rig)):
                     await asyncio.sleep(0.01)
                     await rig.pool.execute(_SOON)
-            if not still:
-                return kills
         finally:
             process.send_signal(signal.SIGKILL)
             await process.wait()
+        if not still and not await waiting(rig):  # what was being sent may have been put off meanwhile
+            return kills
         kills += 1
 
 

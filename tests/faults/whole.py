@@ -14,6 +14,7 @@ from tests.faults.suite import KILLED_SECONDS, Row, run
 # in turns: a service that has run for a while is started again at once when it dies
 ROWS = [row for pair in zip_longest(ALL_AT_ONCE, OTHERS) for row in pair if row is not None]
 EVENTS = 20_000 // len(ROWS) + 1
+_SAID = 20_000
 MARKS = [pytest.mark.full, pytest.mark.timeout(240)]
 
 
@@ -40,6 +41,8 @@ def proven(platform: Platform, recoveries: list[float], row: Row) -> None:
     print(result)
     if row.limit == KILLED_SECONDS:
         recoveries.append(result.recovery)
+    if not result.fine:
+        print(platform.stack.said()[-_SAID:])  # what stands still says why
     assert result.fine, str(result)
 
 
