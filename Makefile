@@ -12,7 +12,8 @@ LOCKED := --require-hashes --no-deps --no-compile
 LOCK := $(VENV_PYTHON) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
-unexport PYTHONHOME PYTHONPATH
+# Without bytecode every process of a test compiles all of its modules again: seconds each.
+unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -39,10 +40,19 @@ demo: .venv/.installed-run ## Replay real orders on a temporary platform; ends b
 test: .venv/.installed-dev ## Every test that needs only Python packages
 	$(VENV_PYTHON) -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
+# What concerns Postgres or Redis alone is the same there as in `make test`, which runs these servers too.
+ONE_STORE := profiles_api profiles_arrays profiles_computed profiles_consents profiles_identifiers \
+	profiles_interleavings profiles_quarantine profiles_redaction profiles_search profiles_storm \
+	profiles_suppression profiles_tags profiles_timeline profiles_unmerge profiles_unmerge_random \
+	profiles_unmerge_storm rfm rfm_api cut_points_json cut_points_sql batch_selection segment_commands \
+	segment_export segment_forecast segment_history segment_lists segment_schema segment_unmerge \
+	segmenter_api segmenter_store segmenter_timeline memberships_route survey_commands ingest_http demo
+KAFKA_TESTS := tests/faults tests/conformance/test_kafka*.py \
+	$(filter-out $(ONE_STORE:%=tests/e2e/test_%.py),$(wildcard tests/e2e/test_*.py))
+
 .PHONY: test-kafka
-test-kafka: .venv/.installed-dev ## The same suites on a real Kafka, Postgres and Redis; needs Java 17 and Maven
-	$(VENV_PYTHON) -m tests.servers --numprocesses $(JOBS) --dist loadfile \
-		$(or $(ARGS),tests/faults tests/conformance/test_kafka*.py tests/e2e)
+test-kafka: .venv/.installed-dev ## The suites that meet the log, on a real Kafka, Postgres and Redis; Java 17 and Maven
+	$(VENV_PYTHON) -m tests.servers --numprocesses $(JOBS) --dist loadfile $(or $(ARGS),$(KAFKA_TESTS))
 
 .PHONY: check
 check: .venv/.installed-dev ## Lint, format, types, import rule, generated files, locks

@@ -44,7 +44,7 @@ class Service:
         """`key`: the request's idempotency key."""
         return self._call("POST", path, json=body, timeout=timeout, headers=_keyed(key))
 
-    def upload(self, path: str, content: bytes, *, content_type: str, key: str, **query: str) -> Any:
+    def upload(self, path: str, content: bytes, *, content_type: str, key: str | None = None, **query: str) -> Any:
         headers = {"Content-Type": content_type, **_keyed(key)}
         return self._call("POST", path, content=content, timeout=None, headers=headers, params=query)
 

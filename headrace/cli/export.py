@@ -14,7 +14,7 @@ FORMATS = ("csv", "ndjson")
 
 
 class NotExported(HeadraceError):
-    """The members were not written."""
+    """What was asked for was not written."""
 
 
 def export(
@@ -27,6 +27,11 @@ def export(
     pieces = Service(deployment, "segmenter").download(
         f"/v1/segments/{quote(segment, safe='')}/members.{form}", **({} if at is None else {"at": at})
     )
+    write(pieces, stdout, output)
+
+
+def write(pieces: Iterator[bytes], stdout: BinaryIO, output: Path | None) -> None:
+    """To `output`, which appears only when it is whole, or else to `stdout`. Raises NotExported."""
     if output is None:
         _write(pieces, stdout)
         return

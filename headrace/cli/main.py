@@ -16,6 +16,7 @@ from headrace.cli.importing.command import Options, run_import
 from headrace.cli.output import open_console
 from headrace.cli.segment_commands import add_segment_commands
 from headrace.cli.up import up as run_up
+from headrace.cli.voucher_commands import vouchers
 from headrace.contracts.errors import HeadraceError
 
 app = typer.Typer(
@@ -30,11 +31,13 @@ letters = typer.Typer(help="What could not be processed.", no_args_is_help=True)
 app.add_typer(letters, name="dead-letters")
 scores = typer.Typer(help="The cut points of RFM scores: show them, or have them computed.")
 app.add_typer(scores, name="rfm")
+app.add_typer(vouchers, name="vouchers")
 
 Files = Annotated[list[Path], typer.Option("--file", "-f", help="A definition file; may be repeated.")]
 MoreFiles = Annotated[list[Path] | None, typer.Argument(help="Further definition files.", metavar="[FILE]...")]
 KindName = Annotated[
-    str, typer.Argument(help="trait, segment, list, stages, survey, campaign or template.", metavar="KIND")
+    str,
+    typer.Argument(help="trait, segment, list, stages, survey, vouchers, campaign or template.", metavar="KIND"),
 ]
 
 

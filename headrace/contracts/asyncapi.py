@@ -66,6 +66,12 @@ RECORD_TYPES: Mapping[Topic, RecordType] = {
         r"(message\.[a-z]+|customer\.update)\.v1",
         numbered=True,
     ),
+    topics.PROVIDER_CALLBACKS: RecordType(
+        "provider-callback",
+        "Provider callback",
+        "What a messaging provider called ingest with, verified, as received.",
+        r"provider\.callback\.v1",
+    ),
     topics.DEAD_LETTERS: RecordType(
         "dead-letter", "Dead letter", "What could not be processed, whole, and why.", r"dead-letter\.v1"
     ),

@@ -19,6 +19,7 @@ from headrace.contracts.campaign_steps import (
     Branch,
     Send,
     Split,
+    SplitStep,
     TagChange,
     Variant,
     VoucherTake,
@@ -171,7 +172,8 @@ class QuietHours(Model):
 
 
 class Cap(Model):
-    """At most so many marketing messages to one customer within this time; on one `channel`, or on all."""
+    """At most so many messages to one customer within this time; on one `channel`, or on all. Those of a
+    campaign count its own messages, the policy's the marketing of all campaigns."""
 
     at_most: Annotated[int, Field(ge=1, le=1000)]
     within: Duration
@@ -244,9 +246,11 @@ class CampaignDefinition(Model):
             raise ValueError("`exit_when: segment_exited` goes with a trigger `segment` `on: entered`")
         if isinstance(self.trigger, ScheduleTrigger) and self.include_current:
             raise ValueError("`include_current` goes with a trigger `segment`: an audience is who is in it now")
+        if self.goal is None and any(split.metric == "conversion" for _, split in self.splits):
+            raise ValueError("a split that is won by `conversion` needs a `goal`")
         return self
 
-    @property
+    @cached_property
     def max_entry_age_ms(self) -> int:
         return duration_ms(self.max_entry_age)
 
@@ -279,6 +283,11 @@ class CampaignDefinition(Model):
         """Every `send` with its path."""
         found = ((path, getattr(step, "send", None)) for path, step in walk(self.steps))
         return tuple((path, send) for path, send in found if send is not None)
+
+    @cached_property
+    def splits(self) -> tuple[tuple[str, Split], ...]:
+        """Every `split` with its path."""
+        return tuple((path, step.split) for path, step in walk(self.steps) if isinstance(step, SplitStep))
 
     @cached_property
     def events(self) -> frozenset[str]:

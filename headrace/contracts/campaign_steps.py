@@ -164,14 +164,15 @@ class Variant(Model):
 
 
 class Winner(Model):
-    """`after` the first customer was split, the variants are compared once with the first of them, on `metric`.
-    One that is better at this `confidence` is taken by all who come later; without one, `fallback` (a variant),
-    else the weights stay."""
+    """`after` the first customer was split, the variants are compared once with the one named by `against`, on
+    `metric`. One that is better at this `confidence` is taken by all who come later; without one, `fallback` (a
+    variant), else the weights stay. `against` is the first variant as written unless it is named."""
 
     metric: Literal["opens", "clicks", "conversion"]
     after: Duration
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     fallback: VariantId | None = None
+    against: VariantId | None = None
 
     @property
     def after_ms(self) -> int:
@@ -179,15 +180,32 @@ class Winner(Model):
 
 
 class Split(Model):
-    """A random, stable choice between variants; the first one is what the others are compared with."""
+    """A random, stable choice between variants."""
 
     variants: Annotated[dict[VariantId, Variant], Field(min_length=2, max_length=10)]
     winner: Winner | None = None
 
+    @property
+    def metric(self) -> str | None:
+        """What its winner is chosen by."""
+        return None if self.winner is None else self.winner.metric
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """Which variant is the first is said: a store of JSON keeps no order of names."""
+        if not isinstance(value, Mapping):
+            return value
+        winner, variants = value.get("winner"), value.get("variants")
+        if not isinstance(winner, Mapping) or not isinstance(variants, Mapping) or not variants:
+            return value
+        return {**value, "winner": {"against": next(iter(variants)), **winner}}
+
     @model_validator(mode="after")
-    def _fallback_is_one(self) -> "Split":
-        if self.winner is not None and self.winner.fallback not in (None, *self.variants):
-            raise ValueError(f"`winner.fallback` must be one of {', '.join(self.variants)}")
+    def _are_variants(self) -> "Split":
+        for name in ("fallback", "against"):
+            if self.winner is not None and getattr(self.winner, name) not in (None, *self.variants):
+                raise ValueError(f"`winner.{name}` must be one of {', '.join(self.variants)}")
         return self
 
 

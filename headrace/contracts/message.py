@@ -22,7 +22,8 @@ Channel = Literal["sms", "email", "viber", "whatsapp", "webhook"]
 
 class MessageOutcome(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="outcome"):
     """What became of message `id`. `message_id` is the outcome's own id, for deduplication:
-    hash(message id, outcome, link, occurrence). `at` is in milliseconds since the epoch."""
+    hash(message id, outcome, link, occurrence). `at` is in milliseconds since the epoch. `machine`: it was opened
+    by a mail proxy or a scanner, not by a person, as far as one can tell."""
 
     message_id: str
     id: str
@@ -39,3 +40,4 @@ class MessageOutcome(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field
     provider: str | None = None
     provider_message_id: str | None = None
     link: str | None = None
+    machine: bool = False

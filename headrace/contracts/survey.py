@@ -163,14 +163,21 @@ Question = (
 
 
 class Award(Model):
-    """What a customer gets who has come to the end: a tag."""
+    """What a customer gets who has come to the end: a `tag`, a code of the pool `voucher`, or both."""
 
-    tag: TagName
+    tag: TagName | None = None
+    voucher: Key | None = None
+
+    @model_validator(mode="after")
+    def _awards(self) -> "Award":
+        if self.tag is None and self.voucher is None:
+            raise Refused("awards nothing", "write tag: a tag, voucher: a pool, or both")
+        return self
 
     @field_validator("tag")
     @classmethod
-    def _is_a_tag(cls, tag: str) -> str:
-        if tag != tag.strip() or tag.startswith("list:"):
+    def _is_a_tag(cls, tag: str | None) -> str | None:
+        if tag is not None and (tag != tag.strip() or tag.startswith("list:")):
             raise Refused("is no name of a tag", "write it without spaces around it, and not with list: before it")
         return tag
 

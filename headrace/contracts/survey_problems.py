@@ -48,17 +48,15 @@ def survey_problems(error: ValidationError, document: object) -> list[Problem]:
 
 
 def _follows(detail: ErrorDetails, location: list[int | str], all_of: list[list[int | str]]) -> bool:
-    """A list is too short because its items are wrong; a tag is missing because a voucher stands there."""
-    if detail["type"] == "too_short":
-        return any(len(one) > len(location) and one[: len(location)] == location for one in all_of)
-    return location == ["award", "tag"] and ["award", "voucher"] in all_of
+    """A list is too short because its items are wrong."""
+    return detail["type"] == "too_short" and any(
+        len(one) > len(location) and one[: len(location)] == location for one in all_of
+    )
 
 
 def _words(detail: ErrorDetails, location: list[int | str]) -> tuple[str, str]:
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     cause = context.get("error")
-    if location == ["award", "voucher"]:
-        return "is not supported yet", "award a tag, and give the voucher to those who have it"
     if isinstance(cause, Refused):
         return str(cause), cause.suggestion
     if kind == "extra_forbidden":
@@ -86,7 +84,7 @@ def _known(location: list[int | str]) -> tuple[str, ...]:
     if "ask_if" in location:
         return "trait", "missing", "older_than"
     if "award" in location:
-        return ("tag",)
+        return "tag", "voucher"
     if "choices" in location:
         return "value", "text"
     if "questions" in location:

@@ -76,6 +76,7 @@ PROVIDER_CALLBACKS = Topic(
     "cdp.provider-callbacks.v1",
     "message id, else sender's address",
     "Verified callbacks from messaging providers, as received.",
+    senders=("ingest",),
     groups=(MESSENGER_GROUP,),
 )
 DEAD_LETTERS = Topic(

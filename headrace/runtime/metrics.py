@@ -112,8 +112,24 @@ class Metrics:
         )
 
         self.messages = self._counter("messages", "Messages by status reached.", ["campaign", "channel", "status"])
+        self.provider_down = self._gauge(
+            "provider_down", "1 while the breaker of a channel's provider is open.", ["channel", "provider"]
+        )
         self.entry_to_provider = self._histogram(
             "entry_to_provider_seconds", "From a segment entry to the provider's answer.", ["channel"]
+        )
+        self.hooks = self._counter(
+            "hook_calls", "Calls of messaging providers to ingest: taken, or forged.", ["provider", "what"]
+        )
+        self.callbacks = self._counter(
+            "provider_callbacks",
+            "What providers called with: a receipt by its outcome, inbound, or unmatched.",
+            ["provider", "what"],
+        )
+        self.vouchers_left = self._gauge(
+            "voucher_codes_left",
+            "Codes that a voucher pool can still give; not of pools without an end.",
+            ["pool"],
         )
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:

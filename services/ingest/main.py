@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from headrace.contracts.topics import DEAD_LETTERS, EVENTS, TOPICS
+from headrace.contracts.topics import DEAD_LETTERS, EVENTS, PROVIDER_CALLBACKS, TOPICS
 from headrace.log.connect import connect_log
 from headrace.log.port import Log
 from headrace.log.topics import ensure_topics
@@ -22,6 +22,7 @@ from services.ingest.collector import Collector
 from services.ingest.config import TrackingConfig
 from services.ingest.dead_letter_routes import dead_letter_router
 from services.ingest.dead_letters import DeadLetters
+from services.ingest.hook_routes import Hooks, hook_router
 from services.ingest.plan import Plan
 from services.ingest.plan_routes import plan_router
 from services.ingest.replay import Replayer
@@ -80,6 +81,15 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         metrics=metrics,
         plans=plans,
     )
+    hooks = Hooks(
+        log,
+        common.topic(PROVIDER_CALLBACKS.name),
+        common.partitions,
+        settings.hooks,
+        metrics,
+        clock=now_ms,
+        ack_timeout=settings.ack_timeout,
+    )
     config = TrackingConfig(
         keys=KeyRing(settings.sources),
         limits=settings.limits,
@@ -98,5 +108,6 @@ def assemble(log: Log, settings: IngestSettings) -> TrackingApi:
         admin=[
             dead_letter_router(letters, replayer, common.admin_token),
             plan_router(plans, collector.violations, common.admin_token),
+            hook_router(hooks),
         ],
     )

@@ -56,7 +56,7 @@ def _routes() -> dict[str, Route]:
 ROUTES = _routes()
 
 _PUBLIC = ("/v1/", "/api/s/", "/beacon/", "/pixel/", "/sourceConfig")
-_ADMIN = ("/v1/dead-letters", "/v1/plans")
+_ADMIN = ("/v1/dead-letters", "/v1/plans", "/v1/hooks")
 
 
 def is_public(path: str) -> bool:

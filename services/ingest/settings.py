@@ -12,6 +12,7 @@ from headrace.importing.mapping import Mapping as ImportMapping
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
 from services.ingest.auth import Source
 from services.ingest.definition_files import load_mappings, load_plans
+from services.ingest.hook_settings import HookSettings, load_hooks
 from services.ingest.limits import MIB, Limits
 
 DEFAULT_SOURCE = "default"
@@ -41,15 +42,17 @@ class IngestSettings:
     public_url: str | None
     plans: Sequence[PlanDefinition] = ()
     mappings: Mapping[str, ImportMapping] = field(default_factory=dict)
+    hooks: HookSettings = field(default_factory=lambda: HookSettings("http://127.0.0.1:8080"))
 
 
 def load_settings(env: Environment) -> IngestSettings:
     """Raises SettingsError naming the variable and a valid example."""
     defaults = Limits()
     sources = _sources(env)
+    port = env.integer("HEADRACE_INGEST_PORT", 8080, low=1, high=65_535)
     return IngestSettings(
         common=common_settings(env),
-        port=env.integer("HEADRACE_INGEST_PORT", 8080, low=1, high=65_535),
+        port=port,
         sources=sources,
         limits=Limits(
             body_bytes=env.integer("HEADRACE_INGEST_MAX_BODY_BYTES", defaults.body_bytes, low=1),
@@ -66,6 +69,7 @@ def load_settings(env: Environment) -> IngestSettings:
         public_url=_public_url(env),
         plans=load_plans(env, [source.name for source in sources.values()]),
         mappings=load_mappings(env),
+        hooks=load_hooks(env, port),
     )
 
 

@@ -2,28 +2,30 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Request
 
 from headrace.contracts.campaign import CampaignDefinition, parse_campaign
-from headrace.contracts.errors import ApiError, HeadraceError, InvalidDefinition, Problem
+from headrace.contracts.errors import ApiError, HeadraceError, Problem
 from headrace.contracts.instant import Millis
 from headrace.contracts.template import Template, parse_template
 from headrace.runtime.http import Check, admin_guard, create_app
 from headrace.runtime.metrics import Metrics
 from services.messenger.bodies import definition_document
-from services.messenger.definitions import DIRECT, Definitions, Kind, Stored
+from services.messenger.definition_http import Limit, accepted, add_reading, delete, found, refuse
+from services.messenger.definitions import DIRECT, Definitions
 from services.messenger.moves import Moves
 from services.messenger.program import hidden_segments
 from services.messenger.reasons import sentence
-from services.messenger.render import check
 from services.messenger.reports import Key, MessageFilter, Reports
 from services.messenger.segmenter import SegmenterUnavailable
+from services.messenger.template_check import check
 
-Limit = Annotated[int, Query(ge=1, le=500)]
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ class Services:
 class HiddenSegments(Protocol):
     async def define(self, segment_id: str, name: str, when: Mapping[str, Any]) -> None:
         """Have this segment. Raises SegmenterUnavailable, or HeadraceError with what is wrong with it."""
+        ...
+
+    async def remove(self, segment_id: str) -> None:
+        """Have this segment no more; that is fine if there is none. Raises SegmenterUnavailable."""
         ...
 
 
@@ -71,19 +77,19 @@ def _add_templates(router: APIRouter, services: Services) -> None:
     @router.put("/templates/{template_id}")
     async def put_template(template_id: str, request: Request) -> dict[str, Any]:
         template = parse_template(await definition_document(request, template_id))
-        _refuse(check(template))
+        refuse(check(template, await definitions.all_blocks()))
         users = await definitions.campaigns_using(template_id)
         await _refuse_other_channel(definitions, template, users)
-        return _accepted(await definitions.put("template", template, services.clock()))
+        return accepted(await definitions.put("template", template, services.clock()))
 
     @router.delete("/templates/{template_id}")
     async def delete_template(template_id: str) -> dict[str, Any]:
         users = await definitions.campaigns_using(template_id)
         if users:
             raise ApiError(409, "in_use", f"Delete first what sends this template: {', '.join(users)}.")
-        return await _delete(services, "template", template_id)
+        return await delete(definitions, "template", template_id, services.clock())
 
-    _add_reading(router, services, "template")
+    add_reading(router, definitions, "template")
 
 
 def _add_campaigns(router: APIRouter, services: Services) -> None:
@@ -93,44 +99,30 @@ def _add_campaigns(router: APIRouter, services: Services) -> None:
     async def put_campaign(campaign_id: str, request: Request) -> dict[str, Any]:
         campaign = parse_campaign(await definition_document(request, campaign_id))
         if campaign_id == DIRECT:
-            _refuse([Problem("id", "is what messages sent by hand stand under", "choose another id")])
+            refuse([Problem("id", "is what messages sent by hand stand under", "choose another id")])
         await _refuse_wrong_template(definitions, campaign)
         await _define_branches(services.segments, campaign)
         stored = await definitions.put("campaign", campaign, services.clock())
         services.on_definition()
-        return _accepted(stored)
+        return accepted(stored)
 
     @router.post("/campaigns/{campaign_id}/move")
     async def move(campaign_id: str) -> dict[str, Any]:
         """Let who is inside go on with the current version, from the step where they stand."""
-        stored = await _found(services, "campaign", campaign_id)
+        stored = await found(definitions, "campaign", campaign_id)
         done = await services.moves.move(campaign_id, stored.version, services.clock())
         services.on_definition()
         return {"id": campaign_id, "version": stored.version, "moved": done.moved, "stayed": done.stayed}
 
     @router.delete("/campaigns/{campaign_id}")
     async def delete_campaign(campaign_id: str) -> dict[str, Any]:
-        answer = await _delete(services, "campaign", campaign_id)
+        unused = await definitions.branches_of_none_but(campaign_id)
+        answer = await delete(definitions, "campaign", campaign_id, services.clock())
         services.on_definition()
+        await _remove_branches(services.segments, unused)
         return answer
 
-    @router.get("/campaigns/{campaign_id}/report")
-    async def report(campaign_id: str) -> dict[str, Any]:
-        await _found(services, "campaign", campaign_id)
-        return await services.reports.campaign(campaign_id)
-
-    _add_reading(router, services, "campaign")
-
-
-def _add_reading(router: APIRouter, services: Services, kind: Kind) -> None:
-    @router.get(f"/{kind}s/{{definition_id}}", name=f"get_{kind}")
-    async def get(definition_id: str) -> dict[str, Any]:
-        return _shown(await _found(services, kind, definition_id))
-
-    @router.get(f"/{kind}s", name=f"list_{kind}s")
-    async def page(cursor: str = "", limit: Limit = 100) -> dict[str, Any]:
-        found = await services.definitions.page(kind, cursor, limit)
-        return {"items": [_shown(each) for each in found], "next": found[-1].id if len(found) == limit else None}
+    add_reading(router, definitions, "campaign")
 
 
 def _add_messages(router: APIRouter, services: Services) -> None:
@@ -148,8 +140,8 @@ def _add_messages(router: APIRouter, services: Services) -> None:
             raise ApiError(400, "invalid_request", "Name the customer: content goes with profile_id.")
         after = _read_cursor(cursor) if cursor else None
         wanted = MessageFilter(profile_id, campaign_id, status)
-        found = await services.reports.messages(wanted, after, limit, content=content)
-        items = [{**item, "reason_text": sentence(item["reason"])} for item in found]
+        messages_found = await services.reports.messages(wanted, after, limit, content=content)
+        items = [{**item, "reason_text": sentence(item["reason"])} for item in messages_found]
         following = _write_cursor(items[-1]) if len(items) == limit else None
         return {"items": items, "next": following}
 
@@ -162,7 +154,16 @@ async def _define_branches(segments: HiddenSegments, campaign: CampaignDefinitio
         except SegmenterUnavailable as error:
             raise ApiError(503, "unavailable", "The segmenter does not answer; repeat.", retry_after=1) from error
         except HeadraceError as error:
-            _refuse([Problem("steps", f"a branch's condition is refused: {error}")])
+            refuse([Problem("steps", f"a branch's condition is refused: {error}")])
+
+
+async def _remove_branches(segments: HiddenSegments, segment_ids: Iterable[str]) -> None:
+    """What is left behind because the segmenter does not answer costs a little, and does no harm."""
+    try:
+        for segment_id in segment_ids:
+            await segments.remove(segment_id)
+    except SegmenterUnavailable as error:
+        log.warning("branch_left_behind", error=str(error))
 
 
 async def _refuse_wrong_template(definitions: Definitions, campaign: CampaignDefinition) -> None:
@@ -172,40 +173,14 @@ async def _refuse_wrong_template(definitions: Definitions, campaign: CampaignDef
             template = await definitions.get("template", template_id)
             if template is not None and template.body["channel"] not in (*send.channels, "preferred"):
                 problem = f"{template.id} is a template for {template.body['channel']}"
-                _refuse([Problem(f"steps.{path}.send", problem, f"use one for {' or '.join(send.channels)}")])
+                refuse([Problem(f"steps.{path}.send", problem, f"use one for {' or '.join(send.channels)}")])
 
 
 async def _refuse_other_channel(definitions: Definitions, template: Template, users: list[str]) -> None:
     current = await definitions.get("template", template.id)
     if users and current is not None and current.body["channel"] != template.channel:
         problem = f"{', '.join(users)} sends it by {current.body['channel']}"
-        _refuse([Problem("channel", problem, "use another id for the other channel")])
-
-
-def _refuse(problems: list[Problem]) -> None:
-    if problems:
-        raise InvalidDefinition(problems)
-
-
-async def _found(services: Services, kind: Kind, definition_id: str) -> Stored:
-    stored = await services.definitions.get(kind, definition_id)
-    if stored is None:
-        raise ApiError(404, "not_found", f"There is no {kind} {definition_id!r}; see /v1/{kind}s.")
-    return stored
-
-
-async def _delete(services: Services, kind: Kind, definition_id: str) -> dict[str, Any]:
-    await _found(services, kind, definition_id)
-    await services.definitions.delete(kind, definition_id, services.clock())
-    return {"id": definition_id, "deleted": True}
-
-
-def _accepted(stored: Stored) -> dict[str, Any]:
-    return {"id": stored.id, "version": stored.version, "status": stored.state}
-
-
-def _shown(stored: Stored) -> dict[str, Any]:
-    return {**stored.body, "version": stored.version, "status": stored.state, "updated_at": stored.updated_at}
+        refuse([Problem("channel", problem, "use another id for the other channel")])
 
 
 def _write_cursor(item: Mapping[str, Any]) -> str:

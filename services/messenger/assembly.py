@@ -1,38 +1,65 @@
 """The messenger put together on given engines: `main` runs it on real ones, tests with their own clock."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from fastapi import FastAPI
 
 from headrace.contracts.instant import Millis
-from headrace.contracts.topics import DEAD_LETTERS, MESSAGES, MESSENGER_GROUP, PROFILE_EVENTS, SEGMENT_CHANGES
+from headrace.contracts.topics import (
+    DEAD_LETTERS,
+    MESSAGES,
+    MESSENGER_GROUP,
+    PROFILE_EVENTS,
+    PROVIDER_CALLBACKS,
+    SEGMENT_CHANGES,
+)
 from headrace.log.port import Log, Record
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.tasks import run_together
 from services.messenger.api import HiddenSegments, Services, build_app
+from services.messenger.awards import Awards
+from services.messenger.callbacks import Callbacks
+from services.messenger.campaign_report import CampaignReports
 from services.messenger.changes import Changes, DeadLetters
 from services.messenger.claims import Claims
 from services.messenger.definitions import Definitions
+from services.messenger.direct import Direct
+from services.messenger.hits import Hits
+from services.messenger.inbound import Inbox
+from services.messenger.inbound_routes import inbound_routes
 from services.messenger.intake import Intake
 from services.messenger.janitor import Janitor
+from services.messenger.journey_list import JourneyList
 from services.messenger.journey_runner import JourneyRunner
 from services.messenger.journeys import Journeys, Memberships
+from services.messenger.learning import Splits, winners
+from services.messenger.links import PublicLinks
 from services.messenger.moves import Moves
 from services.messenger.outbox import OutcomeOutbox
+from services.messenger.pool_watch import PoolWatch
+from services.messenger.preferences import Preferences
+from services.messenger.preview import Previews
+from services.messenger.preview_routes import preview_routes
 from services.messenger.profile_events import ProfileEvents
-from services.messenger.providers.port import Provider
-from services.messenger.public import public_routes, unsubscribe_link
+from services.messenger.providers.guard import Channel
+from services.messenger.public import Public, public_routes
+from services.messenger.report_routes import Insight, report_routes
 from services.messenger.reports import Reports
 from services.messenger.run_worker import RunWorker
 from services.messenger.runs import Audiences, Runs
+from services.messenger.segment_report import SegmentReports
 from services.messenger.sender import Sender
 from services.messenger.settings import Settings
-from services.messenger.store import Connection, Pool, Positions, open_store
+from services.messenger.shared_routes import shared_routes
+from services.messenger.split_decider import SplitDecider
+from services.messenger.store import Pool, Positions, open_store
 from services.messenger.suppression_routes import suppression_routes
+from services.messenger.survey_urls import without_token
+from services.messenger.trial import Trials
 from services.messenger.unsubscribe import Unsubscribes
 from services.messenger.voucher_codes import VoucherCodes
 from services.messenger.voucher_routes import voucher_routes
@@ -46,27 +73,25 @@ class Messenger:
 
     app: FastAPI
     worker: PartitionWorker
-    sender: Sender
+    senders: Sequence[Sender]
     journeys: Journeys
     runner: JourneyRunner
     runs: RunWorker
     moves: Moves
     intake: Intake
+    splits: SplitDecider
     janitor: Janitor
     claims: Claims
     unsubscribes: Unsubscribes
+    pool_watch: PoolWatch
     log: Log
     settings: Settings
     metrics: Metrics
 
-    @property
-    def senders(self) -> Sequence[Sender]:
-        return (self.sender,)
-
     async def follow(self) -> None:
         """Take part in the group and work on the partitions it gives us, until cancelled."""
         common = self.settings.common
-        topics = [common.topic(SEGMENT_CHANGES.name), common.topic(PROFILE_EVENTS.name)]
+        topics = [common.topic(one.name) for one in (SEGMENT_CHANGES, PROFILE_EVENTS, PROVIDER_CALLBACKS)]
         member = await self.log.join(common.group(MESSENGER_GROUP), topics, common.partitions)
         self.worker.follow(member)
         try:
@@ -77,19 +102,28 @@ class Messenger:
 
     def background(self) -> list[Awaitable[None]]:
         """What runs beside the HTTP server."""
-        return [self.follow(), self.sender.run(), self.runner.run(), self.runs.run(), self.janitor.run()]
+        senders = [sender.run() for sender in self.senders]
+        return [
+            self.follow(),
+            *senders,
+            self.runner.run(),
+            self.runs.run(),
+            self.splits.run(),
+            self.janitor.run(),
+            self.pool_watch.run(),
+        ]
 
 
 async def assemble(
     settings: Settings,
     log: Log,
     pool: Pool,
-    providers: Mapping[str, Provider],
+    channels: Mapping[str, Channel],
     segmenter: "SegmenterPort",
     *,
     clock: Callable[[], Millis],
 ) -> Messenger:
-    """Wire the parts. The schema is migrated and the topics exist."""
+    """Wire the parts. `channels` is all there are, by name. The schema is migrated and the topics exist."""
     common = settings.common
     metrics = Metrics("messenger")
     store = await open_store(pool, common.partitions)
@@ -98,14 +132,15 @@ async def assemble(
     positions = Positions(pool)
     dead_letters = DeadLetters(log, common.topic(DEAD_LETTERS.name), metrics)
     pending, due, outcome = Signal(), Signal(), Signal()
+    links = PublicLinks(settings.public_url, store.keyring)
     claims = Claims(
         pool,
         definitions,
         outbox,
-        providers,
+        channels,
         store.keyring,
         metrics,
-        unsubscribe_url=unsubscribe_link(settings.public_url, store.keyring),
+        links=links,
         phone_region=settings.phone_region,
         survey_links=settings.survey_links,
         on_followed=due,
@@ -114,10 +149,31 @@ async def assemble(
     changes = Changes(
         common.topic(SEGMENT_CHANGES.name), positions, definitions, intake, dead_letters, clock=clock
     )
-    profile_events = ProfileEvents(
-        common.topic(PROFILE_EVENTS.name), positions, definitions, intake, dead_letters, providers, clock=clock
+    direct = Direct()
+    callbacks = Callbacks(
+        common.topic(PROVIDER_CALLBACKS.name),
+        positions,
+        definitions,
+        outbox,
+        Inbox(store.keyring, direct),
+        dead_letters,
+        metrics,
+        clock=clock,
+        on_due=due,
+        on_outcome=outcome,
     )
-    journeys = Journeys(pool, definitions, outbox, segmenter, assign=Vouchers(definitions).assign, winners=winners)
+    vouchers = Vouchers(definitions)
+    profile_events = ProfileEvents(
+        common.topic(PROFILE_EVENTS.name),
+        positions,
+        definitions,
+        intake,
+        dead_letters,
+        channels,
+        Awards(vouchers.assign),
+        clock=clock,
+    )
+    journeys = Journeys(pool, definitions, outbox, segmenter, assign=vouchers.assign, winners=winners)
     runner = JourneyRunner(journeys, clock=clock, on_pending=pending, on_outcome=outcome)
     runs = RunWorker(Runs(pool, definitions, segmenter, intake), clock=clock)
 
@@ -128,18 +184,28 @@ async def assemble(
         log,
         positions,
         outbox,
-        (changes, profile_events),
+        (changes, profile_events, callbacks),
         metrics,
         outcomes_topic=common.topic(MESSAGES.name),
         set_aside=set_aside,
         last_outcomes=outbox.last,
     )
-    sender = Sender(claims, providers, clock=clock, on_outcome=outcome, concurrency=settings.send_concurrency)
+    senders = [
+        Sender(claims, channel, metrics, clock=clock, on_outcome=outcome, concurrency=settings.send_concurrency)
+        for channel in channels.values()
+    ]
+    wake_senders = wake_all(*(sender.wake for sender in senders))
     janitor = Janitor(
-        claims, outbox, clock=clock, keep_ms=common.rollback_horizon_ms, on_pending=pending, on_outcome=outcome
+        claims,
+        outbox,
+        pool,
+        clock=clock,
+        keep_ms=common.rollback_horizon_ms,
+        on_pending=pending,
+        on_outcome=outcome,
     )
-    pending.connect(sender.wake)
-    due.connect(wake_all(sender.wake, runner.wake))
+    pending.connect(wake_senders)
+    due.connect(wake_all(wake_senders, runner.wake))
     outcome.connect(worker.wake)
 
     async def database() -> None:
@@ -150,14 +216,41 @@ async def assemble(
         async with asyncio.timeout(5):
             await log.bounds(common.topic(MESSAGES.name), 0)
 
+    previews = Previews(
+        pool,
+        definitions,
+        public_url=settings.public_url,
+        phone_region=settings.phone_region,
+        survey_links=settings.survey_links,
+    )
+    trials = Trials(pool, previews, channels, store.keyring, clock=clock, phone_region=settings.phone_region)
     moves = Moves(pool, definitions)
     unsubscribes = Unsubscribes(pool, outbox)
+    preferences = Preferences(
+        pool,
+        definitions,
+        outbox,
+        store.keyring,
+        phone_region=settings.phone_region,
+        on_outcome=outcome,
+    )
+    hits = Hits(
+        pool, outbox, shown=lambda target: without_token(target, settings.survey_links), on_outcome=outcome
+    )
+    insight = Insight(
+        CampaignReports(pool, definitions), JourneyList(pool), SegmentReports(pool, segmenter, clock=clock)
+    )
+    splits = SplitDecider(Splits(pool, definitions), clock=clock)
     app = build_app(
         Services(definitions, Reports(pool), segmenter, moves, clock, due),
-        public_routes(unsubscribes, store.keyring, clock=clock, on_outcome=outcome),
+        public_routes(Public(unsubscribes, preferences, hits, links), clock=clock, on_outcome=outcome),
         further=[
+            report_routes(insight, definitions),
             suppression_routes(pool, store.keyring, clock=clock, phone_region=settings.phone_region),
+            inbound_routes(pool, direct, clock=clock, on_pending=pending),
             voucher_routes(definitions, VoucherCodes(pool), clock=clock),
+            shared_routes(definitions, clock=clock),
+            preview_routes(definitions, previews, trials),
         ],
         admin_token=common.admin_token,
         metrics=metrics,
@@ -166,23 +259,21 @@ async def assemble(
     return Messenger(
         app,
         worker,
-        sender,
+        senders,
         journeys,
         runner,
         runs,
         moves,
         intake,
+        splits,
         janitor,
         claims,
         unsubscribes,
+        PoolWatch(pool, metrics, clock=clock),
         log,
         settings,
         metrics,
     )
-
-
-async def winners(connection: Connection, campaign_ids: Iterable[str]) -> Mapping[tuple[str, str], str]:
-    return {}
 
 
 class SegmenterPort(Memberships, Audiences, HiddenSegments, Protocol):

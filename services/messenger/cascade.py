@@ -15,10 +15,10 @@ from services.messenger.messages import NewMessage
 from services.messenger.store import Connection
 
 NEXT_CHANNEL_REASONS = frozenset(
-    {"no_consent", "suppressed", "preference", "no_address", "template_missing", "template_error"}
+    {"no_consent", "suppressed", "preference", "no_address", "template_missing", "template_error", "spend_cap"}
 )
 """Why a message that was skipped says nothing about another channel. What concerns the customer as a whole, such
-as a cap, ends the step."""
+as a frequency cap, ends the step."""
 _UNDELIVERED = frozenset({"failed", "bounced"})
 
 

@@ -33,6 +33,7 @@ class Changes:
     """Handler of `cdp.segment-changes`. One transaction a batch."""
 
     lazy = False
+    numbered = True
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
 
 from headrace.contracts.campaign import CampaignDefinition
 from headrace.contracts.instant import Millis
@@ -11,17 +13,20 @@ from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.metrics import Metrics
 from services.messenger import ledger
 from services.messenger.address import address_for
+from services.messenger.caps import Sent, Tally, Waiting
 from services.messenger.cascade import follow
 from services.messenger.consent import Suppression
 from services.messenger.customer import Customer
 from services.messenger.customers import load_customers, roots_of
 from services.messenger.definitions import Definitions
 from services.messenger.ledger import Prepared
+from services.messenger.links import PublicLinks
 from services.messenger.outbox import OutcomeOutbox
-from services.messenger.prepare import Due, Ready, Recipient, Settled, capped, prepare
+from services.messenger.prepare import Deferred, Due, Fate, Ready, Recipient, Settled, capped, prepare
 from services.messenger.providers.forgetting import forget
-from services.messenger.providers.port import Accepted, NotSent, Outgoing, Provider, Refused, SendResult
-from services.messenger.spend import Priced, unaffordable
+from services.messenger.providers.guard import Channel
+from services.messenger.providers.port import Accepted, Fallback, NotSent, Outgoing, Provider, Refused, SendResult
+from services.messenger.spend import Budget, open_budget
 from services.messenger.store import Connection, Pool
 from services.messenger.tallies import tallies
 from services.messenger.tokens import Keyring
@@ -34,13 +39,15 @@ _LAST_BACKOFF_MS = 300_000
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A message that this process alone may send now; `attempt` tells its claim from an earlier one."""
+    """A message that this process alone may send now, by `provider`; `attempt` tells its claim from an earlier
+    one."""
 
     outgoing: Outgoing
     campaign_id: str
     channel: str
     attempt: int
     entered_at: Millis
+    provider: Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +82,11 @@ class Claims:
         pool: Pool,
         definitions: Definitions,
         outbox: OutcomeOutbox,
-        providers: Mapping[str, Provider],
+        channels: Mapping[str, Channel],
         keyring: Keyring,
         metrics: Metrics,
         *,
-        unsubscribe_url: Callable[[str], str],
+        links: PublicLinks,
         phone_region: str | None,
         survey_links: SurveyLinks | None = None,
         on_followed: Callable[[], None] = lambda: None,
@@ -87,46 +94,46 @@ class Claims:
         self._pool = pool
         self._definitions = definitions
         self._outbox = outbox
-        self._providers = providers
+        self._channels = channels
         self._keyring = keyring
         self._metrics = metrics
-        self._unsubscribe_url = unsubscribe_url
+        self._links = links
         self._phone_region = phone_region
         self._survey_links = survey_links
         self._on_followed = on_followed
 
-    async def claim(self, limit: int, now: Millis) -> Claimed:
-        """Take up to `limit` due messages: consent, address, suppression and text are settled in the same
-        transaction that claims them. Messages that must not be sent become skipped or failed."""
+    async def claim(self, channel: str, limit: int, now: Millis) -> Claimed:
+        """Take up to `limit` due messages of a channel: consent, address, suppression and text are settled in the
+        same transaction that claims them. Messages that must not be sent become skipped or failed."""
+        provider = self._channels[channel].provider()
         async with self._pool.acquire() as connection, connection.transaction():
-            dues = await ledger.take_due(connection, limit, now)
+            dues = await ledger.take_due(connection, channel, limit, now)
             if not dues:
                 return Claimed(0, ())
             policy = await self._definitions.policy(connection)
-            prepared = await self._prepare(connection, dues, policy, now)
-            prepared = await _affordable(connection, prepared, policy, now)
+            prepared = await self._prepare(connection, dues, provider, policy, now)
             await ledger.write_claims(connection, prepared, now)
             settled = [(p, p.fate) for p in prepared if isinstance(p.fate, Settled)]
             gone = [
                 (p.due.channel, p.due.id) for p, fate in settled if fate.reason == "no_profile" and p.due.attempt
             ]
-            await forget(self._providers, gone)  # a process that is gone may have sent it after the erasure
+            await forget(self._channels, gone)  # a process that is gone may have sent it after the erasure
             outcomes = [ledger.settled_outcome(p, fate, now) for p, fate in settled if fate.reason != "no_profile"]
             skipped = [(p.due.id, fate.status, fate.reason) for p, fate in settled if p.due.followed]
             followed = await follow(connection, self._definitions, skipped, now)
             await self._outbox.append(connection, outcomes, now)
         if followed:
             self._on_followed()
-        claims = [_claim(p, p.fate) for p in prepared if isinstance(p.fate, Ready)]
+        claims = [_claim(p, p.fate, provider) for p in prepared if isinstance(p.fate, Ready)]
         for p, fate in settled:
             self._count(p.due.campaign_id, p.due.channel, fate.status)
         for claim in claims:
             self._count(claim.campaign_id, claim.channel, "claimed")
         return Claimed(len(dues), claims)
 
-    async def any_due(self, now: Millis) -> bool:
+    async def any_due(self, channel: str, now: Millis) -> bool:
         """Whether a claim may find something: one look, where a claim is a transaction."""
-        return bool(await self._pool.fetchval(_ANY_DUE, now))
+        return bool(await self._pool.fetchval(_ANY_DUE, channel, now))
 
     async def settle(self, settlements: Sequence[Settlement], now: Millis) -> Sequence[bool]:
         """Write what providers said, and publish what is final. False for a claim that was taken away meanwhile
@@ -140,7 +147,7 @@ class Claims:
                 if row["status"] != "pending" and row["erased_at"] is None
             ]
             erased = [(row["channel"], row["id"]) for row in written if row["erased_at"] is not None]
-            await forget(self._providers, erased)
+            await forget(self._channels, erased)
             final = [
                 (r["id"], r["status"], r["reason"]) for r in written if r["status"] != "pending" and r["followed"]
             ]
@@ -156,7 +163,7 @@ class Claims:
     async def recover(self, now: Millis) -> Recovered:
         """Claims whose process is gone: unknown, since the provider may have the message; pending again where
         the provider knows a repeated id."""
-        idempotent = [(channel, p.name) for channel, p in self._providers.items() if p.idempotent]
+        idempotent = [(c.name, p.name) for c in self._channels.values() for p in c.providers if p.idempotent]
         channels, names = [c for c, _ in idempotent], [n for _, n in idempotent]
         async with self._pool.acquire() as connection, connection.transaction():
             again = await connection.fetch(_RECOVER_IDEMPOTENT, now - GONE_IDEMPOTENT_MS, channels, names, now)
@@ -176,41 +183,61 @@ class Claims:
         return Recovered(len(again), len(lost))
 
     async def _prepare(
-        self, connection: Connection, dues: Sequence[Due], policy: PolicyDefinition, now: Millis
+        self,
+        connection: Connection,
+        dues: Sequence[Due],
+        provider: Provider,
+        policy: PolicyDefinition,
+        now: Millis,
     ) -> list[Prepared]:
         """In the order of the campaigns' priority: what is decided first counts for what comes after it."""
         roots = await roots_of(connection, (due.profile_id for due in dues))
         campaigns = await self._definitions.campaign_versions(
             connection, ((due.campaign_id, due.campaign_version) for due in dues)
         )
+        twins = _twins(dues, campaigns, provider)
         templates = await self._definitions.current_templates(
-            connection, (due.template_id for due in dues if due.template_id)
+            connection, (due.template_id for due in (*dues, *twins.values()) if due.template_id)
         )
-        recipients = await self._recipients(connection, dues, roots)
+        blocks = await self._definitions.blocks_for(connection, (template for template, _ in templates.values()))
+        everybody = await self._recipients(connection, [*dues, *twins.values()], roots)
+        recipients, others = everybody[: len(dues)], everybody[len(dues) :]
+        fallbacks = {twin.id: (twin, recipient) for twin, recipient, _ in others}
         wanted = _windows(recipients, campaigns, policy)
         found = await tallies(
             connection, wanted.keys(), max(wanted.values(), default=0), {due.id for due in dues}, now
         )
+        numbers = [r.address for due, r, _ in everybody if due.channel == "sms" and r.address is not None]
+        budget = await open_budget(connection, numbers, policy.sms, now)
         prepared = []
         for due, recipient, address_hash in sorted(
             recipients, key=lambda one: -campaigns[one[0].campaign_id, one[0].campaign_version].priority
         ):
             campaign, root = campaigns[due.campaign_id, due.campaign_version], roots[due.profile_id]
             tally = found.get(root)
-            fate = prepare(
-                due,
-                campaign,
-                templates.get(due.template_id or ""),
-                replace(recipient, tally=tally),
-                unsubscribe_url=self._unsubscribe_url,
+            decide = partial(
+                prepare,
+                links=self._links,
                 now=now,
                 survey_links=self._survey_links,
                 policy=policy,
+                phone_region=self._phone_region,
+                blocks=blocks,
             )
-            provider = self._providers[due.channel].name
-            prepared.append(Prepared(due, root, fate, provider, address_hash))
-            if tally is not None and isinstance(fate, Ready) and campaign.purpose == "marketing":
-                tally.add(campaign.id, due.channel, now)
+            template = templates.get(due.template_id or "")
+            fate = decide(due, campaign, template, replace(recipient, tally=tally))
+            if isinstance(fate, Ready) and due.id in fallbacks:
+                twin, other = fallbacks[due.id]
+                template = templates.get(twin.template_id or "")
+                fate = _with_fallback(fate, decide(twin, campaign, template, replace(other, tally=tally)))
+            if due.in_doubt and due.provider != provider.name:
+                fate = Settled("unknown", "provider_changed")  # this one would not recognise it
+            fate = _affordable(due, fate, budget)
+            prepared.append(Prepared(due, root, fate, provider.name, address_hash))
+            if tally is not None and due.channel != "webhook":
+                _count_in(tally, due, campaign, fate, now)
+        if budget is not None:
+            await budget.book(connection)
         return prepared
 
     async def _recipients(
@@ -264,6 +291,34 @@ async def _suppressions(connection: Connection, hashes: Iterable[str]) -> dict[t
     return found
 
 
+def _twins(
+    dues: Sequence[Due], campaigns: Mapping[tuple[str, int], CampaignDefinition], provider: Provider
+) -> dict[str, Due]:
+    """By message, the same one on its next channel, where the provider goes on to that by itself."""
+    twins: dict[str, Due] = {}
+    for due in dues:
+        following = due.channels[due.alternative + 1] if due.alternative + 1 < len(due.channels) else ""
+        if (due.channel, following) not in provider.cascades:
+            continue
+        sends = dict(campaigns[due.campaign_id, due.campaign_version].sends)
+        if due.step in sends:
+            template_id = sends[due.step].template_for(following)
+            twins[due.id] = replace(
+                due, channel=following, template_id=template_id, alternative=due.alternative + 1
+            )
+    return twins
+
+
+def _with_fallback(ready: Ready, other: Fate) -> Ready:
+    """With what the provider sends on the next channel if it cannot deliver on this one; its price is booked,
+    since nobody knows before which of the two it will be."""
+    if not isinstance(other, Ready):
+        return ready
+    fallback = Fallback(other.outgoing.channel, other.outgoing.to, other.outgoing.text)
+    outgoing = replace(ready.outgoing, fallback=fallback)
+    return replace(ready, outgoing=outgoing, parts=other.parts, country=other.country, cost=other.cost)
+
+
 def _windows(
     recipients: Sequence[tuple[Due, Recipient, str | None]],
     campaigns: Mapping[tuple[str, int], CampaignDefinition],
@@ -272,34 +327,35 @@ def _windows(
     """By customer whom a cap concerns, how far back one must look."""
     found: dict[str, Millis] = {}
     for due, recipient, _ in recipients:
-        if recipient.customer is not None:
+        if recipient.customer is not None and due.channel != "webhook":
             window = capped(campaigns[due.campaign_id, due.campaign_version], policy, recipient.customer)
             if window:
                 found[recipient.customer.id] = max(window, found.get(recipient.customer.id, 0))
     return found
 
 
-async def _affordable(
-    connection: Connection, prepared: list[Prepared], policy: PolicyDefinition, now: Millis
-) -> list[Prepared]:
-    """What is beyond a spend cap is skipped."""
-    priced = [
-        Priced(p.due.id, p.fate.country, p.fate.parts or 0, p.fate.cost)
-        for p in prepared
-        if isinstance(p.fate, Ready) and p.fate.cost
-    ]
-    refused = await unaffordable(connection, priced, policy.sms, now)
-    return [
-        replace(p, fate=Settled("unknown" if p.due.in_doubt else "skipped", "spend_cap"))
-        if p.due.id in refused
-        else p
-        for p in prepared
-    ]
+def _affordable(due: Due, fate: Fate, budget: Budget | None) -> Fate:
+    """What is beyond a spend cap is skipped. A repeated attempt costs nothing more than the first."""
+    if budget is None or not isinstance(fate, Ready) or fate.cost is None:
+        return fate
+    more = fate.cost - (due.booked or Decimal(0))
+    parts = (fate.parts or 0) if due.booked is None else 0
+    if more <= 0 or budget.take(fate.country, more, parts):
+        return fate
+    return Settled("unknown" if due.in_doubt else "skipped", "spend_cap")
 
 
-def _claim(prepared: Prepared, ready: Ready) -> Claim:
+def _count_in(tally: Tally, due: Due, campaign: CampaignDefinition, fate: Fate, now: Millis) -> None:
+    """What is about to be sent counts for what is decided after it, and so does what keeps its place."""
+    if isinstance(fate, Ready):
+        tally.sent[due.id] = Sent(campaign.id, due.channel, now, campaign.purpose == "marketing")
+    elif isinstance(fate, Deferred) and fate.reason == "priority":
+        tally.waiting.append(Waiting(due.id, campaign.id, due.channel, campaign.priority))
+
+
+def _claim(prepared: Prepared, ready: Ready, provider: Provider) -> Claim:
     due = prepared.due
-    return Claim(ready.outgoing, due.campaign_id, due.channel, due.attempt + 1, due.entered_at)
+    return Claim(ready.outgoing, due.campaign_id, due.channel, due.attempt + 1, due.entered_at, provider)
 
 
 def _settlement_row(settlement: Settlement, now: Millis) -> tuple[object, ...]:
@@ -313,6 +369,9 @@ def _settlement_row(settlement: Settlement, now: Millis) -> tuple[object, ...]:
     if isinstance(result, NotSent):
         wait = result.retry_after_ms if result.retry_after_ms is not None else backoff_ms(claim.attempt)
         return (*key, "pending", result.reason, None, now + wait)
+    if claim.provider.idempotent:
+        # in doubt as if the process were gone: it may be repeated, and is never called unsent
+        return (*key, "pending", "process_gone", None, now + backoff_ms(claim.attempt))
     return (*key, "unknown", result.reason, None, now)
 
 
@@ -331,7 +390,7 @@ def _outcome(status: str) -> Outcome:
     return outcomes[status]
 
 
-_ANY_DUE = "SELECT EXISTS (SELECT FROM message WHERE status = 'pending' AND due_at <= $1)"
+_ANY_DUE = "SELECT EXISTS (SELECT FROM message WHERE status = 'pending' AND channel = $1 AND due_at <= $2)"
 # An attempt that is not taken on says nothing about the one before it, whose process is gone: the doubt stays.
 # A late word of the provider still settles a message that was declared unknown, but sends nothing again.
 _SETTLE = f"""

@@ -36,27 +36,20 @@ def refusal(
 ) -> Refusal | None:
     """Why this message must not be sent, or None.
 
-    Marketing needs a grant for the channel. Transactional needs that it was not withdrawn: consent
-    for that purpose, where there is any, else the channel's. Unsubscribing ends
-    marketing at once, until a later grant: the newer word of the customer holds, a tie is a no. An address that
-    bounced, or that the provider says has opted out, gets nothing at all.
+    Marketing needs a grant for the channel. Transactional needs that it was not withdrawn: consent for that
+    purpose, where there is any, else the channel's. Unsubscribing ends marketing at once, until a later grant: the
+    newer word of the customer holds, a tie is a no. A complaint ends it until it is lifted. An address that
+    bounced, or that the provider says has opted out, gets nothing at all until then.
     """
     found = list(suppressions)
     consent = consents.get(channel)
-    if any(_for_everything(one, consent) for one in found):
+    if any(one.reason in (BOUNCED, OPTED_OUT) for one in found):
         return "suppressed"
     if purpose == "transactional":
         consent = consents.get(f"transactional/{channel}", consent)
         return "no_consent" if consent is not None and consent.status == "withdrawn" else None
     if consent is None or consent.status != "granted":
         return "no_consent"
-    if any(consent.time <= suppression.at for suppression in found):
+    if any(one.reason != UNSUBSCRIBED or consent.time <= one.at for one in found):
         return "suppressed"
     return None
-
-
-def _for_everything(suppression: Suppression, consent: Consent | None) -> bool:
-    if suppression.reason == BOUNCED:
-        return True
-    granted_since = consent is not None and consent.status == "granted" and consent.time > suppression.at
-    return suppression.reason == OPTED_OUT and not granted_since

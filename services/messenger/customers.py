@@ -7,6 +7,7 @@ import msgspec
 
 from services.messenger.consent import Consent
 from services.messenger.customer import Customer
+from services.messenger.stated_preferences import as_stated, stated_by
 from services.messenger.store import Connection
 
 
@@ -27,7 +28,8 @@ async def family_of(connection: Connection, profile_id: str) -> list[str]:
 
 
 async def load_customers(connection: Connection, roots: Iterable[str]) -> dict[str, Customer]:
-    """The customers of these roots; one that was erased or never existed is left out."""
+    """The customers of these roots; one that was erased or never existed is left out. What they chose on their
+    page a moment ago holds already."""
     rows = await connection.fetch(
         """SELECT id, traits::text AS traits, computed::text AS computed, tags::text AS tags,
                   consents::text AS consents, identifiers::text AS identifiers, time_zone,
@@ -37,7 +39,9 @@ async def load_customers(connection: Connection, roots: Iterable[str]) -> dict[s
            FROM profiles.profile_v1 p WHERE id = ANY($1::text[])""",
         sorted(set(roots)),
     )
-    return {row["id"]: _customer(row) for row in rows}
+    customers = {row["id"]: _customer(row) for row in rows}
+    stated = await stated_by(connection, customers)
+    return customers | {root: as_stated(customers[root], said) for root, said in stated.items()}
 
 
 def _customer(row: Any) -> Customer:

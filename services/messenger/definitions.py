@@ -10,9 +10,13 @@ from headrace.contracts.campaign import CampaignDefinition, body_of, parse_campa
 from headrace.contracts.campaign_steps import VoucherStep, walk
 from headrace.contracts.instant import Millis
 from headrace.contracts.policy import PolicyDefinition, parse_policy
-from headrace.contracts.template import BlockDefinition, Template, parse_template
+from headrace.contracts.template import BlockDefinition, Template, parse_block, parse_template
 from headrace.contracts.voucher import VoucherPool, parse_voucher_pool
+from services.messenger.blocks import blocks_of
+from services.messenger.coupons import REDEEMING
+from services.messenger.program import hidden_segments
 from services.messenger.store import Connection, Pool
+from services.messenger.survey_awards import SURVEY_COMPLETED
 
 Kind = Literal["campaign", "template", "block", "policy", "vouchers"]
 Definition = CampaignDefinition | Template | BlockDefinition | PolicyDefinition | VoucherPool
@@ -45,8 +49,6 @@ _PUT = """
 DIRECT = "direct"
 """The campaign that messages sent by hand stand under. Nobody sees it as a definition."""
 _LISTEN_MS = 1_000
-REDEEMING = frozenset({"Coupon Applied", "Order Completed"})
-"""The events that may name a voucher's code."""
 # Those who were in the segment when the campaign was published enter once in its life.
 BEGIN_CURRENT = """
     INSERT INTO campaign_run (campaign_id, run_at, version, begun_at, current)
@@ -54,6 +56,8 @@ BEGIN_CURRENT = """
     WHERE NOT EXISTS (SELECT FROM campaign_run WHERE campaign_id = $1 AND current)
     ON CONFLICT DO NOTHING
 """
+VOUCHER_EVENTS = REDEEMING | {SURVEY_COMPLETED}
+"""The events that redeem voucher codes, or ask for one."""
 _NO_POLICY = parse_policy({})
 
 
@@ -64,6 +68,7 @@ class Definitions:
         self._pool = pool
         self._campaigns: dict[tuple[str, int], CampaignDefinition] = {}
         self._templates: dict[tuple[str, int], Template] = {}
+        self._blocks: dict[tuple[str, int], BlockDefinition] = {}
         self._policy: tuple[int, PolicyDefinition] | None = None
         self._listened_to: frozenset[str] = frozenset()
         self._listened_at: Millis | None = None
@@ -147,6 +152,13 @@ class Definitions:
             {key for key, step in steps if isinstance(step, VoucherStep) and step.voucher.pool == pool_id}
         )
 
+    async def branches_of_none_but(self, campaign_id: str) -> list[str]:
+        """The hidden segments of this campaign's branches, in any of its versions, that no other campaign has."""
+        rows = await self._pool.fetch(_ALL_VERSIONS)
+        campaigns = [(row["id"], self._campaign(row["id"], row["version"], row["body"])) for row in rows]
+        others = {one for key, c in campaigns if key != campaign_id for one in hidden_segments(c)}
+        return sorted({one for key, c in campaigns if key == campaign_id for one in hidden_segments(c)} - others)
+
     async def policy(self, connection: Connection) -> PolicyDefinition:
         """What holds for all campaigns now; nothing when nobody said."""
         row = await connection.fetchrow(f"{_CURRENT} AND d.id = 'default'", "policy")
@@ -159,7 +171,7 @@ class Definitions:
     async def listen(self, now: Millis) -> frozenset[str]:
         """Names of the events that some campaign listens to, or has; looked up once a second."""
         if self._listened_at is None or not 0 <= now - self._listened_at < _LISTEN_MS:
-            rows = await self._pool.fetch(_LISTENED, DIRECT, sorted(REDEEMING))
+            rows = await self._pool.fetch(_LISTENED, DIRECT, sorted(VOUCHER_EVENTS))
             self._listened_to = frozenset(row["name"] for row in rows)
             self._listened_at = now
         return self._listened_to
@@ -225,11 +237,35 @@ class Definitions:
             row["id"]: (self._template(row["id"], row["version"], row["body"]), row["version"]) for row in rows
         }
 
+    async def blocks_for(
+        self, connection: Connection, templates: Iterable[Template]
+    ) -> Mapping[str, BlockDefinition]:
+        """All blocks as they are now, if one of these templates renders any; else none."""
+        if not any(blocks_of(template) for template in templates):
+            return {}
+        rows = await connection.fetch(f"{_CURRENT} ORDER BY d.id", "block")
+        return {row["id"]: self._block(row["id"], row["version"], row["body"]) for row in rows}
+
+    async def all_blocks(self) -> dict[str, BlockDefinition]:
+        """By id."""
+        rows = await self._pool.fetch(f"{_CURRENT} ORDER BY d.id", "block")
+        return {row["id"]: self._block(row["id"], row["version"], row["body"]) for row in rows}
+
+    async def all_templates(self) -> list[Template]:
+        rows = await self._pool.fetch(f"{_CURRENT} ORDER BY d.id", "template")
+        return [self._template(row["id"], row["version"], row["body"]) for row in rows]
+
     def _campaign(self, definition_id: str, version: int, body: str) -> CampaignDefinition:
         key = (definition_id, version)
         if key not in self._campaigns:
             self._campaigns[key] = parse_campaign(msgspec.json.decode(body))
         return self._campaigns[key]
+
+    def _block(self, definition_id: str, version: int, body: str) -> BlockDefinition:
+        key = (definition_id, version)
+        if key not in self._blocks:
+            self._blocks[key] = parse_block(msgspec.json.decode(body))
+        return self._blocks[key]
 
     def _template(self, definition_id: str, version: int, body: str) -> Template:
         key = (definition_id, version)
@@ -243,6 +279,10 @@ def _stored(row: Any) -> Stored:
     return Stored(row["id"], row["version"], row["state"], body, row["updated_at"])
 
 
+_ALL_VERSIONS = """
+    SELECT v.id, v.version, v.body::text AS body FROM definition_version v
+    JOIN definition d USING (kind, id) WHERE v.kind = 'campaign' AND d.state <> 'deleted' ORDER BY v.id, v.version
+"""
 _LISTENED = """
     SELECT DISTINCT unnest(events) AS name FROM definition
     WHERE kind = 'campaign' AND state <> 'deleted' AND id <> $1

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from headrace.contracts.instant import Millis
 from services.messenger import ledger
 from services.messenger.outbox import NewOutcome
+from services.messenger.reasons import SkipReason
 from services.messenger.store import Connection
 
 Key = tuple[str, str]
@@ -16,7 +17,7 @@ Key = tuple[str, str]
 
 
 async def end(
-    connection: Connection, keys: Iterable[Key], status: str, reason: str, now: Millis
+    connection: Connection, keys: Iterable[Key], status: str, reason: SkipReason, now: Millis
 ) -> list[NewOutcome]:
     """End these journeys if they are under way, and skip their messages that wait."""
     ordered = sorted(set(keys))

@@ -1,11 +1,14 @@
 """What an event was worth. Pure."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 _OTHERWISE = ("properties.revenue", "properties.value")
 _MOST = Decimal(10) ** 15
+_FINEST = -20  # places that a store keeps: 1e-999999 is a number too
+_CURRENCY = re.compile(r"[A-Za-z]{3}")
 
 
 def order_value(properties: Mapping[str, Any], path: str) -> tuple[Decimal | None, str | None]:
@@ -15,7 +18,7 @@ def order_value(properties: Mapping[str, Any], path: str) -> tuple[Decimal | Non
     currency = properties.get("currency")
     return (
         next((amount for amount in found if amount is not None), None),
-        currency.upper() if isinstance(currency, str) and len(currency) == 3 and currency.isalpha() else None,
+        currency.upper() if isinstance(currency, str) and _CURRENCY.fullmatch(currency) else None,
     )
 
 
@@ -27,6 +30,9 @@ def _amount(properties: Mapping[str, Any], path: str) -> Decimal | None:
         return None
     try:
         amount = Decimal(str(value).strip())
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):
         return None
-    return amount if amount.is_finite() and abs(amount) < _MOST else None
+    if not amount.is_finite() or abs(amount) >= _MOST:
+        return None
+    exponent = amount.as_tuple().exponent
+    return amount if isinstance(exponent, int) and exponent >= _FINEST else None

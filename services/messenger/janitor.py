@@ -1,4 +1,5 @@
-"""Housekeeping: recovers claims of processes that are gone, forgets outcomes published long ago."""
+"""Housekeeping: recovers claims of processes that are gone, forgets outcomes published long ago, and choices that
+the profile service has heard."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +9,8 @@ import structlog
 from headrace.contracts.instant import Millis
 from services.messenger.claims import Claims
 from services.messenger.outbox import OutcomeOutbox
+from services.messenger.stated_preferences import drop_heard
+from services.messenger.store import Pool
 
 log = structlog.get_logger()
 
@@ -22,6 +25,7 @@ class Janitor:
         self,
         claims: Claims,
         outbox: OutcomeOutbox,
+        pool: Pool,
         *,
         clock: Callable[[], Millis],
         keep_ms: Millis,
@@ -30,6 +34,7 @@ class Janitor:
     ) -> None:
         self._claims = claims
         self._outbox = outbox
+        self._pool = pool
         self._clock = clock
         self._keep_ms = keep_ms
         self._on_pending = on_pending
@@ -41,6 +46,7 @@ class Janitor:
         while True:
             try:
                 await self.recover()
+                await drop_heard(self._pool)
                 if rounds % _TRIM_EVERY == 0:
                     await self._outbox.trim(self._clock() - self._keep_ms)
             except Exception as error:

@@ -27,6 +27,7 @@ from services.messenger.ledger import outcome_of
 from services.messenger.messages import NewMessage
 from services.messenger.outbox import NewOutcome, NewUpdate, OutcomeOutbox
 from services.messenger.program import branch_segment, program
+from services.messenger.reasons import SkipReason
 from services.messenger.store import Connection, Pool
 
 log = structlog.get_logger()
@@ -282,7 +283,7 @@ class _Round:
             msgspec.json.encode(dict(due.journey.variants)).decode(),
         )
 
-    async def _end(self, due: Due, status: str, reason: str) -> None:
+    async def _end(self, due: Due, status: str, reason: SkipReason) -> None:
         self.outcomes += await endings.end(self._connection, [_key(due)], status, reason, self._now)
 
 

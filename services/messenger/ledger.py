@@ -28,9 +28,9 @@ class Prepared:
     address_hash: str | None
 
 
-async def take_due(connection: Connection, limit: int, now: Millis) -> list[Due]:
-    """Lock due messages that nobody else is taking. Those of paused campaigns wait."""
-    rows = await connection.fetch(_TAKE_DUE, limit, now)
+async def take_due(connection: Connection, channel: str, limit: int, now: Millis) -> list[Due]:
+    """Lock due messages of a channel that nobody else is taking. Those of paused campaigns wait."""
+    rows = await connection.fetch(_TAKE_DUE, channel, limit, now)
     return [_due(row) for row in rows]
 
 
@@ -38,13 +38,16 @@ async def write_claims(connection: Connection, prepared: Sequence[Prepared], now
     """Write what `prepare` decided: claimed with everything that is needed to send, or settled."""
     ready = [(p, p.fate) for p in prepared if isinstance(p.fate, Ready)]
     settled = [(p, p.fate) for p in prepared if isinstance(p.fate, Settled)]
-    await connection.executemany(_CLAIM, [_claim_row(p, fate, now) for p, fate in ready])
-    await connection.executemany(
-        "UPDATE message SET status = $2, reason = $3, profile_id = $4, settled_at = $5 WHERE id = $1",
-        [(p.due.id, fate.status, fate.reason, p.profile_id, now) for p, fate in settled],
-    )
+    if ready:
+        rows = [_claim_row(p, fate) for p, fate in ready]
+        await connection.execute(_CLAIM, now, *zip(*rows, strict=True))
+    if settled:
+        rows = [(p.due.id, fate.status, fate.reason, p.profile_id) for p, fate in settled]
+        await connection.execute(_SKIP, now, *zip(*rows, strict=True))
     deferred = [(p, p.fate) for p in prepared if isinstance(p.fate, Deferred)]
-    await connection.executemany(_DEFER, [(p.due.id, fate.until, fate.reason) for p, fate in deferred])
+    if deferred:
+        rows = [(p.due.id, fate.until, fate.reason) for p, fate in deferred]
+        await connection.execute(_DEFER, *zip(*rows, strict=True))
 
 
 async def collapse(connection: Connection, family: Sequence[str], now: Millis) -> list[NewOutcome]:
@@ -65,7 +68,9 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
     (channel, message id) of what was handed to a provider, or is being."""
     ids = sorted(set(profile_ids))
     rows = await connection.fetch(
-        """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, erased_at = $2::bigint,
+        """UPDATE message SET address = NULL, subject = NULL, text = NULL, html = NULL, links = '{}', literal =
+        NULL,
+               erased_at = $2::bigint, locale = NULL, missing = '{}',
                reason = CASE status WHEN 'pending' THEN 'erased' ELSE reason END,
                settled_at = CASE status WHEN 'pending' THEN $2::bigint ELSE settled_at END,
                status = CASE WHEN status <> 'pending' THEN status
@@ -74,19 +79,28 @@ async def redact(connection: Connection, profile_ids: Iterable[str], now: Millis
         *(ids, now),
     )
     await connection.execute(_FORGET_ENTRIES, ids, now)
+    await connection.execute(_FORGET_CODES, ids)
     await connection.execute(
-        "UPDATE voucher_code SET profile_id = NULL, order_id = NULL WHERE profile_id = ANY($1::text[])", ids
+        "UPDATE inbound SET address = NULL, text = NULL, profile_id = NULL WHERE profile_id = ANY($1::text[])", ids
     )
+    await connection.execute("DELETE FROM preference WHERE profile_id = ANY($1::text[])", ids)
     return [(row["channel"], row["id"]) for row in rows if row["attempt"]]
 
 
 def outcome_of(
-    row: Any, outcome: Outcome, at: Millis, *, reason: str | None = None, occurrence: int = 0
+    row: Any,
+    outcome: Outcome,
+    at: Millis,
+    *,
+    reason: str | None = None,
+    occurrence: int = 0,
+    link: str | None = None,
+    machine: bool = False,
 ) -> NewOutcome:
-    """An outcome of a message joined with its entry."""
+    """An outcome of a message joined with its entry. What machines do is told apart from what people do."""
     return NewOutcome(
         MessageOutcome(
-            message_id=outcome_message_id(row["id"], outcome, "", occurrence),
+            message_id=outcome_message_id(row["id"], outcome, link or "", 1 if machine else occurrence),
             id=row["id"],
             outcome=outcome,
             channel=row["channel"],
@@ -100,6 +114,8 @@ def outcome_of(
             reason=reason,
             provider=row["provider"],
             provider_message_id=row["provider_message_id"],
+            link=link,
+            machine=machine,
         ),
         row["traceparent"],
     )
@@ -117,25 +133,40 @@ _TAKE_DUE = """
         m.channel, m.template_id, m.attempt, coalesce(m.reason = 'process_gone', false) AS in_doubt,
         e.entered_at, e.segment_id, e.segment_name,
         e.computed::text AS computed, e.event::text AS event, e.voucher::text AS voucher, e.traceparent,
-        m.channels, m.alternative, m.continues, m.ready_at
+        m.channels, m.alternative, m.continues, m.ready_at, m.provider, m.cost AS booked, m.links, m.literal
     FROM message m
     JOIN entry e USING (campaign_id, entry_id)
     JOIN definition d ON d.kind = 'campaign' AND d.id = m.campaign_id AND d.state IN ('live', 'deleted')
-    WHERE m.status = 'pending' AND m.due_at <= $2
-    ORDER BY m.due_at LIMIT $1
+    WHERE m.status = 'pending' AND m.channel = $1 AND m.due_at <= $3
+    ORDER BY m.due_at LIMIT $2
     FOR UPDATE OF m SKIP LOCKED
 """
 # The doubt about an attempt whose process is gone stays; a night does not make a message late.
 _DEFER = """
-    UPDATE message SET due_at = $2, ready_at = greatest(ready_at, $2),
-        reason = CASE WHEN reason = 'process_gone' THEN reason ELSE $3 END
-    WHERE id = $1
+    UPDATE message m SET due_at = d.until,
+        ready_at = CASE d.reason WHEN 'quiet_hours' THEN greatest(m.ready_at, d.until) ELSE m.ready_at END,
+        reason = CASE WHEN m.reason = 'process_gone' THEN m.reason ELSE d.reason END
+    FROM unnest($1::text[], $2::bigint[], $3::text[]) AS d (id, until, reason)
+    WHERE m.id = d.id
 """
+# one statement for all; lists of texts go as JSON, an array of arrays must have rows of one length
 _CLAIM = """
-    UPDATE message SET status = 'claimed', attempt = attempt + 1, claimed_at = $2, profile_id = $3, provider = $4,
-        template_version = $5, address = $6, address_hash = $7, subject = $8, text = $9, html = $10, parts = $11,
-        country = $12, cost = $13
-    WHERE id = $1
+    UPDATE message m SET status = 'claimed', attempt = m.attempt + 1, claimed_at = $1, profile_id = c.profile_id,
+        provider = c.provider, template_version = c.template_version, address = c.address,
+        address_hash = c.address_hash, subject = c.subject, text = c.text, html = c.html, parts = c.parts,
+        country = c.country, cost = c.cost, locale = c.locale, cascaded = c.cascaded,
+        links = CASE c.links WHEN '[]' THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(c.links)) END,
+        missing = CASE c.missing WHEN '[]' THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(c.missing)) END
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[],
+        $10::text[], $11::int[], $12::text[], $13::numeric[], $14::jsonb[], $15::text[], $16::jsonb[], $17::bool[])
+        AS c (id, profile_id, provider, template_version, address, address_hash, subject, text, html, parts,
+            country, cost, links, locale, missing, cascaded)
+    WHERE m.id = c.id
+"""
+_SKIP = """
+    UPDATE message m SET status = s.status, reason = s.reason, profile_id = s.profile_id, settled_at = $1
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) AS s (id, status, reason, profile_id)
+    WHERE m.id = s.id
 """
 
 
@@ -147,6 +178,11 @@ _FORGET_ENTRIES = """
         reason = CASE status WHEN 'active' THEN 'erased' ELSE reason END,
         ended_at = CASE status WHEN 'active' THEN $2 ELSE ended_at END,
         status = CASE status WHEN 'active' THEN 'cancelled' ELSE status END
+    WHERE profile_id = ANY($1::text[])
+"""
+# A code that was given stays given, to nobody that one could tell.
+_FORGET_CODES = """
+    UPDATE voucher_code SET profile_id = NULL, entry_id = NULL, step = NULL, order_id = NULL
     WHERE profile_id = ANY($1::text[])
 """
 OUTCOME_COLUMNS = """m.id, m.channel, m.profile_id, m.campaign_id, m.campaign_version, m.entry_id, m.step,
@@ -167,12 +203,18 @@ _COLLAPSE = f"""
 """  # noqa: S608
 
 
-def _claim_row(prepared: Prepared, ready: Ready, now: Millis) -> tuple[object, ...]:
+def _claim_row(prepared: Prepared, ready: Ready) -> tuple[object, ...]:
     out = ready.outgoing
     return (
-        *(prepared.due.id, now, prepared.profile_id, prepared.provider, ready.template_version),
+        *(prepared.due.id, prepared.profile_id, prepared.provider, ready.template_version),
         *(out.to, prepared.address_hash, out.subject, out.text, out.html, ready.parts, ready.country, ready.cost),
+        _texts(ready.links or prepared.due.links),
+        *(ready.locale, _texts(ready.missing), out.fallback is not None),
     )
+
+
+def _texts(items: Sequence[str]) -> str:
+    return msgspec.json.encode(list(items)).decode() if items else "[]"
 
 
 def _due(row: Any) -> Due:

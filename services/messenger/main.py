@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
 async def run(settings: Settings) -> int:
     """Serve until stopped."""
     common = settings.common
-    providers = choose_providers(settings.email_url, settings.sms_url, settings.data_dir)
+    channels = choose_providers(settings.providers, now_ms)
     log = await connect_log(common.log_url, rollback_horizon_ms=common.rollback_horizon_ms)
     pool = await connect_pool(settings.database_url, schema=SCHEMA, max_size=_POOL_SIZE)
     client = httpx.AsyncClient(
@@ -41,11 +41,11 @@ async def run(settings: Settings) -> int:
     )
     try:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
-        messenger = await assemble(settings, log, pool, providers, Segmenter(client), clock=now_ms)
+        messenger = await assemble(settings, log, pool, channels, Segmenter(client), clock=now_ms)
         return await serve(messenger.app, host=common.host, port=settings.port, background=messenger.background())
     finally:
-        for provider in providers.values():
-            await provider.close()
+        for channel in channels.values():
+            await channel.close()
         await client.aclose()
         await log.close()
         await asyncio.wait_for(pool.close(), 10)

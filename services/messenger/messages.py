@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.contracts.instant import Millis
+from services.messenger.reasons import SkipReason
 from services.messenger.store import Connection
 
 
@@ -26,7 +27,7 @@ class NewMessage:
     ready_at: Millis
     continues: bool
     alternative: int = 0
-    skip: str | None = None
+    skip: SkipReason | None = None
 
 
 async def insert(connection: Connection, messages: Sequence[NewMessage], now: Millis) -> None:

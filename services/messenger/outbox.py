@@ -17,6 +17,20 @@ from services.messenger.store import Connection, Pool
 SOURCE = "messenger"
 _UPDATE = "update"
 _LAST = "SELECT partition, last_seq FROM outcome_counter"
+# locked in one order, whatever order the join takes
+_NUMBER = """
+    WITH locked AS MATERIALIZED (
+        SELECT partition FROM outcome_counter WHERE partition = ANY($1::int[]) ORDER BY partition FOR UPDATE)
+    UPDATE outcome_counter c SET last_seq = c.last_seq + n.count
+    FROM locked JOIN unnest($1::int[], $2::int[]) AS n (partition, count) USING (partition)
+    WHERE c.partition = locked.partition
+    RETURNING c.partition, c.last_seq
+"""
+_INSERT = """
+    INSERT INTO outcome (partition, seq, id, profile_id, outcome, payload, traceparent, created_at)
+    SELECT * FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+        $8::bigint[])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +69,12 @@ class OutcomeOutbox:
         by_partition: dict[int, list[NewOutcome | NewUpdate]] = {}
         for new in outcomes:
             by_partition.setdefault(partition_of(_record(new).profile_id, self._partitions), []).append(new)
+        counts = [len(group) for group in by_partition.values()]
         rows = []
-        for partition in sorted(by_partition):
+        for partition, last in await connection.fetch(_NUMBER, list(by_partition), counts):
             group = by_partition[partition]
-            last = await connection.fetchval(
-                "UPDATE outcome_counter SET last_seq = last_seq + $2 WHERE partition = $1 RETURNING last_seq",
-                partition,
-                len(group),
-            )
-            first = last - len(group) + 1
-            rows += [_row(partition, seq, new, now) for seq, new in enumerate(group, first)]
-        await connection.executemany(
-            """INSERT INTO outcome (partition, seq, id, profile_id, outcome, payload, traceparent, created_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
-            rows,
-        )
+            rows += [_row(partition, seq, new, now) for seq, new in enumerate(group, last - len(group) + 1)]
+        await connection.execute(_INSERT, *zip(*rows, strict=True))
 
     async def pending(self, partition: int, after: int, limit: int) -> Sequence[OutboxRecord]:
         rows = await self._pool.fetch(

@@ -1,7 +1,7 @@
 """What becomes of a due message: the finished text, or the reason why it is not sent. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -12,17 +12,22 @@ from headrace.contracts.identifiers import PHONE
 from headrace.contracts.instant import Millis
 from headrace.contracts.policy import PolicyDefinition, parse_policy
 from headrace.contracts.survey_link import SurveyLinks
-from headrace.contracts.template import Template
+from headrace.contracts.template import BlockDefinition, Template
+from services.messenger.address import normal_address
 from services.messenger.caps import MONTH_MS, Tally
 from services.messenger.consent import Suppression, refusal
 from services.messenger.customer import Customer
 from services.messenger.entering import too_old
+from services.messenger.links import PublicLinks
 from services.messenger.program import program
 from services.messenger.providers.port import Outgoing
 from services.messenger.quiet import next_allowed, zones_of
-from services.messenger.render import TemplateFailed, render, render_text
+from services.messenger.reasons import FailedReason, SkipReason, UnknownReason
+from services.messenger.render import NO_BLOCKS, TemplateFailed, render, render_text
 from services.messenger.sms_text import sms_cost
 from services.messenger.survey_urls import SurveyUrls
+from services.messenger.tracking import track
+from services.messenger.variables import event_variable
 from services.messenger.webhook_body import rendered_in, webhook_body
 
 NO_POLICY = parse_policy({})
@@ -32,7 +37,7 @@ PRIORITY_WAIT_MS = 5_000
 @dataclass(frozen=True, slots=True)
 class Due:
     """A message of the ledger that is due, with what its entry knew. `attempt` counts the claims before;
-    `in_doubt`: nobody knows whether one of them sent it."""
+    `in_doubt`: nobody knows whether one of them, by `provider`, sent it; `booked`: what it was to cost then."""
 
     id: str
     campaign_id: str
@@ -56,6 +61,10 @@ class Due:
     alternative: int = 0
     continues: bool = False
     ready_at: Millis = 0
+    provider: str | None = None
+    booked: Decimal | None = None
+    links: Sequence[str] = ()
+    literal: str | None = None
 
     @property
     def followed(self) -> bool:
@@ -65,13 +74,17 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """To be handed to the provider."""
+    """To be handed to the provider. `links` are the targets of its tracked links, in the order of their
+    numbers."""
 
     outgoing: Outgoing
     template_version: int
     parts: int | None = None
     country: str | None = None
     cost: Decimal | None = None
+    links: Sequence[str] = ()
+    locale: str | None = None
+    missing: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +92,7 @@ class Settled:
     """Not to be sent. `reason` is a slug that a marketer reads."""
 
     status: Literal["skipped", "failed", "unknown"]
-    reason: str
+    reason: SkipReason | FailedReason | UnknownReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +123,16 @@ def prepare(
     template: tuple[Template, int] | None,
     recipient: Recipient,
     *,
-    unsubscribe_url: Callable[[str], str],
+    links: PublicLinks,
     now: Millis,
     survey_links: SurveyLinks | None = None,
     policy: PolicyDefinition = NO_POLICY,
+    phone_region: str | None = None,
+    blocks: Mapping[str, BlockDefinition] = NO_BLOCKS,
 ) -> Fate:
     """The campaign is the version that the entry began with; the template is the current one. A message that must
     not be sent, but may have been by a process that is gone, is unknown and not skipped."""
-    fate = _fate(due, campaign, template, recipient, unsubscribe_url, now, survey_links, policy)
+    fate = _fate(due, campaign, template, recipient, links, now, survey_links, policy, phone_region, blocks)
     return Settled("unknown", fate.reason) if due.in_doubt and isinstance(fate, Settled) else fate
 
 
@@ -126,27 +141,35 @@ def _fate(
     campaign: CampaignDefinition,
     template: tuple[Template, int] | None,
     recipient: Recipient,
-    unsubscribe_url: Callable[[str], str],
+    links: PublicLinks,
     now: Millis,
     survey_links: SurveyLinks | None,
     policy: PolicyDefinition,
+    phone_region: str | None,
+    blocks: Mapping[str, BlockDefinition],
 ) -> Fate:
     if due.channel == "webhook":
         return _webhook(due, campaign, recipient, now)
     reason = _skip(due, campaign, recipient, now)
     if reason is not None:
         return Settled("skipped", reason)
-    held = _held(due, campaign, recipient, policy, now)
-    if held is not None:
-        return held
+    if due.literal is not None:
+        return _literal(due, due.literal, recipient, policy, now)
     if template is None or template[0].channel != due.channel:
         return Settled("skipped", "template_missing")
     if recipient.customer is None or recipient.address is None:
         return Settled("skipped", "no_address")
-    link = unsubscribe_url(due.id)
-    links = {"unsubscribe_url": link, "survey_url": SurveyUrls(survey_links, recipient.customer.id)}
+    held = _held(due, campaign, recipient.customer, recipient.tally, policy, phone_region, now)
+    if held is not None:
+        return held
+    urls = {
+        "unsubscribe_url": links.unsubscribe(due.id),
+        "preferences_url": links.preferences(due.id),
+        "survey_url": SurveyUrls(survey_links, recipient.customer.id),
+    }
     try:
-        rendered = render(template[0], _variables(due, campaign, recipient.customer, links))
+        variables = variables_of(due, campaign, recipient.customer, urls)
+        rendered = render(template[0], variables, blocks=blocks, zone=policy.time_zone)
     except TemplateFailed:
         return Settled("failed", "template_error")
     outgoing = Outgoing(
@@ -159,11 +182,43 @@ def _fate(
         purpose=campaign.purpose,
         subject=rendered.subject,
         html=rendered.html,
-        one_click_url=link if due.channel == "email" and campaign.purpose == "marketing" else None,
+        one_click_url=links.unsubscribe(due.id)
+        if due.channel == "email" and campaign.purpose == "marketing"
+        else None,
+        extras=rendered.extras,
+    )
+    ready = Ready(outgoing, template[1], locale=rendered.locale, missing=rendered.missing)
+    if due.channel != "sms":
+        return _tracked(ready, links, due.links)
+    parts, country, cost = sms_cost(outgoing.text, outgoing.to, policy.sms)
+    return replace(ready, parts=parts, country=country, cost=cost)
+
+
+def _literal(due: Due, text: str, recipient: Recipient, policy: PolicyDefinition, now: Millis) -> Ready | Settled:
+    """A message that somebody wrote by hand: nothing in it is a template."""
+    if recipient.address is None:
+        return Settled("skipped", "no_address")
+    outgoing = Outgoing(
+        id=due.id,
+        campaign_id=due.campaign_id,
+        to=recipient.address,
+        text=text,
+        at=now,
+        channel=due.channel,
+        purpose="transactional",
     )
     if due.channel != "sms":
-        return Ready(outgoing, template[1])
-    return Ready(outgoing, template[1], *sms_cost(outgoing.text, outgoing.to, policy.sms))
+        return Ready(outgoing, 0)
+    parts, country, cost = sms_cost(text, recipient.address, policy.sms)
+    return Ready(outgoing, 0, parts=parts, country=country, cost=cost)
+
+
+def _tracked(ready: Ready, links: PublicLinks, known: Sequence[str]) -> Ready:
+    """With the links of its HTML led by way of us."""
+    if ready.outgoing.html is None:
+        return ready
+    tracked = track(ready.outgoing.html, ready.outgoing.id, links, known)
+    return replace(ready, outgoing=replace(ready.outgoing, html=tracked.html), links=tracked.links)
 
 
 def _webhook(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> Ready | Settled:
@@ -175,7 +230,7 @@ def _webhook(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: 
     if recipient.customer is None or place is None or not isinstance(place.step, WebhookStep):
         return Settled("skipped", "no_profile" if recipient.customer is None else "template_missing")
     hook = place.step.webhook
-    variables = _variables(due, campaign, recipient.customer, {})
+    variables = variables_of(due, campaign, recipient.customer, {})
     try:
         url, fields = render_text(hook.url, variables), rendered_in(hook.body, variables)
     except TemplateFailed:
@@ -184,7 +239,7 @@ def _webhook(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: 
     return Ready(Outgoing(due.id, due.campaign_id, url, text, now, channel="webhook"), 0)
 
 
-def _too_late(due: Due, campaign: CampaignDefinition, now: Millis) -> str | None:
+def _too_late(due: Due, campaign: CampaignDefinition, now: Millis) -> SkipReason | None:
     if due.campaign_state == "deleted":
         return "campaign_deleted"
     if too_old(due.ready_at, campaign, now=now):
@@ -192,7 +247,7 @@ def _too_late(due: Due, campaign: CampaignDefinition, now: Millis) -> str | None
     return None
 
 
-def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> str | None:
+def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Millis) -> SkipReason | None:
     late = _too_late(due, campaign, now)
     if late is not None:
         return late
@@ -208,21 +263,25 @@ def _skip(due: Due, campaign: CampaignDefinition, recipient: Recipient, now: Mil
 
 
 def _held(
-    due: Due, campaign: CampaignDefinition, recipient: Recipient, policy: PolicyDefinition, now: Millis
+    due: Due,
+    campaign: CampaignDefinition,
+    customer: Customer,
+    tally: Tally | None,
+    policy: PolicyDefinition,
+    phone_region: str | None,
+    now: Millis,
 ) -> Settled | Deferred | None:
     """Quiet hours and caps. What is transactional heeds only those of its own campaign."""
-    customer = recipient.customer
-    if customer is None:
-        return None
     marketing = campaign.purpose == "marketing"
     hours = campaign.quiet_hours or (policy.quiet_hours if marketing else None)
     if hours is not None:
-        allowed = next_allowed(now, hours, zones_of(customer.time_zone, phones_of(customer), policy.time_zone))
+        phones = phones_of(customer, phone_region)
+        allowed = next_allowed(now, hours, zones_of(customer.time_zone, phones, policy.time_zone))
         if allowed > now:
             return Deferred(allowed, "quiet_hours")
-    if recipient.tally is None:
+    if tally is None:
         return None
-    verdict = recipient.tally.judge(
+    verdict = tally.judge(
         due.id,
         campaign.id,
         due.channel,
@@ -248,13 +307,14 @@ def capped(campaign: CampaignDefinition, policy: PolicyDefinition, customer: Cus
     return max(windows, default=0)
 
 
-def phones_of(customer: Customer) -> list[str]:
-    """The numbers that tell where a customer is, the one that the customer gave last first."""
+def phones_of(customer: Customer, phone_region: str | None) -> Iterator[str]:
+    """The numbers (E.164) that tell where a customer is, the one that the customer gave last first."""
     said = [customer.traits.get(PHONE), *(i.get("value") for i in customer.identifiers if i.get("type") == PHONE)]
-    return [str(one) for one in said if isinstance(one, str) and one.startswith("+")]
+    found = (normal_address("sms", str(one), phone_region=phone_region) for one in said if one is not None)
+    return (number for number in found if number is not None)
 
 
-def _variables(
+def variables_of(
     due: Due, campaign: CampaignDefinition, customer: Customer, links: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The variables of DESIGN §7. Computed traits of the segment change win: the view may not have them yet."""
@@ -267,7 +327,7 @@ def _variables(
             "time_zone": customer.time_zone,
         },
         "segment": {"id": due.segment_id, "name": due.segment_name},
-        "event": due.event or {},
+        "event": event_variable(due.event),
         "voucher": due.voucher or {},
         "campaign": {"id": campaign.id, "name": campaign.name},
         **links,

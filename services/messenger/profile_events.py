@@ -16,6 +16,7 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.profile_event import ErasureRow, EventRow, MergeRow, decode_profile_event
 from headrace.log.port import Record
 from services.messenger import ledger
+from services.messenger.awards import Awards
 from services.messenger.changes import DeadLetters
 from services.messenger.customers import family_of
 from services.messenger.definitions import Definitions
@@ -25,8 +26,7 @@ from services.messenger.goals import done as deeds_done
 from services.messenger.input import Batch
 from services.messenger.intake import Intake
 from services.messenger.outbox import NewOutcome, NewUpdate
-from services.messenger.providers.forgetting import forget
-from services.messenger.providers.port import Provider
+from services.messenger.providers.forgetting import Forgetful, forget
 from services.messenger.redemption import redeem
 from services.messenger.store import Connection, Position, Positions
 
@@ -53,6 +53,8 @@ class ProfileEvents:
     it looks once a second, not at every tick: nothing waits for it then, since a claim reads merges and erasures
     from the profile service's views."""
 
+    numbered = True
+
     def __init__(
         self,
         topic: str,
@@ -60,7 +62,8 @@ class ProfileEvents:
         definitions: Definitions,
         intake: Intake,
         dead_letters: DeadLetters,
-        providers: Mapping[str, Provider],
+        channels: Mapping[str, Forgetful],
+        awards: Awards,
         *,
         clock: Callable[[], Millis],
     ) -> None:
@@ -69,7 +72,8 @@ class ProfileEvents:
         self._definitions = definitions
         self._intake = intake
         self._dead_letters = dead_letters
-        self._providers = providers
+        self._channels = channels
+        self._awards = awards
         self._clock = clock
 
     @property
@@ -86,7 +90,8 @@ class ProfileEvents:
             events = [row for row, _ in rows.events]
             told: list[NewOutcome | NewUpdate] = [
                 *await deeds_done(connection, self._definitions, events, now),
-                *await redeem(connection, events, now),
+                *await redeem(connection, events),
+                *await self._awards.give(connection, events, now),
             ]
             for row in rows.moves:
                 told += await self._moved(connection, row, now)
@@ -115,7 +120,7 @@ class ProfileEvents:
         if isinstance(row, MergeRow):
             return await collapse(connection, family, now)
         sent = await ledger.redact(connection, {row.profile_id, *family}, now)
-        await forget(self._providers, sent)
+        await forget(self._channels, sent)
         return []
 
     async def _wanted(self, records: Sequence[Record], names: Collection[str]) -> _Rows:

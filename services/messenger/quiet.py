@@ -11,7 +11,8 @@ from headrace.contracts.campaign import QuietHours
 from headrace.contracts.instant import Millis
 
 _MINUTE_MS = 60_000
-_DAYS = 4
+_DAY_MS = 24 * 60 * _MINUTE_MS
+_DAYS = 2
 _UNKNOWN_ZONE = "Etc/Unknown"
 _ZONES = frozenset(available_timezones())
 
@@ -43,22 +44,38 @@ def _zones_of_number(phone: str) -> tuple[str, ...]:
 
 
 def next_allowed(at: Millis, hours: QuietHours, zones: Sequence[str]) -> Millis:
-    """The first instant, `at` or later, that is quiet in none of the zones (to the minute). Zones that never allow
-    at the same time leave it to the first of them."""
+    """The first instant, `at` or later, that is quiet in none of the zones (to the minute). Where the zones never
+    allow at the same time (a number of all of North America, Guam included): the first that is quiet in the
+    fewest."""
     wanted = (hours.timezone,) if hours.timezone != "profile" else zones
-    found = _next(at, hours, wanted)
-    return found if found is not None else _next(at, hours, wanted[:1]) or at
+    clocks = [ZoneInfo(zone) for zone in wanted]
+    found = _next(at, hours, clocks)
+    return found if found is not None else _least_quiet(at, hours, clocks)
 
 
-def _next(at: Millis, hours: QuietHours, zones: Sequence[str]) -> Millis | None:
-    clocks = [ZoneInfo(zone) for zone in zones]
-    until = at + _DAYS * 24 * 60 * _MINUTE_MS
+def _next(at: Millis, hours: QuietHours, clocks: Sequence[ZoneInfo]) -> Millis | None:
+    until = at + _DAYS * _DAY_MS
     while at < until:
         later = max((_end(at, hours, clock) for clock in clocks), default=at)
         if later == at:
             return at
         at = later
     return None
+
+
+def _least_quiet(at: Millis, hours: QuietHours, clocks: Sequence[ZoneInfo]) -> Millis:
+    """Within a day. It becomes quiet in fewer of them only where a night ends."""
+    by_offset = {datetime.fromtimestamp(at / 1000, clock).utcoffset(): clock for clock in clocks}
+    ends = {_clock_shows(hours.to_minute, at, days, clock) for clock in by_offset.values() for days in (0, 1)}
+    instants = sorted({at} | {end for end in ends if at < end <= at + _DAY_MS})
+    return min(instants, key=lambda instant: sum(is_quiet(instant, hours, clock) for clock in clocks))
+
+
+def _clock_shows(minute: int, at: Millis, days: int, clock: ZoneInfo) -> Millis:
+    """When the clock shows this minute of the day, so many days after `at`."""
+    day = datetime.fromtimestamp(at / 1000, clock).date() + timedelta(days=days)
+    naive = datetime(day.year, day.month, day.day, minute // 60, minute % 60)
+    return int(naive.replace(tzinfo=clock).astimezone(UTC).timestamp() * 1000)
 
 
 def is_quiet(at: Millis, hours: QuietHours, clock: ZoneInfo) -> bool:
@@ -74,11 +91,8 @@ def _end(at: Millis, hours: QuietHours, clock: ZoneInfo) -> Millis:
     if not is_quiet(at, hours, clock):
         return at
     local = datetime.fromtimestamp(at / 1000, clock)
-    ends = local.date()
-    if local.hour * 60 + local.minute >= hours.to_minute:
-        ends += timedelta(days=1)
-    naive = datetime(ends.year, ends.month, ends.day, hours.to_minute // 60, hours.to_minute % 60)
-    end = int(naive.replace(tzinfo=clock).astimezone(UTC).timestamp() * 1000)
+    tomorrow = local.hour * 60 + local.minute >= hours.to_minute
+    end = _clock_shows(hours.to_minute, at, int(tomorrow), clock)
     first = at - at % _MINUTE_MS + _MINUTE_MS
     if end <= at:  # the clocks were put back, and show the quiet time again
         return first

@@ -1,8 +1,32 @@
 """Why a message was not sent, or not yet: every reason there is, with a sentence that a marketer can read."""
 
 from collections.abc import Mapping
+from typing import Literal
 
-SKIP_REASONS: Mapping[str, str] = {
+SkipReason = Literal[
+    "no_consent",
+    "suppressed",
+    "preference",
+    "monthly_maximum",
+    "frequency_cap",
+    "spend_cap",
+    "no_address",
+    "no_profile",
+    "template_missing",
+    "campaign_deleted",
+    "entry_too_old",
+    "provider_unavailable",
+    "merged",
+    "erased",
+    "segment_exited",
+    "goal_reached",
+    "exit_event",
+]
+DeferredReason = Literal["quiet_hours", "priority", "process_gone"]
+FailedReason = Literal["template_error"]
+UnknownReason = Literal["provider_changed"]
+
+SKIP_REASONS: Mapping[SkipReason, str] = {
     "no_consent": "The customer has not consented to this channel, or has withdrawn the consent.",
     "suppressed": "The address or the customer is suppressed: unsubscribed, complained, bounced or opted out.",
     "preference": "The customer does not want this channel or this topic.",
@@ -21,18 +45,30 @@ SKIP_REASONS: Mapping[str, str] = {
     "goal_reached": "The customer reached the goal before.",
     "exit_event": "The customer did what ends the journey before.",
 }
-DEFERRED_REASONS: Mapping[str, str] = {
+DEFERRED_REASONS: Mapping[DeferredReason, str] = {
     "quiet_hours": "It is night where the customer is: the message waits until it may be sent.",
     "priority": "Another campaign's message to the customer comes first.",
-    "process_gone": "The process that was sending it ended: it is sent again where the provider recognises it.",
+    "process_gone": "The process that was sending it ended, or no answer came. It is sent again where the"
+    " provider recognises it.",
 }
-FAILED_REASONS: Mapping[str, str] = {
+UNKNOWN_REASONS: Mapping[UnknownReason, str] = {
+    "provider_changed": "It may have been sent by a provider that is no longer used, and is not sent again.",
+}
+FAILED_REASONS: Mapping[FailedReason, str] = {
     "template_error": "The template could not be rendered for this customer.",
 }
+_SENTENCES = dict[str, str](
+    [
+        *SKIP_REASONS.items(),
+        *DEFERRED_REASONS.items(),
+        *FAILED_REASONS.items(),
+        *UNKNOWN_REASONS.items(),
+    ]
+)
 
 
 def sentence(reason: str | None) -> str | None:
     """What a reason means; None for a provider's own."""
     if reason is None:
         return None
-    return SKIP_REASONS.get(reason) or DEFERRED_REASONS.get(reason) or FAILED_REASONS.get(reason)
+    return _SENTENCES.get(reason)

@@ -1,4 +1,4 @@
-"""Reading the ledger: lists of messages and counts."""
+"""Reading the ledger: lists of messages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from services.messenger.store import Pool
 
 _FIELDS = (
     "id, campaign_id, campaign_version, entry_id, step, profile_id, channel, template_id, template_version,"
-    " status, reason, attempt, provider, provider_message_id, due_at, created_at, claimed_at, settled_at"
+    " status, reason, attempt, provider, provider_message_id, due_at, created_at, claimed_at, settled_at,"
+    " locale, missing, parts, country, cost::text AS cost"
 )
 _CONTENT = ", address, subject, text, html"
 
@@ -59,19 +60,3 @@ class Reports:
             # only fixed names and numbered parameters are put together here
             query = f"SELECT {fields} FROM message {where} ORDER BY created_at DESC, id DESC LIMIT {int(limit)}"  # noqa: S608
             return [dict(row) for row in await connection.fetch(query, *arguments)]
-
-    async def campaign(self, campaign_id: str) -> dict[str, Any]:
-        """Entries, and messages by status and, where they have one, by reason."""
-        async with self._pool.acquire() as connection:
-            entered = await connection.fetchval("SELECT count(*) FROM entry WHERE campaign_id = $1", campaign_id)
-            rows = await connection.fetch(
-                "SELECT status, reason, count(*) AS n FROM message WHERE campaign_id = $1 GROUP BY 1, 2",
-                campaign_id,
-            )
-        statuses: dict[str, int] = {}
-        reasons: dict[str, dict[str, int]] = {}
-        for row in rows:
-            statuses[row["status"]] = statuses.get(row["status"], 0) + row["n"]
-            if row["reason"] is not None:
-                reasons.setdefault(row["status"], {})[row["reason"]] = row["n"]
-        return {"campaign_id": campaign_id, "entered": entered, "statuses": statuses, "reasons": reasons}

@@ -101,6 +101,16 @@ class Segmenter:
         if answer.is_error:
             raise HeadraceError(str(answer.json().get("message", f"the segmenter answered {answer.status_code}")))
 
+    async def remove(self, segment_id: str) -> None:
+        """Have this segment no more; that is fine if there is none, or somebody asks for it. Raises
+        SegmenterUnavailable."""
+        try:
+            answer = await self._client.delete(f"/v1/segments/{segment_id}")
+        except httpx.HTTPError as error:
+            raise SegmenterUnavailable(f"the segmenter did not answer: {type(error).__name__}") from error
+        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise SegmenterUnavailable(f"the segmenter answered {answer.status_code}")
+
     async def exists(self, segment_id: str) -> bool:
         """Raises SegmenterUnavailable."""
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 from headrace.contracts.survey_link import SurveyLinks
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
 from headrace.runtime.survey_settings import survey_links
+from services.messenger.providers.settings import ProviderSettings, provider_settings
 
 DEFAULT_PORT = 8083
 PROFILES_PORT = 8081
@@ -23,8 +24,7 @@ class Settings:
     data_dir: Path
     port: int
     public_url: str
-    email_url: str | None
-    sms_url: str | None
+    providers: ProviderSettings
     send_concurrency: int
     phone_region: str | None
     survey_links: SurveyLinks | None = None
@@ -41,8 +41,7 @@ def read_settings(env: Environment) -> Settings:
         data_dir=Path(env.text("HEADRACE_DATA_DIR", ".headrace")),
         port=port,
         public_url=env.text("HEADRACE_PUBLIC_URL", f"http://127.0.0.1:{port}").rstrip("/"),
-        email_url=env.optional("HEADRACE_EMAIL_URL"),
-        sms_url=env.optional("HEADRACE_SMS_URL"),
+        providers=provider_settings(env),
         send_concurrency=env.integer("HEADRACE_SEND_CONCURRENCY", 32, low=1, high=1000),
         phone_region=region.upper() if region else None,
         segmenter_url=_segmenter_url(env),

@@ -1,54 +1,62 @@
 """What text messages cost per day (UTC) and country, and whether one more is affordable."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from headrace.contracts.instant import Millis
 from headrace.contracts.policy import SmsPolicy
+from services.messenger.sms_text import country_of
 from services.messenger.store import Connection
 
 _ALL = ""
+_UNKNOWN = "ZZ"
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
-    """A message that is ready, with its price."""
+class Budget:
+    """A day's money. `limits`: what may be spent, by country and (empty) in all; `spent`: what has been."""
 
-    id: str
-    country: str | None
-    parts: int
-    cost: Decimal
+    def __init__(self, day: date, limits: Mapping[str, Decimal], spent: Mapping[str, Decimal]) -> None:
+        self._day = day
+        self._limits = limits
+        self._spent = dict(spent)
+        self._parts = dict.fromkeys(spent, 0)
+        self._booked: set[str] = set()
+
+    def take(self, country: str | None, cost: Decimal, parts: int) -> bool:
+        """Spend it if no limit is in the way. `country` is one that the budget was opened for."""
+        keys = (country or _UNKNOWN, _ALL)
+        if any(self._spent[key] + cost > self._limits[key] for key in keys if key in self._limits):
+            return False
+        for key in keys:
+            self._spent[key] += cost
+            self._parts[key] += parts
+            self._booked.add(key)
+        return True
+
+    async def book(self, connection: Connection) -> None:
+        """Write down what was taken, in the transaction that opened the budget."""
+        if self._booked:
+            keys = sorted(self._booked)
+            costs, parts = [self._spent[key] for key in keys], [self._parts[key] for key in keys]
+            await connection.execute(_BOOK, self._day, keys, costs, parts)
 
 
-async def unaffordable(
-    connection: Connection, priced: Sequence[Priced], policy: SmsPolicy, now: Millis
-) -> set[str]:
-    """Ids of the messages that are beyond a spend cap; the others are booked. In the transaction that claims them:
-    the day's rows stay locked, in one order, until its end. Without caps nothing is read."""
-    if not policy.spend or not priced:
-        return set()
+async def open_budget(
+    connection: Connection, numbers: Collection[str], policy: SmsPolicy, now: Millis
+) -> Budget | None:
+    """The day's budget for messages to these numbers (E.164): its rows are locked, in one order, until the
+    transaction ends. None, and nothing is read, when no limit is set or nobody is written to."""
+    if not policy.spend or not numbers:
+        return None
     day = datetime.fromtimestamp(now / 1000, UTC).date()
-    countries = sorted({one.country or "ZZ" for one in priced} | {_ALL})
+    countries = sorted({country_of(number) or _UNKNOWN for number in numbers} | {_ALL})
     rows = await connection.fetch(_OPEN, day, countries)
-    spent = {row["country"]: Decimal(row["cost"]) for row in rows}
-    limits = [(cap.country or _ALL, cap.amount) for cap in policy.spend]
-    refused: set[str] = set()
-    parts = dict.fromkeys(countries, 0)
-    for one in priced:
-        country = one.country or "ZZ"
-        over = any(key in (country, _ALL) and spent[key] + one.cost > most for key, most in limits)
-        if over:
-            refused.add(one.id)
-            continue
-        for key in (country, _ALL):
-            spent[key] += one.cost
-            parts[key] += one.parts
-    await connection.execute(
-        _BOOK, day, countries, [spent[key] for key in countries], [parts[key] for key in countries]
-    )
-    return refused
+    limits: dict[str, Decimal] = {}
+    for cap in policy.spend:
+        key = cap.country or _ALL
+        limits[key] = min(cap.amount, limits.get(key, cap.amount))
+    return Budget(day, limits, {row["country"]: Decimal(row["cost"]) for row in rows})
 
 
 _OPEN = """

@@ -20,7 +20,11 @@ Reason = Literal["unsubscribed", "complained", "bounced", "opted_out"]
 _SELECT = """
     SELECT channel, reason, at FROM suppression WHERE channel = $1 AND address_hash = $2 ORDER BY at, reason
 """
-_INSERT = "INSERT INTO suppression VALUES ($1, $2, $3, $4, 0) ON CONFLICT DO NOTHING"
+# Said again it counts from now: a consent that came between does not outlive it.
+_INSERT = """
+    INSERT INTO suppression AS s VALUES ($1, $2, $3, $4, 0)
+    ON CONFLICT (channel, address_hash, reason) DO UPDATE SET at = greatest(s.at, excluded.at)
+"""
 _DELETE = "DELETE FROM suppression WHERE channel = $1 AND address_hash = $2 RETURNING reason"
 
 

@@ -15,6 +15,14 @@ def names_survey(segments: Sequence[object]) -> bool:
     return wanted is not None and (not isinstance(wanted, str) or _SURVEY_ID.fullmatch(wanted) is not None)
 
 
+def without_token(target: str, links: SurveyLinks | None) -> str:
+    """The address as others may see it: who has a survey's link can answer for the customer."""
+    page = f"{links.base}/s/" if links is not None else None
+    if page is None or not target.startswith(page):
+        return target
+    return page + "".join(target.removeprefix(page).split(".")[1:2])
+
+
 class NoSurveyKeys(HeadraceError):
     """A template links to a survey and there is no key to sign the link: set HEADRACE_SURVEY_KEYS."""
 

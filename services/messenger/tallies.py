@@ -14,19 +14,22 @@ _LOCK = """
 _FAMILY = """m.profile_id = ANY(ARRAY(
         SELECT unnest($1::text[])
         UNION ALL SELECT profile_id FROM profiles.alias_v1 WHERE root = ANY($1::text[])))"""
-# what was handed over, or may have been
+# What was handed over, or may have been: by a process that is gone, too. A webhook is no message to the customer.
 _SENT = f"""
-    SELECT coalesce(a.root, m.profile_id) AS root, m.campaign_id, m.channel, m.claimed_at
+    SELECT coalesce(a.root, m.profile_id) AS root, m.id, m.campaign_id, m.channel, m.claimed_at,
+        m.purpose = 'marketing' AS marketing
     FROM message m LEFT JOIN profiles.alias_v1 a USING (profile_id)
-    WHERE {_FAMILY} AND m.claimed_at > $2 AND m.purpose = 'marketing'
-        AND m.status IN ('claimed', 'accepted', 'delivered', 'bounced', 'unknown')
+    WHERE {_FAMILY} AND m.claimed_at > $2 AND m.channel <> 'webhook'
+        AND (m.status IN ('claimed', 'accepted', 'delivered', 'bounced', 'unknown')
+            OR m.status = 'pending' AND m.reason = 'process_gone')
 """  # noqa: S608
+# Due, or kept back by others that come first: who waits for those is not overtaken meanwhile.
 _WAITING = f"""
     SELECT coalesce(a.root, m.profile_id) AS root, m.id, m.campaign_id, m.channel, m.priority
     FROM message m LEFT JOIN profiles.alias_v1 a USING (profile_id)
     JOIN definition d ON d.kind = 'campaign' AND d.id = m.campaign_id AND d.state = 'live'
-    WHERE {_FAMILY} AND m.status = 'pending' AND m.due_at <= $2 AND m.purpose = 'marketing'
-        AND NOT m.id = ANY($3::text[])
+    WHERE {_FAMILY} AND m.status = 'pending' AND (m.due_at <= $2 OR m.reason = 'priority')
+        AND m.reason IS DISTINCT FROM 'process_gone' AND m.purpose = 'marketing' AND NOT m.id = ANY($3::text[])
 """  # noqa: S608
 
 
@@ -41,11 +44,9 @@ async def tallies(
     await connection.execute(_LOCK, wanted)
     found = {root: Tally() for root in wanted}
     for row in await connection.fetch(_SENT, wanted, now - window_ms):
-        found[row["root"]].sent.append(Sent(row["campaign_id"], row["channel"], row["claimed_at"]))
-    waiting: dict[str, list[Waiting]] = {}
+        one = Sent(row["campaign_id"], row["channel"], row["claimed_at"], row["marketing"])
+        found[row["root"]].sent[row["id"]] = one
     for row in await connection.fetch(_WAITING, wanted, now, sorted(claimed)):
-        one = Waiting(row["id"], row["campaign_id"], row["channel"], row["priority"])
-        waiting.setdefault(row["root"], []).append(one)
-    for root, ones in waiting.items():
-        found[root].waiting = ones
+        due = Waiting(row["id"], row["campaign_id"], row["channel"], row["priority"])
+        found[row["root"]].waiting.append(due)
     return found

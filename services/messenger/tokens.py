@@ -1,7 +1,7 @@
 """Signed tokens of public links: HMAC-SHA256 over purpose, key id and message id; compared in constant time.
 
-An unsubscribe token has no expiry (RFC 8058 links stay in mailboxes) and serves that one purpose. A token
-names a message, never an address or a target.
+A token has no expiry (RFC 8058 links stay in mailboxes) and serves the one purpose that it was signed for. It
+names a message (for a click a link's number too), never an address or a target.
 """
 
 import base64
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
-TokenPurpose = Literal["unsubscribe"]
+TokenPurpose = Literal["unsubscribe", "preferences", "open", "click"]
 _MAC_BYTES = 16
 
 

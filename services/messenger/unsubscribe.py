@@ -27,6 +27,8 @@ class Unsubscribes:
                 return False
             root = (await roots_of(connection, [row["profile_id"]]))[row["profile_id"]]
             occurrence = await self._suppress(connection, row["channel"], row["address_hash"], root, now)
+            if row["erased_at"] is None:
+                await connection.execute(_MARK, message_id, now)
             if occurrence is not None and row["erased_at"] is None:
                 message = {**dict(row), "profile_id": root}
                 outcome = ledger.outcome_of(message, "unsubscribed", now, occurrence=occurrence)
@@ -54,8 +56,9 @@ class Unsubscribes:
 _MESSAGE = """
     SELECT m.id, m.channel, m.profile_id, m.campaign_id, m.campaign_version, m.entry_id, m.step, m.provider,
         m.provider_message_id, m.address_hash, m.erased_at, e.segment_id, e.traceparent
-    FROM message m JOIN entry e USING (campaign_id, entry_id) WHERE m.id = $1
+    FROM message m JOIN entry e USING (campaign_id, entry_id) WHERE m.id = $1 FOR UPDATE OF m
 """
+_MARK = "UPDATE message SET unsubscribed_at = coalesce(unsubscribed_at, $2) WHERE id = $1"
 _SUPPRESSION = """
     SELECT at, occurrence FROM suppression WHERE channel = $1 AND address_hash = $2 AND reason = $3 FOR UPDATE
 """

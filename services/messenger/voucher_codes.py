@@ -1,28 +1,32 @@
 """The codes of voucher pools as operators see them: uploaded, counted, listed."""
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.contracts.instant import Millis
 from services.messenger.store import Pool
+from services.messenger.voucher_file import BadLine, code_of
 
-MAX_CODES = 1_000_000
-_CODE = re.compile(r"[A-Za-z0-9_-]{3,64}")
+STATUSES = ("free", "assigned", "redeemed", "expired")
 _BATCH = 5_000
 _PROBLEMS = 20
 
 
 @dataclass(slots=True)
 class Uploaded:
-    """`added` codes; `known` were there before or stood twice; `problems`: (line, what is wrong), the first
+    """`added` codes; `known` were there before or stood twice; `problems`: {line, reason} of the first `invalid`
     ones."""
 
     added: int = 0
     known: int = 0
     invalid: int = 0
     problems: list[dict[str, Any]] = field(default_factory=list)
+
+    def note(self, line: int, reason: str) -> None:
+        self.invalid += 1
+        if len(self.problems) < _PROBLEMS:
+            self.problems.append({"line": line, "reason": reason})
 
 
 class VoucherCodes:
@@ -36,16 +40,13 @@ class VoucherCodes:
         number = 0
         async for line in lines:
             number += 1
-            code = line.split(",", 1)[0].strip().strip('"')
-            if not code or (number == 1 and code.lower() == "code"):
+            try:
+                code = code_of(number, line)
+            except BadLine as error:
+                done.note(number, str(error))
                 continue
-            if not _CODE.fullmatch(code):
-                done.invalid += 1
-                if len(done.problems) < _PROBLEMS:
-                    said = "is no code: 3 to 64 of A-Z, a-z, 0-9, _ and -"
-                    done.problems.append({"line": number, "reason": said})
-                continue
-            batch.append(code)
+            if code is not None:
+                batch.append(code)
             if len(batch) == _BATCH:
                 await self._store(pool_id, batch, done, now)
                 batch = []
@@ -58,10 +59,15 @@ class VoucherCodes:
             done.added += added
             done.known += len(codes) - added
 
-    async def counts(self, pool_id: str, now: Millis) -> dict[str, int]:
-        """free, assigned (and neither redeemed nor expired), redeemed, expired."""
-        row = await self._pool.fetchrow(_COUNT, pool_id, now)
-        return dict(row) if row is not None else {}
+    async def counts(self, pool_ids: Sequence[str], now: Millis) -> dict[str, dict[str, int]]:
+        """By pool: free, assigned (and neither redeemed nor expired), redeemed, expired."""
+        rows = await self._pool.fetch(_COUNT, list(pool_ids), now)
+        found = {row["pool_id"]: {status: row[status] for status in STATUSES} for row in rows}
+        return {pool_id: found.get(pool_id, dict.fromkeys(STATUSES, 0)) for pool_id in pool_ids}
+
+    async def redefined(self, pool_id: str) -> None:
+        """The pool may make another number of codes now: they are counted anew."""
+        await self._pool.execute("UPDATE voucher_pool SET made = NULL WHERE pool_id = $1", pool_id)
 
     async def page(
         self, pool_id: str, status: str | None, after: int, limit: int, now: Millis
@@ -79,15 +85,15 @@ _ADD = """
 _STATUS = """CASE WHEN redeemed_at IS NOT NULL THEN 'redeemed' WHEN assigned_at IS NULL THEN 'free'
     WHEN expires_at < {now} THEN 'expired' ELSE 'assigned' END"""
 _COUNT = f"""
-    SELECT count(*) FILTER (WHERE s = 'free') AS free, count(*) FILTER (WHERE s = 'assigned') AS assigned,
-        count(*) FILTER (WHERE s = 'redeemed') AS redeemed, count(*) FILTER (WHERE s = 'expired') AS expired
-    FROM (SELECT {_STATUS.format(now="$2")} AS s FROM voucher_code WHERE pool_id = $1) AS all_of_it
+    SELECT pool_id, {", ".join(f"count(*) FILTER (WHERE s = '{status}') AS {status}" for status in STATUSES)}
+    FROM (SELECT pool_id, {_STATUS.format(now="$2")} AS s FROM voucher_code
+        WHERE pool_id = ANY($1::text[])) AS codes
+    GROUP BY pool_id
 """  # noqa: S608
 _PAGE = f"""
     SELECT * FROM (
         SELECT id, code, {_STATUS.format(now="$5")} AS status, profile_id, campaign_id, entry_id, assigned_at,
-        expires_at,
-            redeemed_at, redeemed, order_id
+            expires_at, redeemed_at, redeemed, order_id
         FROM voucher_code WHERE pool_id = $1 AND id > $3) AS codes
     WHERE $2::text IS NULL OR status = $2 ORDER BY id LIMIT $4
 """  # noqa: S608

@@ -15,6 +15,7 @@ from headrace.runtime.publisher import Outbox, Relay
 from headrace.runtime.rhythm import Rhythm
 from headrace.runtime.tasks import finish, run_together
 from services.messenger.input import Batch, ContiguousInput, SetAside
+from services.messenger.offset_input import OffsetInput
 from services.messenger.store import Fenced, Position, Positions
 
 log = structlog.get_logger()
@@ -36,6 +37,11 @@ class Handler(Protocol):
     @property
     def lazy(self) -> bool:
         """Most records are none of its business: it may learn of one a second later."""
+        ...
+
+    @property
+    def numbered(self) -> bool:
+        """A store writes the input and numbers its records; else offsets alone count."""
         ...
 
     async def apply(self, partition: int, batch: Batch, expected: Position) -> bool:
@@ -121,9 +127,7 @@ class PartitionWorker:
 
     async def _follow_from_stored(self, handler: Handler, partition: int) -> None:
         stored = await self._positions.load(handler.topic, partition)
-        source = ContiguousInput(
-            self._log, handler.topic, partition, stored, self._metrics, set_aside=self._set_aside
-        )
+        source = self._source(handler, partition, stored)
         clock = asyncio.get_running_loop().time
         save_at = clock() + _SAVE_SECONDS
         while True:
@@ -139,6 +143,13 @@ class PartitionWorker:
                     await self._member.commit(handler.topic, partition, stored.next_offset)
             if handler.lazy and not batch.more:
                 await self._rhythm.next()
+
+    def _source(self, handler: Handler, partition: int, stored: Position) -> "ContiguousInput | OffsetInput":
+        if not handler.numbered:
+            return OffsetInput(self._log, handler.topic, partition, stored, self._metrics)
+        return ContiguousInput(
+            self._log, handler.topic, partition, stored, self._metrics, set_aside=self._set_aside
+        )
 
     async def _take(self, handler: Handler, partition: int, batch: Batch, stored: Position, save: bool) -> bool:
         """Apply the batch; where that writes nothing, move the position if it is time to `save`. True when the

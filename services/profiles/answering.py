@@ -142,11 +142,15 @@ def _answered(
 
 
 def _completed(profile: Profile, documents: Documents, survey: Stored, now: Millis) -> EventDraft:
-    properties = {"survey": survey.definition.id, "survey_version": survey.version}
+    """The award's tag is put on here; its voucher is the messenger's to give, which reads of it here."""
+    award = survey.definition.award
+    properties: dict[str, Any] = {"survey": survey.definition.id, "survey_version": survey.version}
+    if award is not None and award.voucher is not None:
+        properties["award"] = {"voucher": award.voucher}
     row = _row(profile, SURVEY_COMPLETED, properties, now)
-    if survey.definition.award is None:
+    tag = award.tag if award is not None else None
+    if tag is None:
         return EventDraft(NO_INPUT, None, row)
-    tag = survey.definition.award.tag
     changed = apply_tag_now(documents.tags, documents.tag_times, tag, True, now)
     ranked = documents.tag_times.get(tag)  # None: there was no room for it
     stated = None if ranked is None else Stated(ranked, tags={tag: True})

@@ -118,6 +118,7 @@ def _row(outcome: MessageOutcome, at: Millis) -> EventRow:
         "segment_id": outcome.segment_id,
         "reason": outcome.reason,
         "link_url": outcome.link,
+        "machine": outcome.machine if outcome.outcome == "opened" else None,
     }
     present = {name: value for name, value in properties.items() if value is not None}
     return EventRow(

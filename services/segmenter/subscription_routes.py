@@ -12,13 +12,13 @@ from headrace.contracts.documents import load_document
 from headrace.contracts.errors import ApiError, InvalidDefinition, Problem
 from headrace.contracts.instant import Millis, format_instant
 from headrace.runtime.http import admin_guard
+from headrace.runtime.webhooks.signature import mask_secret, write_secret
+from headrace.runtime.webhooks.transport import Webhook
 from services.segmenter.webhooks.assembly import Webhooks
 from services.segmenter.webhooks.attempts import DELAYS_MS
 from services.segmenter.webhooks.deliveries import STATUSES
-from services.segmenter.webhooks.signature import mask_secret, write_secret
 from services.segmenter.webhooks.subscription import parse_subscription
 from services.segmenter.webhooks.subscriptions import Subscription
-from services.segmenter.webhooks.transport import Webhook
 from services.segmenter.webhooks.trial import trial_change
 
 MAX_BODY = 64 * 1024
@@ -42,7 +42,7 @@ def _add_definitions(router: APIRouter, webhooks: Webhooks) -> None:
     async def put(subscription_id: str, request: Request) -> dict[str, Any]:
         """Create or replace. The secret is answered in full when the subscription is new, and never again."""
         document = await _document(request)
-        wanted = parse_subscription(subscription_id, document, allow_private=webhooks.settings.allow_private)
+        wanted = parse_subscription(subscription_id, document, webhooks.settings.reach)
         fresh = write_secret(secrets.token_bytes(SECRET_BYTES))
         created = await subscriptions.put(wanted, fresh, clock())
         webhooks.sender.wake()

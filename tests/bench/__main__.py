@@ -23,6 +23,7 @@ BENCHES = (
     "segmenter",
     "backfill",
     "rfm",
+    "messenger",
     "stack",
     "idle",
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.messenger.providers.file import EmailFolder, SmsFile
+from services.messenger.providers.file import EmailFolder, LineFile
 from services.messenger.providers.port import Accepted, NotSent, Provider
 from tests.conformance.provider_suite import Bench, ProviderSuite, outgoing
 
@@ -20,8 +20,10 @@ class FileBench:
 
     def __init__(self, folder: Path, *, sms: bool) -> None:
         self.sms = sms
+        self.channel = "sms" if sms else "email"
+        self.to = "+420601000001" if sms else "jana@shop.test"
         self.outbox = folder / "outbox"
-        self.provider: Provider = SmsFile(self.outbox / "sms.jsonl") if sms else EmailFolder(self.outbox)
+        self.provider: Provider = LineFile(self.outbox / "sms.jsonl") if sms else EmailFolder(self.outbox)
 
     async def received(self) -> list[str]:
         if not self.outbox.is_dir():
@@ -32,7 +34,7 @@ class FileBench:
         return [plain_text(path.read_bytes()) for path in sorted(self.outbox.glob("*.eml"))]
 
     def misbehave(self, how: str) -> None:
-        if how != "throttle":
+        if how not in ("throttle", "fail"):
             raise NotImplementedError("a local file neither refuses a message nor loses a reply")
         self.outbox.write_bytes(b"")
 
@@ -65,6 +67,10 @@ class TestFile(ProviderSuite):
         await super().test_a_refusal_is_final(bench)
 
     @no_reply
+    async def test_a_reply_that_is_none_leaves_the_fate_unknown(self, bench: Bench) -> None:
+        await super().test_a_reply_that_is_none_leaves_the_fate_unknown(bench)
+
+    @no_reply
     @pytest.mark.parametrize("how", ["drop", "hang"])
     async def test_a_lost_reply_leaves_the_fate_unknown(self, bench: Bench, how: str) -> None:
         await super().test_a_lost_reply_leaves_the_fate_unknown(bench, how)
@@ -74,7 +80,7 @@ async def test_a_new_process_recognises_the_lines_of_the_old_one(tmp_path: Path)
     path = tmp_path / "sms.jsonl"
     bench = FileBench(tmp_path, sms=True)
     for _ in range(2):
-        assert isinstance(await SmsFile(path).send(outgoing(bench)), Accepted)
+        assert isinstance(await LineFile(path).send(outgoing(bench)), Accepted)
     (line,) = path.read_bytes().splitlines()
     assert set(json.loads(line)) == {"id", "to", "text", "campaign_id", "at"}
 
@@ -84,17 +90,17 @@ async def test_a_torn_last_line_is_repaired(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "sms.jsonl"
     bench = FileBench(tmp_path, sms=True)
     for number in range(3):
-        await SmsFile(path).send(outgoing(bench, number))
+        await LineFile(path).send(outgoing(bench, number))
     path.write_bytes(path.read_bytes()[:-cut])
     for number in range(3):
-        await SmsFile(path).send(outgoing(bench, number))
+        await LineFile(path).send(outgoing(bench, number))
     ids = [json.loads(line)["id"] for line in path.read_bytes().splitlines()]
     assert sorted(ids) == sorted({outgoing(bench, number).id for number in range(3)})
 
 
 async def test_a_removed_file_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "sms.jsonl"
-    provider, bench = SmsFile(path), FileBench(tmp_path, sms=True)
+    provider, bench = LineFile(path), FileBench(tmp_path, sms=True)
     await provider.send(outgoing(bench))
     path.unlink()
     await provider.send(outgoing(bench))
@@ -103,7 +109,7 @@ async def test_a_removed_file_is_begun_anew(tmp_path: Path) -> None:
 
 async def test_after_an_error_the_line_stands_once(tmp_path: Path) -> None:
     path = tmp_path / "sms.jsonl"
-    provider, bench = SmsFile(path), FileBench(tmp_path, sms=True)
+    provider, bench = LineFile(path), FileBench(tmp_path, sms=True)
     path.mkdir()
     assert isinstance(await provider.send(outgoing(bench)), NotSent)
     path.rmdir()
@@ -113,7 +119,7 @@ async def test_after_an_error_the_line_stands_once(tmp_path: Path) -> None:
 
 async def test_a_message_that_cannot_be_written_is_never_taken_for_written(tmp_path: Path) -> None:
     path = tmp_path / "sms.jsonl"
-    provider, bench = SmsFile(path), FileBench(tmp_path, sms=True)
+    provider, bench = LineFile(path), FileBench(tmp_path, sms=True)
     unfit = replace(outgoing(bench), text="\ud800")
     for _ in range(2):
         with pytest.raises(UnicodeEncodeError):
@@ -124,7 +130,7 @@ async def test_a_message_that_cannot_be_written_is_never_taken_for_written(tmp_p
 
 def _send_all(path: Path) -> None:
     async def run() -> None:
-        provider, bench = SmsFile(path), FileBench(path.parent, sms=True)
+        provider, bench = LineFile(path), FileBench(path.parent, sms=True)
         await asyncio.gather(*(provider.send(outgoing(bench, number)) for number in range(50)))
 
     asyncio.run(run())
@@ -160,3 +166,23 @@ async def test_a_forgotten_message_says_nothing_and_is_not_sent_again(tmp_path: 
             assert await bench.received() == ["Žluťoučký 0", "", "Žluťoučký 2", "Žluťoučký 3"]
         else:
             assert len(list(bench.outbox.glob("*.eml"))) == 4
+
+
+async def test_what_only_one_channel_has_stands_there_too_and_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "whatsapp.jsonl"
+    provider = LineFile(path)
+    extras = {"name": "welcome", "language": "cs", "parameters": ("Žluťoučká Jana",)}
+    message = replace(outgoing(FileBench(tmp_path, sms=True)), channel="whatsapp", extras=extras)
+    await provider.send(message)
+    assert json.loads(path.read_bytes())["extras"] == {**extras, "parameters": ["Žluťoučká Jana"]}
+    size = path.stat().st_size
+    await provider.forget([message.id])
+    assert "Jana" not in path.read_text("utf-8")
+    assert path.stat().st_size == size
+    assert json.loads(path.read_bytes()) == {
+        "id": message.id,
+        "to": "",
+        "text": "",
+        "campaign_id": "welcome",
+        "at": message.at,
+    }

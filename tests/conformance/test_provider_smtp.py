@@ -6,11 +6,12 @@ import email.policy
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from services.messenger.providers.port import Accepted, NotSent, Provider
+from services.messenger.providers.port import Accepted, NotSent, Provider, Refused, SendResult
 from services.messenger.providers.smtp import SmtpAccount, SmtpProvider
 from tests.conformance.provider_suite import ProviderSuite, outgoing
 from tests.conformance.test_provider_file import plain_text
@@ -19,10 +20,12 @@ from tests.conformance.test_provider_file import plain_text
 class SmtpBench:
     """A mail server that takes everything, and misbehaves when told."""
 
-    sms = False
+    channel = "email"
+    to = "jana@shop.test"
 
     def __init__(self) -> None:
         self.mails: list[tuple[str, bytes]] = []
+        self.senders: list[str] = []
         self.how = ""
         self.provider: Provider
         self.port = 0
@@ -46,10 +49,14 @@ class SmtpBench:
     async def handle_RCPT(  # noqa: N802  (aiosmtpd's name)
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        if self.how[:3].isdigit():
+            return self.how
         if self.how == "refuse":
             return f"550 5.1.1 no mailbox {address}"
         if self.how == "throttle":
             return "450 4.7.0 too many messages"
+        if self.how == "fail":
+            return "451 4.3.0 something is broken here"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -57,12 +64,13 @@ class SmtpBench:
         content = envelope.content
         assert isinstance(content, bytes)
         self.mails.append((envelope.rcpt_tos[0], content))
+        self.senders.append(str(envelope.mail_from))
         if self.how == "drop":
             assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
         if self.how == "hang":
             await self._hanging.wait()
-        return "250 2.0.0 queued as 4711"
+        return "who is there?" if self.how == "garbage" else "250 2.0.0 queued as 4711"
 
     async def received(self) -> list[str]:
         return [plain_text(content) for _, content in self.mails]
@@ -90,8 +98,8 @@ class TestSmtp(ProviderSuite):
     """The shared suite."""
 
 
-async def sent_mail(bench: SmtpBench, *, one_click_url: str | None = None) -> EmailMessage:
-    result = await bench.provider.send(replace(outgoing(bench), one_click_url=one_click_url))
+async def sent_mail(bench: SmtpBench, provider: Provider | None = None, **changes: Any) -> EmailMessage:
+    result = await (provider or bench.provider).send(replace(outgoing(bench), **changes))
     assert result == Accepted("2.0.0 queued as 4711")
     to, content = bench.mails[-1]
     assert to == "jana@shop.test"
@@ -115,6 +123,50 @@ async def test_marketing_mail_offers_one_click_unsubscribing(bench: SmtpBench) -
     mail = await sent_mail(bench, one_click_url="https://shop.test/u/1.s0.abc")
     assert mail["List-Unsubscribe"] == "<https://shop.test/u/1.s0.abc>"
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mail["Precedence"] == "bulk"
+    assert mail["Auto-Submitted"] is None
+    assert mail["Feedback-ID"] == "welcome:marketing:email:shoptest"
+
+
+async def test_who_has_no_browser_unsubscribes_by_mail(bench: SmtpBench) -> None:
+    provider = SmtpProvider(replace(bench.account(), unsubscribe="off@shop.test"), timeout=2)
+    mail = await sent_mail(bench, provider, one_click_url="https://shop.test/u/1.s0.abc")
+    await provider.close()
+    https, mailto = (part.strip() for part in str(mail["List-Unsubscribe"]).split(","))
+    assert https == "<https://shop.test/u/1.s0.abc>"
+    assert mailto == f"<mailto:off@shop.test?subject=unsubscribe%20{outgoing(bench).id}>"
+
+
+async def test_a_transactional_mail_is_no_bulk_and_asks_for_no_answer(bench: SmtpBench) -> None:
+    mail = await sent_mail(bench, purpose="transactional")
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Precedence"] is mail["List-Unsubscribe"] is mail["List-Unsubscribe-Post"] is None
+    assert mail["Feedback-ID"] == "welcome:transactional:email:shoptest"
+
+
+async def test_a_bounce_comes_back_to_an_address_that_names_the_message(bench: SmtpBench) -> None:
+    await sent_mail(bench)
+    provider = SmtpProvider(replace(bench.account(), bounces=True), timeout=2)
+    mail = await sent_mail(bench, provider)
+    await provider.close()
+    assert bench.senders == ["shop@shop.test", f"bounce+{outgoing(bench).id}@shop.test"]
+    assert mail["From"] == "Shop <shop@shop.test>", "what the customer sees stays"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (421, NotSent("smtp_421", concerns="provider")),
+        (450, NotSent("smtp_450")),
+        (530, NotSent("smtp_530", concerns="provider")),
+        (550, Refused("smtp_550")),
+        (552, Refused("smtp_552")),
+    ],
+)
+async def test_what_a_reply_means(bench: SmtpBench, code: int, expected: SendResult) -> None:
+    bench.how = f"{code} 4.0.0 because"
+    assert await bench.provider.send(outgoing(bench)) == expected
+    assert bench.mails == []
 
 
 async def test_without_starttls_nothing_is_handed_over_where_it_is_required(bench: SmtpBench) -> None:

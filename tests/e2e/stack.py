@@ -56,6 +56,7 @@ class Stack:
             "HEADRACE_DATA_DIR": str(self.data_dir),
             "HEADRACE_WRITE_KEY": self.write_key,
             "HEADRACE_ADMIN_TOKEN": self.admin_token,
+            "HEADRACE_HOOK_TOKEN": "hook-token",
             **{f"HEADRACE_{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             **self._place.enter_context(deployment.on_given_servers()),
             **(env or {}),

@@ -14,14 +14,28 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Protocol
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import pytest
 from aiohttp import web
 
-from headrace.contracts.topics import SEGMENT_CHANGES, partition_of
+from headrace.contracts.provider_callback import ProviderCallback
+from headrace.contracts.topics import PROVIDER_CALLBACKS, SEGMENT_CHANGES, partition_of
 from headrace.local.ports import free_port
-from tests.unit.messenger.rig import PARTITIONS, START, TOKEN, Rig, campaign, entered, open_rig, prepare_database
+from headrace.log.port import NewRecord
+from tests.unit.messenger.rig import (
+    PARTITIONS,
+    START,
+    TOKEN,
+    Rig,
+    campaign,
+    entered,
+    eventually,
+    open_rig,
+    prepare_database,
+)
 
 ENTRIES = int(os.environ.get("HEADRACE_TEST_ENTRIES", "600"))
 CONCURRENCY = 16
@@ -36,12 +50,14 @@ class Sms:
 
     random: Random = field(default_factory=lambda: Random(6))
     accepted: Counter[str] = field(default_factory=Counter)
+    callbacks: dict[str, str] = field(default_factory=dict)
     doubtful: int = 0
     requests: int = 0
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
         to = str(form["To"])
+        self.callbacks[to] = str(form["StatusCallback"])
         self.requests += 1
         if self.random.random() >= BAD:
             self.accepted[to] += 1
@@ -55,6 +71,12 @@ class Sms:
         if how == "lose the reply" and request.transport is not None:
             request.transport.abort()
         return web.json_response({"code": 20500}, status=500)
+
+
+class Asked(Protocol):
+    """What is behind a provider, and how often it was asked."""
+
+    requests: int
 
 
 @asynccontextmanager
@@ -113,26 +135,48 @@ def environment(rig: Rig, database_url: str, log_url: str, topic_prefix: str, po
         "HEADRACE_PARTITIONS": str(PARTITIONS),
         "HEADRACE_MESSENGER_PORT": str(free_port()),
         "HEADRACE_SEND_CONCURRENCY": str(CONCURRENCY),
+        "HEADRACE_HOOKS_URL": "https://hooks.shop.test",
         "HEADRACE_SMS_URL": f"twilio+http://AC1:token@127.0.0.1:{port}?from=%2B420777000000",
     }
 
 
-async def killed_until_done(rig: Rig, provider: Sms, env: dict[str, str]) -> int:
+async def killed_until_done(rig: Rig, provider: Asked, env: dict[str, str]) -> int:
     """Run messengers and kill each in the midst of its work until nothing waits; how often one was killed."""
     kills = 0
     while True:
         until = provider.requests + ENTRIES // KILLS
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.messenger", env=env)
         try:
-            async with asyncio.timeout(60):
-                while provider.requests < until and (still := await waiting(rig)):  # noqa: ASYNC110
+            async with asyncio.timeout(180):
+                while provider.requests < until and (still := await waiting(rig)):
                     await asyncio.sleep(0.01)
-            if not still:
-                return kills
+                    await rig.pool.execute(_SOON)
         finally:
             process.send_signal(signal.SIGKILL)
             await process.wait()
+        if not still and not await waiting(rig):  # what was being sent may have been put off meanwhile
+            return kills
         kills += 1
+
+
+async def left_in_peace(rig: Rig, env: dict[str, str]) -> None:
+    """Run a messenger until nothing is waiting or being sent."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.messenger", env=env)
+    try:
+        async with asyncio.timeout(180):
+            while {"pending", "claimed"} & set(await rig.statuses()):
+                await asyncio.sleep(0.01)
+                await rig.pool.execute(_SOON)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+# A message that was in the hands of many who were killed waits for minutes: here for a second.
+_SOON = """
+    UPDATE message SET due_at = 0 WHERE status = 'pending'
+        AND due_at > 1000 + (SELECT extract(epoch FROM clock_timestamp()) * 1000)
+"""
 
 
 async def waiting(rig: Rig) -> bool:
@@ -167,3 +211,38 @@ async def test_nobody_gets_a_message_twice_and_what_is_unknown_is_what_was_in_fl
     assert statuses["unknown"] <= provider.doubtful + kills * CONCURRENCY
     lost = {row["address"] for row in rows} - set(provider.accepted)
     assert lost <= {row["address"] for row in rows if row["status"] == "unknown"}, "nothing is lost unseen"
+    await receipts_settle_the_rest(rig, provider, environment(rig, database_url, log_url, topic_prefix, port))
+
+
+async def receipts_settle_the_rest(rig: Rig, provider: Sms, env: dict[str, str]) -> None:
+    """Once the provider has told of every message that it took on, nothing that it did is unknown any more."""
+    topic = rig.topic_prefix + PROVIDER_CALLBACKS.name
+    records = []
+    for number, to in enumerate(provider.accepted):
+        callback = ProviderCallback(
+            id=f"c{number}",
+            provider="twilio",
+            received_at=START,
+            content_type="application/x-www-form-urlencoded",
+            body=urlencode({"MessageSid": f"SM{number:032x}", "MessageStatus": "delivered", "To": to}),
+            query=urlsplit(provider.callbacks[to]).query,
+        )
+        records.append(NewRecord(None, msgspec.json.encode(callback), ()))
+    await rig.log.append(topic, 0, records + records[: len(records) // 3])  # some come twice
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.messenger", env=env)
+    try:
+        await eventually(lambda: all_read(rig, topic), 60)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+    rows = await rig.pool.fetch("SELECT address, status FROM message")
+    assert {row["address"] for row in rows if row["status"] == "delivered"} == set(provider.accepted)
+    assert {row["address"] for row in rows if row["status"] == "unknown"} == (
+        {row["address"] for row in rows} - set(provider.accepted)
+    )
+
+
+async def all_read(rig: Rig, topic: str) -> bool:
+    end = (await rig.log.bounds(topic, 0)).end
+    query = "SELECT next_offset FROM input_position WHERE topic = $1 AND partition = 0"
+    return int(await rig.pool.fetchval(query, topic) or 0) >= end

@@ -57,6 +57,19 @@ async def test_one_question_at_a_time_until_the_end(surveys: Surveys) -> None:
     assert len(published) == 3
 
 
+async def test_the_pool_of_an_awarded_voucher_stands_in_the_end(surveys: Surveys) -> None:
+    """The messenger gives the code. A survey's end without a tag puts none on."""
+    await surveys.put({**TASTE, "award": {"voucher": "spring"}, "questions": TASTE["questions"][:1]})
+    customer = await surveys.customer()
+    await surveys.browser.post(await surveys.link(customer), data=FORM)
+    end = (await surveys.rows(customer))[-1]
+    assert (end["event"], end["properties"]) == (
+        "Survey Completed",
+        {"survey": "taste", "survey_version": 1, "award": {"voucher": "spring"}},
+    )
+    assert (await surveys.profile(customer))["tags"] == []
+
+
 async def test_answers_have_their_provenance(surveys: Surveys) -> None:
     await surveys.put(TASTE)
     customer = await surveys.customer(city="Brno")
@@ -268,8 +281,8 @@ async def test_definitions_are_kept_in_versions_and_listed(surveys: Surveys) -> 
     assert (shown["name"], shown["version"], shown["questions"][0]["trait"]) == ("New", 2, "roast")
     page = (await surveys.api.get("/v1/surveys")).json()
     assert ([item["id"] for item in page["items"]], page["next"]) == (["taste"], None)
-    wrong = await surveys.api.put(path, json={**TASTE, "award": {"voucher": "spring"}})
-    assert (wrong.status_code, wrong.json()["problems"][0]["reason"]) == (400, "is not supported yet")
+    wrong = await surveys.api.put(path, json={**TASTE, "award": {"voucher": "Spring"}})
+    assert (wrong.status_code, wrong.json()["problems"][0]["reason"]) == (400, "is not an id")
     other = await surveys.api.put("/v1/surveys/other", json=TASTE)
     assert other.json()["problems"] == [
         {"path": "id", "reason": "differs from the path", "suggestion": "write id: other"}

@@ -63,6 +63,8 @@ def played(stack: Stack) -> Stack:
         for call, body in SCENARIO:
             address = f"{stack.ingest_url}/v1/{call}"
             httpx.post(address, json=body, auth=(stack.write_key, ""), timeout=10).raise_for_status()
+        hook = f"{stack.ingest_url}/v1/hooks/email?token=hook-token"
+        httpx.post(hook, content=b"Subject: not a report", timeout=10).raise_for_status()
         messages = f"{stack.messenger_url}/v1/messages?campaign_id=wire-checked&status=accepted"
         wait_until(lambda: admin.get(messages).json()["items"], what="the message is accepted")
     return stack

@@ -1,46 +1,20 @@
-"""The whole fault suite, in `make test-kafka`: every fault in turn on one platform."""
-
-import statistics
-from collections.abc import Iterator
-from itertools import zip_longest
+"""The first half of the whole fault suite, in `make test-kafka`."""
 
 import pytest
 
 from tests.faults.platform import Platform
-from tests.faults.rows import ALL_AT_ONCE, OTHERS
-from tests.faults.suite import KILLED_SECONDS, Row, run
+from tests.faults.suite import Row
+from tests.faults.whole import MARKS, half, in_time_as_a_rule, proven
+from tests.faults.whole import platform as platform
+from tests.faults.whole import recoveries as recoveries
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(240)]
-
-# in turns: a service that has run for a while is started again at once when it dies
-ROWS = [row for pair in zip_longest(ALL_AT_ONCE, OTHERS) for row in pair if row is not None]
-EVENTS = 20_000 // len(ROWS) + 1
+pytestmark = MARKS
 
 
-@pytest.fixture(scope="module")
-def platform() -> Iterator[Platform]:
-    with Platform() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def recoveries() -> list[float]:
-    """Seconds after which killed processes had recovered, row by row."""
-    return []
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", half(0), ids=lambda row: row.name)
 def test_nothing_is_lost_and_nothing_doubled(platform: Platform, recoveries: list[float], row: Row) -> None:
-    result = run(platform, row, EVENTS)
-
-    print(result)
-    if row.limit == KILLED_SECONDS:
-        recoveries.append(result.recovery)
-    assert result.fine, str(result)
+    proven(platform, recoveries, row)
 
 
 def test_killed_processes_are_back_in_time_as_a_rule(recoveries: list[float]) -> None:
-    """The median, for one row may meet a machine that is busy elsewhere."""
-    if not recoveries:
-        pytest.skip("no row of this run killed a process")
-    assert statistics.median(recoveries) <= KILLED_SECONDS, recoveries
+    in_time_as_a_rule(recoveries)

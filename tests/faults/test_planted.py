@@ -20,15 +20,18 @@ def found(bug: str, row: Row) -> str:
     with Platform(command=planted.command(bug)) as platform:
         result = run(platform, replace(row, limit=PATIENCE_SECONDS), EVENTS, patience=PATIENCE_SECONDS)
     print(result)
-    return str(result.findings)
+    return "\n".join(f"{kind} {told}" for kind in ("lost", "doubled") for told in getattr(result.findings, kind))
 
 
 def test_multi_is_executed_twice_when_its_reply_is_lost() -> None:
-    assert "went entered, entered" in found("multi", rows.reply_lost("state", b"EXEC", b":members:"))
+    # By its id: of a customer who was merged it is not asked whether entries and exits take turns.
+    assert re.search(
+        r"changes: m\w+: 1 expected, 2 found", found("multi", rows.reply_lost("state", b"EXEC", b":members:"))
+    )
 
 
 def test_serial_numbers_skip_what_is_committed_late() -> None:
-    assert re.search(r"lost \d+: cdp\.profile-events", found("serial", rows.CALM))
+    assert re.search(r"lost cdp\.profile-events", found("serial", rows.CALM))
 
 
 def test_timers_by_the_wall_clock_fire_ahead_of_waiting_orders() -> None:

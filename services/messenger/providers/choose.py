@@ -1,88 +1,79 @@
-"""Providers by URL (DESIGN §7); without a URL, files under the data folder."""
+"""The channels with their providers, by URL (DESIGN §7); without a URL, files under the data folder."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from headrace.contracts.errors import SettingsError
-from services.messenger.providers.file import EmailFolder, SmsFile
-from services.messenger.providers.mail import envelope_sender
+from headrace.contracts.instant import Millis
+from services.messenger.providers.accounts import Make, makers
+from services.messenger.providers.bulkgate import BulkGateProvider
+from services.messenger.providers.file import EmailFolder, LineFile
+from services.messenger.providers.guard import UNLIMITED, Channel, Guarded
 from services.messenger.providers.port import Provider
-from services.messenger.providers.smtp import SmtpAccount, SmtpProvider, is_loopback
-from services.messenger.providers.twilio import TwilioAccount, TwilioProvider
+from services.messenger.providers.settings import ProviderSettings
+from services.messenger.providers.urls import read_url
+from services.messenger.providers.webhook import WebhookProvider
 
-_EMAIL_EXAMPLE = "smtp://user:pass@host:587?from=shop@example.com"
-_SMS_EXAMPLE = "twilio://SID:TOKEN@api.twilio.com?from=%2B420600000000"
+CHANNELS = ("sms", "email", "viber", "whatsapp", "webhook")
+_VARIABLES = {
+    "email": ("HEADRACE_EMAIL_URL", "smtp://user:pass@host:587?from=shop@example.com"),
+    "sms": ("HEADRACE_SMS_URL", "twilio://SID:TOKEN@api.twilio.com?from=%2B420600000000"),
+    "viber": ("HEADRACE_VIBER_URL", "bulkgate://ID:TOKEN@portal.bulkgate.com?viber=Shop"),
+    "whatsapp": ("HEADRACE_WHATSAPP_URL", "whatsapp://PHONE_ID:TOKEN@graph.facebook.com?version=v23.0"),
+}
 
 
-def choose_providers(email_url: str | None, sms_url: str | None, data_dir: Path) -> Mapping[str, Provider]:
-    """The provider of each channel. Raises SettingsError for a URL that cannot be used."""
-    outbox = data_dir / "outbox"
+def choose_providers(settings: ProviderSettings, clock: Callable[[], Millis]) -> Mapping[str, Channel]:
+    """Every channel by its name. Raises SettingsError for a URL that cannot be used."""
+    made = makers(settings.hooks_url)
+    found = {
+        "sms": _by_urls("sms", settings.sms_url, made["sms"], clock),
+        "email": _by_urls("email", settings.email_url, made["email"], clock),
+        "viber": _by_urls("viber", settings.viber_url, made["viber"], clock),
+        "whatsapp": _by_urls("whatsapp", settings.whatsapp_url, made["whatsapp"], clock),
+        "webhook": _webhooks(settings, clock),
+    }
+    found["viber"] = found["viber"] or [one for one in found["sms"] if _serves_viber(one.provider)]
     return {
-        "email": _email(email_url) if email_url else EmailFolder(outbox / "email"),
-        "sms": _sms(sms_url) if sms_url else SmsFile(outbox / "sms.jsonl"),
+        name: Channel(name, found[name] or [Guarded(_file(name, settings.data_dir / "outbox"), clock())], clock)
+        for name in CHANNELS
     }
 
 
-def _email(text: str) -> Provider:
-    url = _split("HEADRACE_EMAIL_URL", text, _EMAIL_EXAMPLE)
-    if url.scheme not in ("smtp", "smtps"):
-        raise SettingsError(f"HEADRACE_EMAIL_URL must look like {_EMAIL_EXAMPLE}")
-    query = _query("HEADRACE_EMAIL_URL", url, {"from", "starttls"})
-    sender = query.get("from", "")
-    if "@" not in envelope_sender(sender):
-        raise SettingsError(f"HEADRACE_EMAIL_URL needs ?from=address, e.g. {_EMAIL_EXAMPLE}")
-    host = url.hostname or ""
-    starttls = query.get("starttls", "never" if is_loopback(host) else "required")
-    if starttls not in ("required", "never"):
-        raise SettingsError("starttls in HEADRACE_EMAIL_URL must be required or never")
-    tls = url.scheme == "smtps"
-    return SmtpProvider(
-        SmtpAccount(
-            host=host,
-            port=url.port or (465 if tls else 587),
-            sender=sender,
-            user=unquote(url.username) if url.username else None,
-            password=unquote(url.password) if url.password else None,
-            starttls=starttls == "required" and not tls,
-            tls=tls,
-        )
-    )
-
-
-def _sms(text: str) -> Provider:
-    url = _split("HEADRACE_SMS_URL", text, _SMS_EXAMPLE)
-    if url.scheme not in ("twilio", "twilio+http"):
-        raise SettingsError(f"HEADRACE_SMS_URL must look like {_SMS_EXAMPLE}")
-    query = _query("HEADRACE_SMS_URL", url, {"from"})
-    if not (url.username and url.password and query.get("from")):
-        raise SettingsError(f"HEADRACE_SMS_URL needs the SID, the token and ?from=, e.g. {_SMS_EXAMPLE}")
-    scheme = "http" if url.scheme.endswith("+http") else "https"
-    port = f":{url.port}" if url.port else ""
-    return TwilioProvider(
-        TwilioAccount(
-            base_url=f"{scheme}://{url.hostname}{port}",
-            sid=unquote(url.username),
-            token=unquote(url.password),
-            sender=query["from"],
-        )
-    )
-
-
-def _split(variable: str, text: str, example: str) -> SplitResult:
-    try:
-        url = urlsplit(text)
-        usable = bool(url.hostname) and (url.port is None or url.port > 0)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise SettingsError(f"{variable} must look like {example}")
-    return url
-
-
-def _query(variable: str, url: SplitResult, known: set[str]) -> dict[str, str]:
-    found = {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
-    for name in found:
-        if name not in known:
-            raise SettingsError(f"{variable} has an unknown parameter {name}; known: {', '.join(sorted(known))}")
+def _by_urls(
+    channel: str, text: str | None, made: Mapping[str, Make], clock: Callable[[], Millis]
+) -> list[Guarded]:
+    variable, example = _VARIABLES[channel]
+    found: list[Guarded] = []
+    names: Counter[str] = Counter()
+    for each in (text or "").split():
+        url = read_url(variable, each, example)
+        make = made.get(url.scheme)
+        if make is None:
+            schemes = ", ".join(f"{scheme}://" for scheme in made)
+            raise SettingsError(f"{variable} must begin with {schemes}, and look like {example}")
+        names["smtp" if url.scheme == "smtps" else url.scheme] += 1
+        found.append(Guarded(make(url, _name(url.scheme, names)), clock(), rate=url.rate or UNLIMITED))
     return found
+
+
+def _name(scheme: str, names: Counter[str]) -> str:
+    """The ledger knows a provider by its name: a second one of a kind has another."""
+    kind = "smtp" if scheme == "smtps" else scheme
+    return kind if names[kind] == 1 else f"{kind}-{names[kind]}"
+
+
+def _webhooks(settings: ProviderSettings, clock: Callable[[], Millis]) -> list[Guarded]:
+    if not settings.webhook_secrets:
+        return []
+    provider = WebhookProvider(settings.webhook_secrets, settings.webhook_reach, clock)
+    return [Guarded(provider, clock(), breaks=False)]
+
+
+def _serves_viber(provider: Provider) -> bool:
+    return isinstance(provider, BulkGateProvider) and provider.account.viber_sender is not None
+
+
+def _file(channel: str, outbox: Path) -> Provider:
+    return EmailFolder(outbox / "email") if channel == "email" else LineFile(outbox / f"{channel}.jsonl")

@@ -1,4 +1,5 @@
-"""The outbox in files: SMS as lines of `outbox/sms.jsonl`, e-mails as `outbox/email/<message id>.eml`.
+"""The outbox in files: short messages as lines of `outbox/sms.jsonl` (and `viber`, `whatsapp`, `webhook`),
+e-mails as `outbox/email/<message id>.eml`.
 
 A provider with idempotency: before it writes it looks whether the message is already there. Several processes
 may share the folder.
@@ -19,8 +20,9 @@ from services.messenger.providers.port import NO_CASCADES, Accepted, NotSent, Ou
 _ERASED = b"X-Headrace-Erased: true\r\n\r\n"
 
 
-class SmsFile:
-    """One JSON object a line: `{id, to, text, campaign_id, at}`. Appended under a lock on the file and fsynced.
+class LineFile:
+    """One JSON object a line: `{id, to, text, campaign_id, at}`, and `extras` where the message has some.
+    Appended under a lock on the file and fsynced.
 
     The ids in it are read once; later only what others appended. A last line that a crash cut short is taken
     away: its message was not accepted and is written again.
@@ -51,7 +53,7 @@ class SmsFile:
             await asyncio.to_thread(self._append, messages)
         except OSError as error:
             # what was written is found again at the next attempt
-            return [NotSent(_os_reason(error))] * len(messages)
+            return [_unwritten(error)] * len(messages)
         return [Accepted(message.id) for message in messages]
 
     def _append(self, messages: Sequence[Outgoing]) -> None:
@@ -114,7 +116,7 @@ class EmailFolder:
         try:
             await asyncio.to_thread(self._put, message)
         except OSError as error:
-            return NotSent(_os_reason(error))
+            return _unwritten(error)
         return Accepted(message.id)
 
     async def forget(self, message_ids: Sequence[str]) -> None:
@@ -157,13 +159,16 @@ def _line(message: Outgoing) -> bytes:
         "campaign_id": message.campaign_id,
         "at": message.at,
     }
+    if message.extras:
+        line["extras"] = dict(message.extras)
     return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
 
 def _blanked(line: bytes) -> bytes:
     """The line without address and text, as long as it was."""
-    said = json.loads(line)
-    blank = json.dumps({**said, "to": "", "text": ""}, ensure_ascii=False, separators=(",", ":")).encode()
+    said = {**json.loads(line), "to": "", "text": ""}
+    said.pop("extras", None)
+    blank = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
     return blank.ljust(len(line) - 1) + b"\n"
 
 
@@ -179,5 +184,5 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _os_reason(error: OSError) -> str:
-    return f"os_error_{error.errno or 0}"
+def _unwritten(error: OSError) -> NotSent:
+    return NotSent(f"os_error_{error.errno or 0}", concerns="provider")

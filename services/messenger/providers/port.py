@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from headrace.contracts.definition import Purpose
 
@@ -56,10 +56,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Certainly not taken on, and a later attempt may be: unreachable, or told to wait `retry_after_ms`."""
+    """Certainly not taken on, and a later attempt may be: unreachable, or told to wait `retry_after_ms`.
+
+    `concerns` says what else must wait: `message` nothing, `rate` all messages to this provider for as long,
+    `provider` is one sign that the provider is down (it cannot be reached, or refuses us whatever we send).
+    """
 
     reason: str
     retry_after_ms: int | None = None
+    concerns: Literal["message", "rate", "provider"] = "message"
 
 
 @dataclass(frozen=True, slots=True)

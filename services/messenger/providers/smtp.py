@@ -12,7 +12,7 @@ import aiosmtplib
 import structlog
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
-from services.messenger.providers.mail import envelope_sender, mail_bytes
+from services.messenger.providers.mail import bounce_sender, envelope_sender, mail_bytes
 from services.messenger.providers.port import (
     NO_CASCADES,
     SEND_SECONDS,
@@ -28,11 +28,14 @@ log = structlog.get_logger()
 
 _IDLE_CONNECTIONS = 8
 _IDLE_SECONDS = 20.0
+_ABOUT_US = frozenset({421, 530, 535})
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpAccount:
-    """Where and as whom to deliver. `starttls` False only for a relay on loopback or when asked for."""
+    """Where and as whom to deliver. `starttls` False only for a relay on loopback or when asked for. `bounces`:
+    the shop takes mail to `bounce+…` at the sender's domain; `unsubscribe` is its address for unsubscribing by
+    mail."""
 
     host: str
     port: int
@@ -42,6 +45,8 @@ class SmtpAccount:
     starttls: bool = True
     tls: bool = False
     trust: ssl.SSLContext | None = None
+    bounces: bool = False
+    unsubscribe: str | None = None
 
 
 def is_loopback(host: str) -> bool:
@@ -54,23 +59,27 @@ def is_loopback(host: str) -> bool:
 class SmtpProvider:
     """Delivers to one relay. Connections are kept for a while and used by one message at a time."""
 
-    name = "smtp"
     idempotent = False
     cascades = NO_CASCADES
 
-    def __init__(self, account: SmtpAccount, *, timeout: float = SEND_SECONDS) -> None:
+    def __init__(self, account: SmtpAccount, *, name: str = "smtp", timeout: float = SEND_SECONDS) -> None:
+        self.name = name
         self.account = account
         self._half = timeout / 2
         self._idle: deque[tuple[SMTP, float]] = deque()
 
     async def send(self, message: Outgoing) -> SendResult:
-        content = mail_bytes(message, sender=self.account.sender)
+        account = self.account
+        content = mail_bytes(message, sender=account.sender, unsubscribe=account.unsubscribe)
+        bounces_to = (
+            bounce_sender(account.sender, message.id) if account.bounces else envelope_sender(account.sender)
+        )
         try:
             async with asyncio.timeout(self._half):
-                client, result = await self._open_transaction(message.to)
+                client, result = await self._open_transaction(bounces_to, message.to)
         except (SMTPException, OSError, TimeoutError, ssl.SSLError) as error:
             log.warning("smtp_unreachable", provider=self.name, error=type(error).__name__)
-            return NotSent(_reason(error))
+            return NotSent(_reason(error), concerns="provider")
         if result is not None:
             await self._discard(client)
             return result
@@ -84,16 +93,16 @@ class SmtpProvider:
             client, _ = self._idle.popleft()
             await self._discard(client)
 
-    async def _open_transaction(self, to: str) -> tuple[SMTP, SendResult | None]:
+    async def _open_transaction(self, sender: str, to: str) -> tuple[SMTP, SendResult | None]:
         """A connection that waits for DATA, or the relay's refusal. Up to here nothing was handed over."""
         while (client := self._take_idle()) is not None:
             try:
-                return client, await self._envelope(client, to)
+                return client, await self._envelope(client, sender, to)
             except (SMTPException, OSError, TimeoutError):
                 await self._discard(client)  # it went stale while idle: the next one
         client = await self._connect()
         try:
-            return client, await self._envelope(client, to)
+            return client, await self._envelope(client, sender, to)
         except BaseException:
             await self._discard(client)
             raise
@@ -113,9 +122,9 @@ class SmtpProvider:
         await client.connect()
         return client
 
-    async def _envelope(self, client: SMTP, to: str) -> SendResult | None:
+    async def _envelope(self, client: SMTP, sender: str, to: str) -> SendResult | None:
         try:
-            await client.mail(envelope_sender(self.account.sender))
+            await client.mail(sender)
             await client.rcpt(to)
         except SMTPResponseException as error:
             return _refusal(error.code)
@@ -156,11 +165,18 @@ class SmtpProvider:
 
 
 def _refusal(code: int) -> SendResult:
-    """RFC 5321 §4.2.1: 4yz may be tried again and was not taken on; 5yz never will be."""
-    return NotSent(f"smtp_{code}") if 400 <= code < 500 else Refused(f"smtp_{code}")
+    """RFC 5321 §4.2.1: 4yz may be tried again and was not taken on; 5yz never will be. 421 is the relay's own end,
+    530 and 535 are about us, and what is no reply at all says nothing about the message."""
+    if code in _ABOUT_US or not 400 <= code < 600:
+        return NotSent(_slug(code), concerns="provider")
+    return NotSent(f"smtp_{code}") if code < 500 else Refused(f"smtp_{code}")
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, SMTPResponseException):
-        return f"smtp_{error.code}"
+        return _slug(error.code)
     return "timeout" if isinstance(error, TimeoutError) else "connection"
+
+
+def _slug(code: int) -> str:
+    return f"smtp_{code}" if code > 0 else "garbled"

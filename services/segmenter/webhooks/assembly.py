@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from headrace.contracts.instant import Millis
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.webhooks.transport import Transport
 from services.segmenter.webhooks.claims import Claims
 from services.segmenter.webhooks.deliveries import Deliveries, DeliveryHandler
 from services.segmenter.webhooks.sender import Pruner, Sender
 from services.segmenter.webhooks.settings import WebhookSettings
 from services.segmenter.webhooks.subscriptions import Pool, Subscriptions
-from services.segmenter.webhooks.transport import Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def assemble_webhooks(
 ) -> Webhooks:
     """Wire the parts on the segmenter's migrated schema. `transport`: another than the real one."""
     deliveries = Deliveries(pool)
-    transport = transport or Transport(allow_private=settings.allow_private, concurrency=settings.concurrency)
+    transport = transport or Transport(settings.reach, concurrency=settings.concurrency)
     sender = Sender(
         Claims(pool, metrics, disable_after_ms=settings.disable_after_ms),
         transport,

@@ -1,11 +1,10 @@
 """What a receiver's answer means: delivered, again later, or given up; and when a subscription is disabled."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from headrace.contracts.instant import Millis
+from headrace.runtime.webhooks.reply import Reply, retry_after_ms
 
 Outcome = Literal["delivered", "retried", "failed"]
 DisabledReason = Literal["gone", "failing", "exhausted"]
@@ -25,30 +24,7 @@ DELAYS_MS = (
 """The pause after each failed attempt, as Standard Webhooks suggests; after the tenth attempt there is none."""
 JITTER = 0.1
 """A pause is longer by up to this share, so that what failed together does not come back together."""
-MAX_RETRY_AFTER_MS = 24 * HOUR
 EXHAUSTED_LIMIT = 100
-
-_GONE = 410
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """How an attempt ended. `status` is the receiver's, None when it gave none; `reason` is a slug, empty for 2xx;
-    `excerpt` is the beginning of what it said."""
-
-    status: int | None
-    reason: str = ""
-    retry_after: str | None = None
-    excerpt: str = ""
-
-    @property
-    def delivered(self) -> bool:
-        return self.status is not None and 200 <= self.status < 300
-
-    @property
-    def gone(self) -> bool:
-        """The receiver asks for no more."""
-        return self.status == _GONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +53,6 @@ def judge(reply: Reply, attempt: int, now: Millis, jitter: float) -> Verdict:
         return Verdict("failed")
     pause = int(DELAYS_MS[attempt - 1] * (1 + JITTER * jitter))
     return Verdict("retried", now + max(pause, retry_after_ms(reply.retry_after, now)))
-
-
-def retry_after_ms(header: str | None, now: Millis) -> int:
-    """The pause that a `Retry-After` asks for (seconds or an HTTP date), at most a day; 0 for none."""
-    text = (header or "").strip()
-    if text.isascii() and text.isdigit():
-        return min(int(text[:9]) * SECOND, MAX_RETRY_AFTER_MS)
-    try:
-        until = parsedate_to_datetime(text)
-        at = int((until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp() * SECOND)
-    except (ValueError, OverflowError):
-        return 0
-    return max(0, min(at - now, MAX_RETRY_AFTER_MS))
 
 
 def after_failure(health: Health, reply: Reply, verdict: Verdict, now: Millis, *, disable_after_ms: int) -> Health:

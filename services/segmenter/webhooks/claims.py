@@ -9,10 +9,11 @@ import structlog
 
 from headrace.contracts.instant import Millis
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.webhooks.reply import Reply
+from headrace.runtime.webhooks.transport import Webhook
 from services.segmenter.followed import Connection
-from services.segmenter.webhooks.attempts import Health, Outcome, Reply, Verdict, after_failure, judge
+from services.segmenter.webhooks.attempts import Health, Outcome, Verdict, after_failure, judge
 from services.segmenter.webhooks.subscriptions import Pool
-from services.segmenter.webhooks.transport import Webhook
 
 log = structlog.get_logger()
 

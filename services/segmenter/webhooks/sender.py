@@ -10,9 +10,9 @@ import structlog
 
 from headrace.contracts.instant import Millis
 from headrace.runtime.tasks import finish
+from headrace.runtime.webhooks.transport import Transport
 from services.segmenter.webhooks.claims import Claim, Claims
 from services.segmenter.webhooks.deliveries import Deliveries
-from services.segmenter.webhooks.transport import Transport
 
 log = structlog.get_logger()
 

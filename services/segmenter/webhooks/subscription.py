@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 from headrace.contracts.errors import InvalidDefinition, Problem
 from headrace.contracts.segment_change import ChangeAction
-from services.segmenter.webhooks.address import url_problem
-from services.segmenter.webhooks.signature import PREFIX, read_secret
+from headrace.runtime.webhooks.address import Reach, url_problem
+from headrace.runtime.webhooks.signature import PREFIX, read_secret
 
 ACTIONS: tuple[str, ...] = get_args(ChangeAction)
 MAX_SEGMENTS = 1_000
@@ -29,13 +29,13 @@ class WantedSubscription:
     enabled: bool
 
 
-def parse_subscription(subscription_id: str, document: Any, *, allow_private: bool) -> WantedSubscription:
+def parse_subscription(subscription_id: str, document: Any, reach: Reach) -> WantedSubscription:
     """Raises InvalidDefinition with all that is wrong."""
     if not isinstance(document, Mapping):
         raise InvalidDefinition([Problem("", "is not an object", 'send {"url": "https://…"}')])
     problems = [
         *_id_problems(subscription_id, document),
-        *_url_problems(document.get("url"), allow_private),
+        *_url_problems(document.get("url"), reach),
         *_list_problems("segments", document.get("segments"), MAX_SEGMENTS),
         *_list_problems("actions", document.get("actions"), len(ACTIONS)),
         *_secret_problems(document.get("secret")),
@@ -68,10 +68,10 @@ def _id_problems(subscription_id: str, document: Mapping[str, Any]) -> list[Prob
     return problems + [Problem(name, "is not known here", f"use {', '.join(_NAMES)}") for name in unknown]
 
 
-def _url_problems(url: Any, allow_private: bool) -> list[Problem]:
+def _url_problems(url: Any, reach: Reach) -> list[Problem]:
     if not isinstance(url, str):
         return [Problem("url", "is missing", "write url: https://…")]
-    problem = url_problem(url, allow_private=allow_private)
+    problem = url_problem(url, reach)
     return [] if problem is None else [Problem("url", problem.reason, problem.suggestion)]
 
 

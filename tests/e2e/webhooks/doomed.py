@@ -5,6 +5,7 @@ import sys
 
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.postgres import connect_pool
+from headrace.runtime.webhooks.address import ANYWHERE
 from services.segmenter.main import SCHEMA
 from services.segmenter.webhooks.assembly import assemble_webhooks
 from services.segmenter.webhooks.settings import WebhookSettings
@@ -12,7 +13,7 @@ from services.segmenter.webhooks.settings import WebhookSettings
 
 async def main(database_url: str, now: int) -> None:
     pool = await connect_pool(database_url, schema=SCHEMA)
-    webhooks = assemble_webhooks(WebhookSettings(allow_private=True), pool, Metrics("test"), clock=lambda: now)
+    webhooks = assemble_webhooks(WebhookSettings(reach=ANYWHERE), pool, Metrics("test"), clock=lambda: now)
     await webhooks.sender.run()
 
 

@@ -17,12 +17,13 @@ from headrace.log.port import Record
 from headrace.runtime.http import create_app
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.postgres import connect_pool
+from headrace.runtime.webhooks.address import ANYWHERE
+from headrace.runtime.webhooks.transport import Transport
 from services.segmenter.followed import FollowedChange
 from services.segmenter.main import SCHEMA
 from services.segmenter.subscription_routes import subscription_router
 from services.segmenter.webhooks.assembly import Webhooks, assemble_webhooks
 from services.segmenter.webhooks.settings import WebhookSettings
-from services.segmenter.webhooks.transport import Transport
 
 T0 = 1_790_000_000_000
 ADMIN = {"Authorization": "Bearer admin"}
@@ -113,9 +114,9 @@ class WebhookRig:
 
     @asynccontextmanager
     async def process(self, *, timeout: float = 5.0, **settings: Any) -> AsyncIterator[Process]:
-        chosen = WebhookSettings(**{"allow_private": True, **settings})
+        chosen = WebhookSettings(**{"reach": ANYWHERE, **settings})
         metrics = Metrics("test")
-        transport = Transport(allow_private=chosen.allow_private, concurrency=chosen.concurrency, timeout=timeout)
+        transport = Transport(chosen.reach, concurrency=chosen.concurrency, timeout=timeout)
         webhooks = assemble_webhooks(chosen, self.pool, metrics, clock=lambda: self.now, transport=transport)
         app = create_app("webhooks", metrics=metrics, checks={})
         app.include_router(subscription_router(webhooks, admin_token="admin"))

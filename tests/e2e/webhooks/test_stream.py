@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from headrace.runtime.webhooks.address import ANYWHERE
 from services.segmenter.webhooks.settings import WebhookSettings
 from tests.e2e.segmenter_rig import Rig, eventually, segmenter_rig
 from tests.webhook_receiver import Receiver
@@ -14,7 +15,7 @@ from tests.webhook_receiver import Receiver
 @pytest.fixture
 async def stream(database_url: str, redis_url: str, log_url: str, topic_prefix: str) -> AsyncIterator[Rig]:
     async with segmenter_rig(database_url, redis_url, log_url, topic_prefix=topic_prefix) as rig:
-        rig.settings = replace(rig.settings, webhooks=WebhookSettings(allow_private=True))
+        rig.settings = replace(rig.settings, webhooks=WebhookSettings(reach=ANYWHERE))
         yield rig
 
 

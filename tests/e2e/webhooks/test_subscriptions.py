@@ -1,6 +1,7 @@
 """The API of webhook subscriptions: secrets shown once, mistakes explained, never a 500."""
 
-from services.segmenter.webhooks.signature import read_secret
+from headrace.runtime.webhooks.address import PUBLIC
+from headrace.runtime.webhooks.signature import read_secret
 from tests.e2e.webhooks.rig import Process, WebhookRig, address, change
 from tests.webhook_receiver import Receiver
 
@@ -157,7 +158,7 @@ BODIES = {
 
 
 async def test_bad_requests_are_explained(rig: WebhookRig) -> None:
-    async with rig.process(allow_private=False) as process:
+    async with rig.process(reach=PUBLIC) as process:
         await process.put("shop", url=URL)
         for case, body in BODIES.items():
             answer = await process.api.put("/v1/subscriptions/other-one", content=body)

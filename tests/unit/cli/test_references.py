@@ -52,6 +52,20 @@ def write(tmp_path: Path, *documents: str, name: str = "d.yaml") -> Path:
     return file
 
 
+def test_lint_notes_a_pool_that_a_survey_awards_and_is_in_none_of_the_files(
+    tmp_path: Path, console: Console
+) -> None:
+    question = "{id: q, text: How, type: text, trait: mood}"
+    survey = f"kind: survey\nid: s\nname: S\naward: {{voucher: codes}}\nquestions: [{question}]\n"
+    pool = "kind: vouchers\nid: codes\nname: Codes\ngenerate: {}\n"
+    assert definitions.lint([write(tmp_path, survey, pool)], console) == 0
+    assert "note" not in said(console)
+    file = write(tmp_path, survey, pool.replace("codes", "code"))
+    assert definitions.lint([file], console) == 0
+    note = f"note: {file}:1 award.voucher: codes is in none of these files (did you mean code?)"
+    assert note in said(console).splitlines()
+
+
 def test_lint_notes_what_is_in_none_of_the_files(tmp_path: Path, console: Console) -> None:
     file = write(tmp_path, asking("a", "fans", "fnas", "elsewhere"), LIST)
     assert definitions.lint([file], console) == 0

@@ -47,8 +47,9 @@ def test_a_word_is_a_choice_by_itself() -> None:
     [
         ([], "", "must be an object", ""),
         (survey(nmae="x"), "nmae", "is not known here", "did you mean name?"),
-        (survey(award={"voucher": "v"}), "award.voucher", "is not supported yet", "award a tag"),
-        (survey(award={"tag": "t", "voucher": "v"}), "award.voucher", "is not supported yet", "award a tag"),
+        (survey(award={}), "award", "awards nothing", "voucher: a pool"),
+        (survey(award={"vaucher": "v"}), "award.vaucher", "is not known here", "did you mean voucher?"),
+        (survey(award={"voucher": "V 1"}), "award.voucher", "is not an id", "write v-1"),
         (survey(award={"tag": "list:x"}), "award.tag", "is no name of a tag", ""),
         (survey(language="fr"), "language", "must be en or cs", ""),
         (survey(ask_again="1month"), "ask_again", "must be a duration", "write 30d"),

@@ -27,11 +27,15 @@ from headrace.log.topics import ensure_topics
 from headrace.runtime.migrations import migrate
 from headrace.runtime.postgres import connect_pool
 from headrace.runtime.settings import CommonSettings
+from headrace.runtime.tasks import run_together
 from services.messenger.assembly import Messenger, assemble
 from services.messenger.definitions import Definitions
 from services.messenger.journeys import Question, Unanswered
 from services.messenger.main import MIGRATIONS, SCHEMA
+from services.messenger.providers.choose import CHANNELS
+from services.messenger.providers.guard import Channel, Guarded
 from services.messenger.providers.port import NO_CASCADES, Accepted, Outgoing, Provider, SendResult
+from services.messenger.providers.settings import ProviderSettings
 from services.messenger.segmenter import AudienceMember, SegmenterUnavailable, UnknownSegment
 from services.messenger.settings import Settings
 from services.messenger.store import Pool
@@ -44,6 +48,7 @@ TOKEN = "admin-token"
 PROFILE_VIEWS = """
 CREATE SCHEMA profiles;
 CREATE TABLE profiles.alias_v1 (profile_id text, root text);
+CREATE TABLE profiles.identifier_v1 (type text, value text, profile_id text);
 CREATE TABLE profiles.suppressed_v1 (profile_id text);
 CREATE TABLE profiles.timeline_v1 (partition int, seq bigint, epoch int, time bigint, low bigint, profile_id text,
     kind text, event text, ts bigint, source text, message_id text, payload text);
@@ -128,6 +133,11 @@ class FakeSegmenter:
             raise SegmenterUnavailable("not now")
         self.hidden[segment_id] = when
 
+    async def remove(self, segment_id: str) -> None:
+        if self.silent:
+            raise SegmenterUnavailable("not now")
+        self.hidden.pop(segment_id, None)
+
 
 @dataclass
 class Rig:
@@ -138,6 +148,8 @@ class Rig:
     data_dir: Path
     clock: ManualClock = field(default_factory=ManualClock)
     provider: Provider = field(default_factory=ScriptedProvider)
+    providers: dict[str, list[Provider]] = field(default_factory=dict)
+    """Of channels that do not use `provider`, in their order."""
     segmenter: FakeSegmenter = field(default_factory=FakeSegmenter)
     topic_prefix: str = ""
     survey_links: SurveyLinks | None = None
@@ -147,12 +159,26 @@ class Rig:
     def settings(self) -> Settings:
         common = CommonSettings("redis://", PARTITIONS, self.topic_prefix, "127.0.0.1", TOKEN, 600_000, True)
         return Settings(
-            common, "", self.data_dir, 8083, "http://shop.test", None, None, 4, None, self.survey_links
+            common,
+            "",
+            self.data_dir,
+            8083,
+            "http://shop.test",
+            ProviderSettings(self.data_dir),
+            4,
+            None,
+            self.survey_links,
         )
 
     async def assemble(self) -> Messenger:
-        providers = dict.fromkeys(("sms", "email", "viber", "whatsapp", "webhook"), self.provider)
-        return await assemble(self.settings, self.log, self.pool, providers, self.segmenter, clock=self.clock)
+        now = self.clock()
+        channels = {
+            name: Channel(
+                name, [Guarded(each, now) for each in self.providers.get(name, [self.provider])], self.clock
+            )
+            for name in CHANNELS
+        }
+        return await assemble(self.settings, self.log, self.pool, channels, self.segmenter, clock=self.clock)
 
     @asynccontextmanager
     async def running(self, *parts: str) -> AsyncIterator[Messenger]:
@@ -160,7 +186,7 @@ class Rig:
         messenger = await self.assemble()
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "follow": messenger.follow,
-            "sender": messenger.sender.run,
+            "sender": sending(messenger),
             "journeys": messenger.runner.run,
         }
         tasks = [asyncio.ensure_future(work[part]()) for part in parts or work]
@@ -201,10 +227,17 @@ class Rig:
     async def publish(
         self, topic: str, partition: int, value: bytes, *, seq: int | None = None, epoch: int = 1
     ) -> None:
+        record = self.numbered(topic, partition, value, seq=seq, epoch=epoch)
+        await self.log.append(self.topic_prefix + topic, partition, [record])
+
+    def numbered(
+        self, topic: str, partition: int, value: bytes, *, seq: int | None = None, epoch: int = 1
+    ) -> NewRecord:
+        """A store's next output for this partition."""
         number = next(self._seqs.setdefault((topic, partition), itertools.count(1))) if seq is None else seq
         headers = store_output(source="test", epoch=epoch, seq=number, position="")
         headers += cloud_event(kind="test", event_id="x", source="test", traceparent=TRACE)
-        await self.log.append(self.topic_prefix + topic, partition, [NewRecord(b"k", value, headers)])
+        return NewRecord(b"k", value, headers)
 
     async def publish_row(self, row: MergeRow | ErasureRow | EventRow) -> None:
         partition = partition_of(row.profile_id, PARTITIONS)
@@ -329,6 +362,15 @@ async def open_rig(
     finally:
         await log.close()
         await pool.close()
+
+
+def sending(messenger: Messenger) -> Callable[[], Awaitable[None]]:
+    """The senders of all channels."""
+
+    async def run() -> None:
+        await run_together(*(sender.run() for sender in messenger.senders))
+
+    return run
 
 
 def by_outcome(outcomes: Sequence[MessageOutcome]) -> list[tuple[str, str | None]]:

@@ -10,7 +10,8 @@ from headrace.contracts.ids import send_id
 from headrace.contracts.profile_event import ErasureRow, EventRow, MergeRow
 from headrace.contracts.topics import PROFILE_EVENTS, SEGMENT_CHANGES, partition_of
 from services.messenger.assembly import Messenger
-from services.messenger.providers.port import Refused
+from services.messenger.providers.choose import CHANNELS
+from services.messenger.providers.port import Fallback, Refused
 from services.messenger.runs import Runs
 from services.messenger.sender import Sender
 from tests.unit.messenger.rig import (
@@ -46,9 +47,14 @@ async def settle(rig: Rig, messenger: Messenger) -> None:
         stepped = await messenger.journeys.step(100, rig.clock())
         for sender in messenger.senders:
             await drain(sender)
-        later = await messenger.journeys.any_due(rig.clock()) or await messenger.claims.any_due(rig.clock())
+        later = await messenger.journeys.any_due(rig.clock()) or await something_due(rig, messenger)
         if stepped.due == 0 and not later:
             return
+
+
+async def something_due(rig: Rig, messenger: Messenger) -> bool:
+    looks = [await messenger.claims.any_due(channel, rig.clock()) for channel in CHANNELS]
+    return any(looks)
 
 
 async def drain(sender: Sender) -> None:
@@ -524,3 +530,37 @@ async def test_what_a_journey_changes_is_told_once(town: Town) -> None:
     ]
     assert updates[1].properties == {"points": 5, "campaign_id": "welcome", "entry_id": "e1", "step": "1"}
     assert by_outcome(await town.rig.published()) == []
+
+
+async def test_a_provider_that_goes_on_to_the_next_channel_is_given_both(town: Town) -> None:
+    cart = {
+        "kind": "template",
+        "id": "cart",
+        "channel": "viber",
+        "text": "Cart of {{ profile.traits.first_name }}",
+    }
+    both = {"send": {"channels": ["viber", "sms"], "templates": {"viber": "cart", "sms": "hello"}}}
+    await town.rig.define(cart, campaign(steps=[both]))
+    scripted(town.rig).cascades = frozenset({("viber", "sms")})
+    state = {"status": "granted", "time": START - 1000}
+    consents = msgspec.json.encode({"viber": state, "sms": state}).decode()
+    await town.rig.pool.execute("UPDATE profiles.profile_v1 SET consents = $1", consents)
+    await town.enters("p1", "e1")
+    (sent,) = scripted(town.rig).sent
+    assert (sent.channel, sent.text, sent.fallback) == (
+        "viber",
+        "Cart of Jana",
+        Fallback("sms", "+420601000001", "Hi Jana"),
+    )
+    assert await town.rig.pool.fetchval("SELECT cascaded FROM message")
+
+    await town.rig.pool.execute(
+        "UPDATE profiles.profile_v1 SET consents = $1", msgspec.json.encode({"viber": state}).decode()
+    )
+    await town.enters("p1", "e2")
+    assert scripted(town.rig).sent[-1].fallback is None, "no consent, no text message"
+    scripted(town.rig).script = [Refused("undeliverable")]
+    await town.rig.pool.execute("UPDATE profiles.profile_v1 SET consents = $1", consents)
+    await town.enters("p1", "e3")
+    rows = await town.rig.pool.fetch("SELECT channel, status FROM message WHERE entry_id = 'e3'")
+    assert [tuple(row) for row in rows] == [("viber", "failed")], "the provider has tried both"

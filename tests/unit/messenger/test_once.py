@@ -11,7 +11,7 @@ from headrace.contracts.topics import PROFILE_EVENTS, SEGMENT_CHANGES, partition
 from headrace.log.port import NewRecord
 from services.messenger import sender, worker
 from services.messenger.claims import GONE_MS, Claimed, Settlement
-from services.messenger.providers.file import SmsFile
+from services.messenger.providers.file import LineFile
 from services.messenger.providers.port import Accepted, NotSent, Refused, Unsure
 from services.messenger.store import Fenced, Position, Positions
 from tests.unit.messenger.rig import (
@@ -132,7 +132,7 @@ async def pending(rig: Rig, entries: int = 1) -> None:
 async def test_a_claim_whose_process_died_is_unknown_and_never_sent_again(rig: Rig, sent: bool) -> None:
     await pending(rig)
     dead = await rig.assemble()
-    claimed = await dead.claims.claim(10, rig.clock())
+    claimed = await dead.claims.claim("sms", 10, rig.clock())
     if sent:
         await rig.provider.send(claimed.claims[0].outgoing)
     handed_over = len(scripted(rig).sent)
@@ -144,8 +144,8 @@ async def test_a_claim_whose_process_died_is_unknown_and_never_sent_again(rig: R
         rig.clock.now += 1
         await messenger.janitor.recover()
         await eventually(lambda: told(rig, 1))
-        await messenger.sender.claim_once()
-        await messenger.sender.idle()
+        await messenger.senders[0].claim_once()
+        await messenger.senders[0].idle()
     assert await rig.statuses() == ["unknown"]
     assert by_outcome(await rig.published()) == [("unknown", "process_gone")]
     assert len(scripted(rig).sent) == handed_over
@@ -154,14 +154,14 @@ async def test_a_claim_whose_process_died_is_unknown_and_never_sent_again(rig: R
 @pytest.mark.parametrize("sent", [False, True], ids=["before the send", "after the send"])
 async def test_the_file_outbox_holds_one_line_whenever_the_process_dies(rig: Rig, sent: bool) -> None:
     path = rig.data_dir / "sms.jsonl"
-    rig.provider = SmsFile(path)
+    rig.provider = LineFile(path)
     await pending(rig)
     dead = await rig.assemble()
-    claimed = await dead.claims.claim(10, rig.clock())
+    claimed = await dead.claims.claim("sms", 10, rig.clock())
     if sent:
         await rig.provider.send(claimed.claims[0].outgoing)
 
-    rig.provider = SmsFile(path)  # a new process
+    rig.provider = LineFile(path)  # a new process
     rig.clock.now += GONE_MS
     async with rig.running() as messenger:
         await messenger.janitor.recover()
@@ -178,13 +178,13 @@ async def test_what_may_have_been_sent_is_never_called_skipped(rig: Rig, failed_
     rig.provider = ScriptedProvider(idempotent=True)
     await pending(rig)
     dead = await rig.assemble()
-    claimed = await dead.claims.claim(10, rig.clock())
+    claimed = await dead.claims.claim("sms", 10, rig.clock())
     await rig.provider.send(claimed.claims[0].outgoing)
     rig.clock.now += GONE_MS
     other = await rig.assemble()
     await other.claims.recover(rig.clock())
     if failed_again:
-        again = await other.claims.claim(10, rig.clock())
+        again = await other.claims.claim("sms", 10, rig.clock())
         await other.claims.settle([Settlement(again.claims[0], NotSent("os_error_28", 0))], rig.clock())
     await rig.customer("p1", consent="withdrawn")
     async with rig.running():
@@ -197,7 +197,7 @@ async def test_an_erasure_does_not_call_skipped_what_may_have_been_sent(rig: Rig
     rig.provider = ScriptedProvider(idempotent=True)
     await pending(rig)
     messenger = await rig.assemble()
-    await messenger.claims.claim(10, rig.clock())
+    await messenger.claims.claim("sms", 10, rig.clock())
     rig.clock.now += GONE_MS
     await messenger.claims.recover(rig.clock())
     async with rig.running("follow"):
@@ -210,11 +210,11 @@ async def test_a_zombie_does_not_settle_what_another_attempt_answers_for(rig: Ri
     rig.provider = ScriptedProvider(idempotent=True)
     await pending(rig)
     zombie = await rig.assemble()
-    claimed = await zombie.claims.claim(10, rig.clock())
+    claimed = await zombie.claims.claim("sms", 10, rig.clock())
     rig.clock.now += GONE_MS
     other = await rig.assemble()
     assert (await other.claims.recover(rig.clock())).pending == 1
-    again = await other.claims.claim(10, rig.clock())
+    again = await other.claims.claim("sms", 10, rig.clock())
 
     late = Settlement(claimed.claims[0], Refused("late"))
     assert await zombie.claims.settle([late], rig.clock()) == [False]
@@ -225,7 +225,7 @@ async def test_a_zombie_does_not_settle_what_another_attempt_answers_for(rig: Ri
 async def test_a_late_word_of_the_provider_settles_what_was_unknown(rig: Rig) -> None:
     await pending(rig)
     stopped = await rig.assemble()
-    claimed = await stopped.claims.claim(10, rig.clock())
+    claimed = await stopped.claims.claim("sms", 10, rig.clock())
     rig.clock.now += GONE_MS + 1
     other = await rig.assemble()
     await other.claims.recover(rig.clock())
@@ -238,7 +238,7 @@ async def test_a_late_word_of_the_provider_settles_what_was_unknown(rig: Rig) ->
 async def test_two_senders_share_the_work_and_double_nothing(rig: Rig) -> None:
     await pending(rig, 40)
     one, two = await rig.assemble(), await rig.assemble()
-    batches = await asyncio.gather(*(m.claims.claim(5, rig.clock()) for m in (one, two) for _ in range(4)))
+    batches = await asyncio.gather(*(m.claims.claim("sms", 5, rig.clock()) for m in (one, two) for _ in range(4)))
     claimed = [claim.outgoing.id for batch in batches for claim in batch.claims]
     assert len(claimed) == len(set(claimed)) > 5
 
@@ -279,8 +279,8 @@ async def test_an_outcome_that_another_process_committed_is_published_by_the_own
     async with rig.running("follow"):
         await rig.enter("p1", "e1")
         await eventually(lambda: at_seq(rig, SEGMENT_CHANGES.name, partition_of("p1", PARTITIONS), 1))
-        await other.sender.claim_once()
-        await other.sender.idle()
+        await other.senders[0].claim_once()
+        await other.senders[0].idle()
         await eventually(lambda: told(rig, 1))
 
 
@@ -294,17 +294,17 @@ async def test_a_sender_claims_only_when_a_look_finds_something_due(
     claims, looks, claimed = messenger.claims, asyncio.Semaphore(0), list[int]()
     any_due, claim = claims.any_due, claims.claim
 
-    async def look(now: int) -> bool:
+    async def look(channel: str, now: int) -> bool:
         looks.release()
-        return await any_due(now)
+        return await any_due(channel, now)
 
-    async def counted(limit: int, now: int) -> Claimed:
+    async def counted(channel: str, limit: int, now: int) -> Claimed:
         claimed.append(now)
-        return await claim(limit, now)
+        return await claim(channel, limit, now)
 
     monkeypatch.setattr(claims, "any_due", look)
     monkeypatch.setattr(claims, "claim", counted)
-    running = asyncio.create_task(messenger.sender.run())
+    running = asyncio.create_task(messenger.senders[0].run())
     async with asyncio.timeout(10):
         for _ in range(10):
             await looks.acquire()
@@ -332,8 +332,8 @@ async def test_not_sent_waits_as_told_and_is_tried_again(rig: Rig) -> None:
     messenger = await rig.assemble()
     for wait, sent in ((0, 1), (29_999, 1), (1, 2)):
         rig.clock.now += wait
-        await messenger.sender.claim_once()
-        await messenger.sender.idle()
+        await messenger.senders[0].claim_once()
+        await messenger.senders[0].idle()
         assert len(scripted(rig).sent) == sent
     assert await rig.statuses() == ["accepted"]
 
@@ -342,10 +342,10 @@ async def test_a_provider_that_stays_away_ends_with_the_entrys_age(rig: Rig) -> 
     await pending(rig)
     scripted(rig).script = [NotSent("connection")]
     messenger = await rig.assemble()
-    await messenger.sender.claim_once()
-    await messenger.sender.idle()
+    await messenger.senders[0].claim_once()
+    await messenger.senders[0].idle()
     rig.clock.now += 24 * 3_600_000 + 1
-    await messenger.sender.claim_once()
+    await messenger.senders[0].claim_once()
     (message,) = await rig.messages()
     assert (message["status"], message["reason"]) == ("skipped", "provider_unavailable")
 
@@ -363,7 +363,7 @@ async def test_consent_withdrawn_between_entry_and_claim_holds(rig: Rig) -> None
     await pending(rig)
     await rig.customer("p1", consent="withdrawn")
     messenger = await rig.assemble()
-    await messenger.sender.claim_once()
+    await messenger.senders[0].claim_once()
     (message,) = await rig.messages()
     assert (message["status"], message["reason"]) == ("skipped", "no_consent")
 
@@ -375,7 +375,7 @@ async def test_without_an_address_nothing_is_sent(rig: Rig, traits: dict[str, st
     await pending(rig)
     await rig.customer("p1", **traits)
     messenger = await rig.assemble()
-    await messenger.sender.claim_once()
+    await messenger.senders[0].claim_once()
     (message,) = await rig.messages()
     assert (message["status"], message["reason"]) == ("skipped", reason)
 
@@ -396,11 +396,11 @@ async def test_a_paused_campaign_holds_its_messages_until_it_lives_again(rig: Ri
     await pending(rig)
     await rig.define(campaign(state="paused"))
     messenger = await rig.assemble()
-    await messenger.sender.claim_once()
+    await messenger.senders[0].claim_once()
     assert await rig.statuses() == ["pending"]
     await rig.define(campaign(state="live"))
-    await messenger.sender.claim_once()
-    await messenger.sender.idle()
+    await messenger.senders[0].claim_once()
+    await messenger.senders[0].idle()
     assert await rig.statuses() == ["accepted"]
 
 
@@ -439,7 +439,7 @@ def merge(winner: str, loser: str) -> MergeRow:
 async def test_an_erasure_forgets_what_all_that_became_one_were_sent(rig: Rig) -> None:
     await pending(rig, 2)
     messenger = await rig.assemble()
-    await messenger.claims.claim(1, rig.clock())
+    await messenger.claims.claim("sms", 1, rig.clock())
     await joined(rig, "p1", "winner")
     q = partition_of("winner", PARTITIONS)
     async with rig.running("follow") as following:

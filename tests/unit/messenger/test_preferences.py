@@ -96,7 +96,7 @@ async def test_not_even_by_processes_that_claim_at_the_same_time(rig: Rig) -> No
             await rig.enter("p1", f"e{number}")
         await eventually(lambda: _messages(rig, 12))
     processes = [await rig.assemble() for _ in range(4)]
-    claimed = await asyncio.gather(*(one.claims.claim(5, rig.clock()) for one in processes))
+    claimed = await asyncio.gather(*(one.claims.claim("sms", 5, rig.clock()) for one in processes))
     assert sum(len(one.claims) for one in claimed) == 3
 
 

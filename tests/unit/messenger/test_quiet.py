@@ -38,18 +38,33 @@ def test_it_is_the_first_minute_that_is_not_quiet(instant: int, quiet: QuietHour
     assert found == instant or is_quiet(instant, quiet, tz)
 
 
-@given(instants)
-def test_it_is_quiet_nowhere_where_the_customer_may_be(instant: int) -> None:
-    quiet = QuietHours.model_validate({"from": "21:00", "to": "08:00"})
-    zones = ("America/New_York", "America/Los_Angeles", "Pacific/Honolulu")
+@given(instants, hours, st.lists(st.sampled_from(ZONES), min_size=1, max_size=4, unique=True))
+def test_of_several_zones_it_is_the_first_minute_that_is_quiet_in_none_or_else_in_the_fewest(
+    instant: int, quiet: QuietHours, zones: list[str]
+) -> None:
+    def asleep(at: int) -> int:
+        return sum(is_quiet(at, quiet, ZoneInfo(zone)) for zone in zones)
+
     found = next_allowed(instant, quiet, zones)
-    assert not any(is_quiet(found, quiet, ZoneInfo(zone)) for zone in zones)
+    before = [instant, *range(instant - instant % MINUTE + MINUTE, found, MINUTE)] if found > instant else []
+    assert found >= instant
+    assert all(asleep(minute) > asleep(found) for minute in before)
+    day = range(instant - instant % MINUTE + MINUTE, instant + 23 * 60 * MINUTE, 7 * MINUTE)
+    assert asleep(found) == 0 or all(asleep(minute) >= asleep(found) for minute in day)
+    assert next_allowed(found, quiet, zones) == found, "whoever waits for it may go"
 
 
-def test_zones_that_never_allow_together_leave_it_to_the_first() -> None:
+def test_zones_that_never_allow_together_are_disturbed_as_little_as_can_be() -> None:
     quiet = QuietHours.model_validate({"from": "09:00", "to": "08:00"})
     found = next_allowed(at("2026-01-01T12:00:00"), quiet, ("UTC", "Asia/Tokyo"))
-    assert found == at("2026-01-02T08:00:00")
+    assert found == at("2026-01-02T08:00:00", "Asia/Tokyo")
+
+
+def test_a_number_of_all_of_north_america_is_called_in_the_middle_of_its_day() -> None:
+    night = QuietHours.model_validate({"from": "20:00", "to": "08:00"})
+    found = next_allowed(at("2026-01-01T06:00:00"), night, zones_of(None, ["+1 800 555 0100"], "UTC"))
+    awake = ["America/New_York", "America/Los_Angeles", "Pacific/Honolulu"]
+    assert not any(is_quiet(found, night, ZoneInfo(zone)) for zone in awake)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from headrace.contracts.survey_link import SurveyKeys, SurveyLinks
 from headrace.contracts.template import Template, parse_template
-from services.messenger.render import TemplateFailed, check, render
+from services.messenger.render import TemplateFailed, render
 from services.messenger.survey_urls import SurveyUrls
+from services.messenger.template_check import check
 
 LINKS = SurveyLinks("http://shop.test", SurveyKeys({1: b"k" * 32}))
 VARIABLES: dict[str, Any] = {
@@ -63,12 +64,15 @@ def test_what_templates_can_do(text: str, expected: str) -> None:
         ("{% if %}", "Liquid"),
         ("{{ 'open", "Liquid"),
         ("{% include 'x' %}", "Liquid"),
-        ("{% render 'x' %}", "Liquid"),
+        ("{% render 'x' %}", "no block x"),
         ("{{ profile.id | nope }}", "filter nope"),
         ("{{ customer.name }}", "unknown variable customer"),
         ("{{ survey_url }}", "names no survey"),
         ("{{ survey_url['A B'] }}", "names no survey"),
-        ("{{ preferences_url }}", "not supported yet"),
+        ("{{ profile.id | safe }}", "filter safe"),
+        ("{{ preferences_url.x }}", "is a link"),
+        ("{{ event.nmae }}", "event has no nmae"),
+        ("{{ profile.first_name }}", "profile has no first_name"),
     ],
 )
 def test_what_is_refused_when_the_template_is_put(text: str, reason: str) -> None:

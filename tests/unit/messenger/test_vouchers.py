@@ -1,44 +1,23 @@
-"""Voucher codes: one for each wish, none twice, whoever asks at the same time; and what comes back."""
+"""Voucher codes: one for each wish, none twice, whoever asks at the same time."""
 
 import asyncio
+import re
+from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from headrace.contracts.errors import InvalidDefinition
-from headrace.contracts.profile_event import EventRow
-from headrace.contracts.voucher import parse_voucher_pool
+from headrace.contracts.voucher import ALPHABET, parse_voucher_pool
 from services.messenger.definitions import Definitions
 from services.messenger.journeys import VoucherWish
-from services.messenger.redemption import codes_of, redeem
 from services.messenger.voucher_codes import VoucherCodes
 from services.messenger.vouchers import Vouchers
 from tests.unit.messenger.rig import START, TOKEN, Rig, campaign, eventually
-from tests.unit.messenger.test_journeys import DAY, SEND, Town, done, told, town  # noqa: F401
-
-POOL = {"kind": "vouchers", "id": "spring", "name": "Spring"}
-
-
-async def pool(rig: Rig, **fields: Any) -> None:
-    await Definitions(rig.pool).put("vouchers", parse_voucher_pool({**POOL, **fields}), START)
-
-
-async def upload(rig: Rig, *codes: str) -> None:
-    async def lines() -> Any:
-        for code in codes:
-            yield code
-
-    await VoucherCodes(rig.pool).upload("spring", lines(), START)
-
-
-async def assign(rig: Rig, *wishes: str) -> list[str | None]:
-    asked = [VoucherWish("spring", "welcome", wish, "0", f"p-{wish}") for wish in wishes]
-    async with rig.pool.acquire() as connection, connection.transaction():
-        given_ = await Vouchers(Definitions(rig.pool)).assign(connection, asked, START)
-    return [code["code"] if code is not None else None for code in given_.values()]
+from tests.unit.messenger.test_journeys import DAY, SEND, Town, told, town  # noqa: F401
+from tests.unit.messenger.voucher_rig import POOL, assign, each_of, pool, upload
 
 
 @pytest.mark.parametrize(
@@ -74,50 +53,16 @@ async def test_what_is_rolled_back_was_not_given(rig: Rig) -> None:
     assert await assign(rig, "e3") == [None]
 
 
+def counted(**counts: int) -> dict[str, int]:
+    return {"free": 0, "assigned": 0, "redeemed": 0, "expired": 0} | counts
+
+
 async def test_one_code_for_all_and_its_end(rig: Rig) -> None:
     await pool(rig, code="SPRING24", expires_after="7d", value="10 %")
     assert await assign(rig, "e1", "e2") == ["SPRING24", "SPRING24"]
     codes = VoucherCodes(rig.pool)
-    assert await codes.counts("spring", START) == {"free": 0, "assigned": 2, "redeemed": 0, "expired": 0}
-    assert await codes.counts("spring", START + 8 * DAY) == {"free": 0, "assigned": 0, "redeemed": 0, "expired": 2}
-
-
-@given(st.dictionaries(st.text(), st.recursive(st.none() | st.text() | st.integers(), lambda x: st.lists(x))))
-def test_whatever_an_event_says_codes_are_short_texts(properties: dict[str, Any]) -> None:
-    row = done("p1", "Order Completed", "m", START, {**properties, "coupon": properties.get("a")})
-    assert all(isinstance(code, str) and 0 < len(code) <= 64 for code in codes_of(row))
-
-
-def test_where_codes_stand() -> None:
-    properties = {"coupon": " abc ", "coupon_id": "ABC", "products": [{"coupon": "x1"}, 7, {"coupon": None}]}
-    assert codes_of(done("p1", "Order Completed", "m", START, properties)) == ("ABC", "X1")
-    assert codes_of(done("p1", "Page Seen", "m", START, properties)) == ()
-
-
-async def used(rig: Rig, profile_id: str, *, at: int = START, **properties: Any) -> list[Any]:
-    row: EventRow = done(profile_id, "Order Completed", f"m{at}{profile_id}", at, properties)
-    async with rig.pool.acquire() as connection, connection.transaction():
-        found = await redeem(connection, [row], at)
-    return [(new.update.properties["code"], new.update.properties["redeemed"]) for new in found]
-
-
-async def test_a_code_is_redeemed_once_by_whom_it_was_given_to(rig: Rig) -> None:
-    await pool(rig, expires_after="7d")
-    await upload(rig, "AAA-1", "AAA-2", "AAA-3", "FREE-1")
-    assert await assign(rig, "e1", "e2", "e3") == ["AAA-1", "AAA-2", "AAA-3"]
-    assert await used(rig, "p-e1", coupon="aaa-1") == [("AAA-1", "in_time")]
-    assert await used(rig, "p-e1", coupon="AAA-1", at=START + 1) == []
-    assert await used(rig, "p-x", coupon="AAA-2") == [("AAA-2", "by_another")]
-    assert await used(rig, "p-e3", coupon="AAA-3", at=START + 8 * DAY) == [("AAA-3", "late")]
-    assert await used(rig, "p-e1", coupon="FREE-1") == [], "a code that was not given is nobody's"
-
-
-async def test_a_shared_code_is_redeemed_by_each_who_got_it(rig: Rig) -> None:
-    await pool(rig, code="SPRING24")
-    await assign(rig, "e1", "e2")
-    assert await used(rig, "p-x", coupon="SPRING24") == []
-    assert await used(rig, "p-e2", coupon="SPRING24") == [("SPRING24", "in_time")]
-    assert await used(rig, "p-e1", coupon="SPRING24") == [("SPRING24", "in_time")]
+    assert await codes.counts(["spring"], START) == {"spring": counted(assigned=2)}
+    assert await codes.counts(["spring"], START + 8 * DAY) == {"spring": counted(expired=2)}
 
 
 async def test_a_journey_takes_a_code_and_a_template_shows_it(town: Town) -> None:  # noqa: F811
@@ -185,3 +130,113 @@ async def test_the_api_of_pools_and_codes(rig: Rig) -> None:
 def test_a_pool_has_one_kind_of_codes() -> None:
     with pytest.raises(InvalidDefinition):
         parse_voucher_pool({**POOL, "code": "ABC", "generate": {}})
+
+
+async def test_who_is_killed_between_code_and_commit_has_given_nothing(rig: Rig) -> None:
+    await pool(rig)
+    await upload(rig, "ONLY")
+    async with rig.pool.acquire() as connection:
+        await connection.execute("BEGIN")
+        wish = VoucherWish("spring", "welcome", "e1", "0", "p1")
+        given_ = await Vouchers(Definitions(rig.pool)).assign(connection, [wish], START)
+        assert [code["code"] for code in given_.values() if code is not None] == ["ONLY"]
+        # another asks for the same meanwhile, and waits
+        other = asyncio.ensure_future(assign(rig, "e1"))
+        await eventually(lambda: waits_for_a_lock(rig))
+        backend = await connection.fetchval("SELECT pg_backend_pid()")
+        await rig.pool.execute("SELECT pg_terminate_backend($1)", backend)
+        assert await other == ["ONLY"]
+    assert await assign(rig, "e2") == [None]
+
+
+async def waits_for_a_lock(rig: Rig) -> bool:
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    return bool(await rig.pool.fetchval(query))
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_whoever_asks_for_whatever_at_the_same_time(rig: Rig, seed: int) -> None:
+    """Batches of wishes of several pools, some asked for by others too, some rolled back, in any order: none waits
+    for ever, no code is given twice, no wish has two."""
+    random = Random(seed)
+    definitions = Definitions(rig.pool)
+    kinds: dict[str, dict[str, Any]] = {
+        "uploaded": {},
+        "made": {"generate": {"length": 6}},
+        "few": {"generate": {"length": 6, "at_most": 7}},
+        "fewer": {"generate": {"length": 6, "at_most": 5}},
+        "shared": {"code": "SPRING"},
+    }
+    for name, fields in kinds.items():
+        await definitions.put("vouchers", parse_voucher_pool({**POOL, "id": name, **fields}), START)
+    await VoucherCodes(rig.pool).upload("uploaded", each_of(f"UP-{n}" for n in range(12)), START)
+    wishes = [
+        VoucherWish(random.choice([*kinds]), f"c{random.randrange(3)}", f"e{n}", "0", f"p{n}") for n in range(60)
+    ]
+    seen: dict[str, set[str | None]] = {}
+
+    async def take(batch: list[VoucherWish], fails: bool) -> None:
+        async with rig.pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            found = await Vouchers(definitions).assign(connection, batch, START)
+            await (transaction.rollback() if fails else transaction.commit())
+        for (_, entry, _), code in found.items():
+            if not fails:
+                seen.setdefault(entry, set()).add(code["code"] if code is not None else None)
+
+    batches = [random.sample(wishes, random.randrange(1, 9)) for _ in range(30)]
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(take(batch, random.random() < 0.25) for batch in batches))
+        await take(wishes, fails=False)  # what was refused while others held the last codes, and gave them back
+    assert {entry for entry, codes in seen.items() if len(codes - {None}) > 1} == set()
+    got = {name: [*codes_of(name, wishes, seen)] for name in kinds}
+    for name in ("uploaded", "made", "few", "fewer"):
+        assert len(got[name]) == len(set(got[name]))
+    asked = {name: sum(wish.pool_id == name for wish in wishes) for name in kinds}
+    assert {name: len(codes) for name, codes in got.items()} == {
+        **asked,
+        "uploaded": min(12, asked["uploaded"]),
+        "few": min(7, asked["few"]),
+        "fewer": min(5, asked["fewer"]),
+    }
+    assert set(got["shared"]) <= {"SPRING"}
+
+
+def codes_of(pool_id: str, wishes: list[VoucherWish], seen: dict[str, set[str | None]]) -> Iterator[str]:
+    for wish in wishes:
+        yield from (code for code in seen[wish.entry_id] if wish.pool_id == pool_id and code is not None)
+
+
+async def test_a_pool_that_may_make_more_makes_more(rig: Rig) -> None:
+    messenger = await rig.assemble()
+    transport = httpx.ASGITransport(app=messenger.app)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://m", headers=headers) as api:
+
+        async def may_make(**generate: int) -> None:
+            body = {**POOL, "generate": {"length": 6, **generate}}
+            assert (await api.put("/v1/vouchers/spring", json=body)).status_code == 200
+
+        await may_make(at_most=2)
+        assert [code is not None for code in await assign(rig, "e1", "e2", "e3")] == [True, True, False]
+        await may_make()
+        assert await assign(rig, "e3", "e4") != [None, None]
+        await may_make(at_most=5)
+        assert [code is not None for code in await assign(rig, "e5", "e6")] == [True, False]
+        refused = await api.post("/v1/vouchers/spring/codes", content="ABC")
+        assert (refused.status_code, refused.json()["code"]) == (409, "codes_of_its_own")
+
+
+async def test_made_codes_are_as_the_pool_says(rig: Rig) -> None:
+    await pool(rig, generate={"prefix": "SPRING-", "length": 8})
+    for code in await assign(rig, *(f"e{n}" for n in range(20))):
+        assert re.fullmatch(f"SPRING-[{ALPHABET}]{{8}}", code or "")
+
+
+async def test_a_code_that_is_taken_already_is_made_anew(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pool(rig, generate={"length": 6})
+    letters = iter("AAAAAA" * 2 + "AAAAAA" + "BBBBBB" + "CCCCCC")
+    monkeypatch.setattr("services.messenger.vouchers.secrets.choice", lambda _: next(letters))
+    assert await assign(rig, "e1") == ["AAAAAA"]
+    assert set(await assign(rig, "e2", "e3")) == {"BBBBBB", "CCCCCC"}

@@ -195,7 +195,7 @@ def test_what_cannot_be_read_says_why(value: bytes | None, reason: str) -> None:
     assert refused.value.reason == reason
 
 
-def outcome(kind: Outcome, channel: str = "email") -> Incoming:
+def outcome(kind: Outcome, channel: str = "email", *, machine: bool = False) -> Incoming:
     value = MessageOutcome(
         message_id="o1",
         id="s1",
@@ -208,6 +208,7 @@ def outcome(kind: Outcome, channel: str = "email") -> Incoming:
         step="0",
         at=NOW - 10,
         link="https://example.com/a" if kind == "clicked" else None,
+        machine=machine,
     )
     return read_outcome(record(msgspec.json.encode(value)))
 
@@ -243,6 +244,13 @@ def test_an_outcome_names_its_campaign_and_link() -> None:
         "channel": "email",
         "link_url": "https://example.com/a",
     }
+
+
+@pytest.mark.parametrize("machine", [True, False])
+def test_an_open_says_whether_a_machine_did_it(machine: bool) -> None:
+    incoming = outcome("opened", machine=machine)
+    assert msgspec.json.decode(incoming.row.properties)["machine"] is machine
+    assert "machine" not in msgspec.json.decode(outcome("clicked").row.properties)
 
 
 def test_unsubscribing_withdraws_the_channels_consent() -> None:

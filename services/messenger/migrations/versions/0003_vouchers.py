@@ -25,6 +25,13 @@ CREATE TABLE voucher_code (
     order_id    text
 );
 COMMENT ON COLUMN voucher_code.shared IS 'of a pool with one code for all: a row for each customer who got it';
+CREATE TABLE voucher_pool (
+    pool_id text PRIMARY KEY,
+    made    bigint,
+    low_at  bigint
+);
+COMMENT ON COLUMN voucher_pool.made IS 'codes there are, of a pool that makes at most so many; NULL: count them';
+COMMENT ON COLUMN voucher_pool.low_at IS 'since when few are left and the log has said so';
 CREATE UNIQUE INDEX voucher_code_once ON voucher_code (pool_id, upper(code)) WHERE NOT shared;
 CREATE UNIQUE INDEX voucher_code_wish ON voucher_code (campaign_id, entry_id, step) WHERE entry_id IS NOT NULL;
 CREATE INDEX voucher_code_free ON voucher_code (pool_id, id) WHERE assigned_at IS NULL;

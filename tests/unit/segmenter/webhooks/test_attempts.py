@@ -2,15 +2,14 @@
 
 import pytest
 
+from headrace.runtime.webhooks.reply import Reply
 from services.segmenter.webhooks.attempts import (
     DELAYS_MS,
     EXHAUSTED_LIMIT,
     Health,
-    Reply,
     Verdict,
     after_failure,
     judge,
-    retry_after_ms,
 )
 
 NOW = 1_790_000_000_000
@@ -47,32 +46,6 @@ def test_the_pauses_are_those_of_the_standard() -> None:
 
 def test_gone_is_never_tried_again() -> None:
     assert judge(GONE, 1, NOW, 0.0) == FAILED
-
-
-@pytest.mark.parametrize(
-    ("header", "milliseconds"),
-    [
-        (None, 0),
-        ("", 0),
-        ("0", 0),
-        ("120", 120_000),
-        (" 120 ", 120_000),
-        ("999999", 24 * HOUR),
-        ("9" * 400, 24 * HOUR),
-        ("-5", 0),
-        ("1.5", 0),
-        ("٣", 0),
-        ("soon", 0),
-        ("Mon, 21 Sep 2026 14:13:30 GMT", 10_000),
-        ("Mon, 21 Sep 2026 14:13:30 -0000", 10_000),
-        ("Mon, 21 Sep 2026 14:13:10 GMT", 0),
-        ("Fri, 21 Sep 2096 14:13:10 GMT", 24 * HOUR),
-        ("Mon, 99 Sep 2026 14:13:30 GMT", 0),
-        ("Mon, 01 Jan 0001 00:00:00 +1400", 0),
-    ],
-)
-def test_retry_after(header: str | None, milliseconds: int) -> None:
-    assert retry_after_ms(header, NOW) == milliseconds
 
 
 def test_retry_after_lengthens_a_pause_and_never_shortens_it() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from headrace.runtime.webhooks.signature import sign, write_secret
 from services.segmenter.webhooks.attempts import DELAYS_MS
-from services.segmenter.webhooks.signature import sign, write_secret
 
 DOCUMENT = (Path(__file__).parents[4] / "docs" / "webhooks.md").read_text(encoding="utf-8")
 OLD, NEW, OTHER = (write_secret(bytes([n]) * 32) for n in range(3))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from headrace.contracts.errors import InvalidDefinition
+from headrace.runtime.webhooks.address import PUBLIC
 from services.segmenter.change import redacted_change
 from services.segmenter.webhooks.subscription import WantedSubscription, parse_subscription
 
@@ -13,7 +14,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def parse(document: Any, subscription_id: str = "shop") -> WantedSubscription:
-    return parse_subscription(subscription_id, document, allow_private=False)
+    return parse_subscription(subscription_id, document, PUBLIC)
 
 
 def test_an_address_is_enough() -> None:

@@ -1,0 +1,1 @@
+"""What providers call with, read: receipts of messages and messages from customers. Pure."""
