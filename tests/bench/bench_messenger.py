@@ -44,7 +44,7 @@ from tests.unit.messenger.rig import (
     prepare_database,
 )
 
-_CONCURRENCY = 64
+_CONCURRENCY = 256
 _PATH = "/2010-04-01/Accounts/AC1/Messages.json"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _ANSWER = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
