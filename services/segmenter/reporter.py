@@ -109,4 +109,7 @@ class Reporter:
                 sorted(progress, key=lambda part: (part.segment_id, part.version, part.partition))
             )
         if reports:
-            await self._definitions.report(sorted(reports, key=lambda r: (r.segment_id, r.version, r.partition)))
+            # of a partition that was ready and went live before this is written only the latter: a statement
+            # that had both would be refused, again and again
+            last = {(r.segment_id, r.version, r.partition): r for r in sorted(reports, key=lambda r: r.live)}
+            await self._definitions.report([last[key] for key in sorted(last)])

@@ -89,3 +89,12 @@ async def test_what_is_ready_is_written_at_once_and_until_it_is_stored(
     desk.reporter.definitions(0, ready={}, live={"a": 1})
     assert await desk.definitions.reports.get() == [Report("a", 1, 0, live=True)]
     assert desk.controls.woken == 2
+
+
+async def test_ready_and_live_before_either_is_written_is_one_report(desk: Desk) -> None:
+    desk.reporter.definitions(0, ready={"a": 1, "b": 1}, live={})
+    desk.reporter.definitions(0, ready={"b": 1}, live={"a": 1})
+    assert await desk.definitions.reports.get() == [
+        Report("a", 1, 0, live=True),
+        Report("b", 1, 0, live=False),
+    ]
