@@ -55,8 +55,7 @@ async def record(
     ordered = [unique[key] for key in sorted(unique)]
     again = await refused_again(connection, ordered)
     entered = [
-        _entered(replace(s, refused=again[key]) if (key := (s.campaign_id, s.entry_id)) in again else s, c, now)
-        for s, c in ordered
+        _entered(replace(s, refused=again.get((s.campaign_id, s.entry_id), s.refused)), c, now) for s, c in ordered
     ]
     if not entered:
         return Recorded()
@@ -187,7 +186,7 @@ def _row(entered: Entered, now: Millis) -> tuple[object, ...]:
 
 
 def _json(value: Mapping[str, object]) -> str:
-    return msgspec.json.encode(value).decode() if value else "{}"
+    return msgspec.json.encode(value).decode()
 
 
 _INSERT = """

@@ -17,7 +17,6 @@ Answer = Mapping[str, Any]
 Judge = Callable[[int, Answer], SendResult]
 """What a status below 500 means, with what came with it."""
 
-_CONNECTIONS = 64
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 _KEEPALIVE_SECONDS = 10
@@ -72,7 +71,8 @@ class HttpApi:
             self._session = aiohttp.ClientSession(
                 headers=self._headers,
                 timeout=self._timeout,
-                connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE_SECONDS),
+                # the sender bounds what is under way: who waited for a connection would be called unreachable
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
