@@ -14,7 +14,8 @@ from headrace.runtime.garbage import settle_garbage
 from headrace.runtime.lifecycle import serve
 from headrace.runtime.postgres import connect_pool
 from services.segmenter.assembly import assemble
-from services.segmenter.redis_client import connect, require_noeviction
+from services.segmenter.eviction import require_noeviction, watch_eviction
+from services.segmenter.redis_client import connect
 from services.segmenter.settings import Settings, read_settings
 
 SCHEMA = "segmenter"
@@ -40,7 +41,8 @@ async def run(settings: Settings) -> int:
         await ensure_topics(log, prefix=common.topic_prefix, partitions=common.partitions)
         segmenter = assemble(settings, log, pool, reader, writer, profiles, clock=now_ms)
         settle_garbage()
-        return await serve(segmenter.app, host=common.host, port=settings.port, background=segmenter.background())
+        background = [*segmenter.background(), watch_eviction(reader)]
+        return await serve(segmenter.app, host=common.host, port=settings.port, background=background)
     finally:
         await profiles.aclose()
         await reader.aclose()
