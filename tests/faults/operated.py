@@ -4,9 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 import redis
 
 from tests.e2e.wait import wait_until
@@ -16,7 +14,7 @@ from tests.faults.platform import CONSUMERS, PARTITIONS, SERVICES, Platform
 from tests.faults.slow_clients import SlowClients
 from tests.faults.storm import storm
 from tests.faults.suite import Row
-from tests.servers.packages import Missing, provided
+from tests.servers.packages import provided
 
 _ROOM = 4096
 _SLOW_CLIENTS = 300
@@ -76,23 +74,19 @@ def slow_clients(seconds: float) -> Row:
 
 
 def wrong_clock(service: str, hours: int) -> Row:
-    """Another process of the service, with a wrong clock, works in place of the first, which then comes back."""
+    """Another process of the service, with a wrong clock, works in place of the first, which then comes back.
+    Raises Missing where there is no libfaketime."""
 
     def fault(platform: Platform) -> float:
-        with platform.members({service: clock.ahead(_library(), hours)}, services=[service]) as members:
+        with platform.members(
+            {service: clock.ahead(provided(clock.library), hours)}, services=[service]
+        ) as members:
             platform.signal(service, signal.SIGSTOP)
             members.wait_assigned(service)
             time.sleep(_SKEWED_SECONDS)
             return platform.resume([service])
 
     return Row(f"{service} with a clock of {hours:+d} h", fault, seconds=8)
-
-
-def _library() -> Path:
-    try:
-        return provided(clock.library)
-    except Missing as missing:
-        pytest.skip(str(missing))
 
 
 def _rolling(platform: Platform) -> float:
@@ -102,7 +96,7 @@ def _rolling(platform: Platform) -> float:
         for service in SERVICES:
             pid = wait_until(lambda name=service: platform.stack.pids().get(name), what=f"{service} to run")
             platform.signal(service, signal.SIGTERM)
-            platform.stack.wait_restarted(service, pid)
+            platform.wait_replaced(service, pid)
             if service in CONSUMERS:
                 members.replace(service)
     return time.time()

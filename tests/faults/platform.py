@@ -170,6 +170,17 @@ class Platform:
         """Ask the segmenter for a rebuild of every partition."""
         self.api.admin.post(f"{self.stack.segmenter_url}/v1/rebuild", json={}).raise_for_status()
 
+    def wait_replaced(self, service: str, pid: int) -> None:
+        """Wait until another process than `pid` serves."""
+        wait_until(lambda: self.stack.pids().get(service, pid) != pid, 60, what=f"another {service}")
+        wait_until(lambda: self._is_ready(service), 60, what=f"{service} to be ready")
+
+    def _is_ready(self, service: str) -> bool:
+        try:
+            return self.api.admin.get(f"{self.stack.url(service)}/readyz").is_success
+        except httpx.TransportError:
+            return False
+
     def said(self, service: str) -> str:
         """The whole log of a supervised service."""
         return (self.folder / "data" / "logs" / f"{service}.log").read_text("utf-8", "replace")
