@@ -18,7 +18,8 @@ from headrace.runtime.rate.guard import guarded
 from headrace.runtime.traced import traced_app, traced_log
 from headrace.runtime.tracing import open_tracing
 from services.segmenter.assembly import assemble
-from services.segmenter.redis_client import connect, require_noeviction
+from services.segmenter.eviction import require_noeviction, watch_eviction
+from services.segmenter.redis_client import connect
 from services.segmenter.settings import Settings, read_settings
 
 SCHEMA = "segmenter"
@@ -46,7 +47,7 @@ async def run(settings: Settings) -> int:
         segmenter = assemble(settings, log, pool, reader, writer, profiles, clock=now_ms, tracing=tracing)
         tokens = StoredTokens(segmenter.app.state.access, pool)
         settle_garbage()
-        background = [*segmenter.background(), *tokens.background()]
+        background = [*segmenter.background(), *tokens.background(), watch_eviction(reader)]
         async with guarded(segmenter.app, settings.guard, segmenter.metrics) as app:
             return await serve(
                 traced_app(app, tracing), host=common.host, port=settings.port, background=background

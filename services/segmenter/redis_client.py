@@ -14,10 +14,6 @@ class StoreUnavailable(HeadraceError):
     """Redis did not answer, or refused. Check HEADRACE_REDIS_URL, that the server runs, and its memory."""
 
 
-class UnsafeEviction(HeadraceError):
-    """Redis may throw state away. Set maxmemory-policy to noeviction."""
-
-
 def connect(url: str, *, retries: int = _READ_RETRIES) -> Client:
     """A client for `url`. The client that commits takes `retries=0`: a write must not be sent twice."""
     backoff = ExponentialBackoff(cap=0.5, base=0.05) if retries else NoBackoff()
@@ -30,13 +26,3 @@ def connect(url: str, *, retries: int = _READ_RETRIES) -> Client:
         retry=Retry(backoff, retries),
     )
     return Redis.from_pool(pool)
-
-
-async def require_noeviction(client: Client) -> None:
-    """Raises UnsafeEviction unless the server refuses writes when its memory is full (INFO works where CONFIG
-    is blocked)."""
-    policy = (await client.info("memory")).get("maxmemory_policy", "")
-    if policy != "noeviction":
-        raise UnsafeEviction(
-            f"Redis at HEADRACE_REDIS_URL has maxmemory-policy {policy}; set it to noeviction, it holds state"
-        )

@@ -6,21 +6,18 @@ from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from redis.exceptions import OutOfMemoryError
 
 from services.segmenter import keys
 from services.segmenter.catalog import Catalog, Slot, Version
 from services.segmenter.change import Occasion, Person, Transition
 from services.segmenter.commit import Commit, Fenced, Output, StateStore, Watermark
 from services.segmenter.customer import Customer
+from services.segmenter.eviction import StateEvicted, UnsafeEviction, require_noeviction, watch_eviction
 from services.segmenter.members import Members
-from services.segmenter.redis_client import (
-    Client,
-    StoreUnavailable,
-    UnsafeEviction,
-    connect,
-    require_noeviction,
-)
+from services.segmenter.redis_client import Client, StoreUnavailable, connect
 from services.segmenter.store import RedisStore
+from tests import engines
 from tests.unit.segmenter.memory import MemoryStore
 
 Q = 3
@@ -157,6 +154,34 @@ async def test_a_server_that_may_evict_is_refused(redis: Client) -> None:
             await require_noeviction(redis)
     finally:
         await redis.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_a_server_that_is_set_to_evict_at_run_time_ends_the_watch(redis: Client) -> None:
+    watch = asyncio.create_task(watch_eviction(redis, every=0.01))
+    await redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(UnsafeEviction, match="allkeys-lru"):
+            await asyncio.wait_for(watch, 20)
+    finally:
+        await redis.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_a_server_that_has_evicted_is_refused_until_it_is_emptied() -> None:
+    with engines.valkey() as server:
+        client = connect(server.url, retries=0)
+        await client.config_set("maxmemory-policy", "allkeys-lru")
+        await client.set("state", "kept")
+        await client.config_set("maxmemory", 1)
+        with suppress(OutOfMemoryError):
+            await client.set("more", "x")
+        await client.config_set("maxmemory", 0)
+        await client.config_set("maxmemory-policy", "noeviction")
+
+        with pytest.raises(StateEvicted, match="FLUSHDB"):
+            await require_noeviction(client)
+        await client.config_resetstat()
+        await require_noeviction(client)
+        await client.aclose()
 
 
 def due_at(instant: int) -> Customer:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -12,11 +13,14 @@ from tests.e2e.wait import wait_until
 
 class Members:
     """At most one more process of each service; all are killed when the context ends. What they say goes to files
-    in `folder`."""
+    in `folder`. `environments`: by service, what its process has otherwise than the supervised one."""
 
-    def __init__(self, folder: Path, stack: Stack) -> None:
+    def __init__(
+        self, folder: Path, stack: Stack, environments: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
         self._folder = folder
         self._stack = stack
+        self._environments = environments or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> "Members":
@@ -39,6 +43,13 @@ class Members:
                 stderr=output,
             )
 
+    def replace(self, service: str) -> None:
+        """Have it end in peace, and start it anew."""
+        process = self._processes[service]
+        process.terminate()
+        assert process.wait(30) == 0, self._said(service).read_text("utf-8", "replace")
+        self.restart(service)
+
     def wait_assigned(self, service: str) -> None:
         """Wait until it works on a partition."""
         wait_until(
@@ -60,4 +71,5 @@ class Members:
         pid = wait_until(lambda: self._stack.pids().get(service), what=f"{service} to run")
         inherited = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
         env = dict(item.split("=", 1) for item in inherited if item)
-        return {**env, f"HEADRACE_{service.upper()}_PORT": str(free_port())}
+        own = self._environments.get(service, {})
+        return {**env, f"HEADRACE_{service.upper()}_PORT": str(free_port()), **own}

@@ -29,6 +29,8 @@ _NOBODYS = ("63998", "19900", "26191", "35301", "46571", "53649")
 IDENTIFY, CONSENT, PROBE = "identify", "Consent Given", "Probe"
 VISIT, FILLED, PAID = "Shop Visited", "Cart Filled", "Cart Paid"
 ORDER, REFUND = "Order Completed", "Order Refunded"
+BROWSED = "Page Browsed"
+"""Of no segment."""
 TAGGED, UNTAGGED = "Tag Added", "Tag Removed"
 _TAG = {"tag": "hesitant"}
 

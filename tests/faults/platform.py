@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -153,16 +153,37 @@ class Platform:
         return time.time()
 
     @contextlib.contextmanager
-    def members(self) -> Iterator[Members]:
-        """A second process of every consumer, beside the supervised one, while the context lasts."""
-        with Members(self.folder, self.stack) as members:
-            for service in CONSUMERS:
+    def members(
+        self,
+        environments: Mapping[str, Mapping[str, str]] | None = None,
+        *,
+        services: Sequence[str] = CONSUMERS,
+    ) -> Iterator[Members]:
+        """A second process of every consumer, beside the supervised one, while the context lasts; in some what
+        `environments` says is otherwise."""
+        with Members(self.folder, self.stack, environments) as members:
+            for service in services:
                 members.restart(service)
             yield members
 
     def rebuild(self) -> None:
         """Ask the segmenter for a rebuild of every partition."""
         self.api.admin.post(f"{self.stack.segmenter_url}/v1/rebuild", json={}).raise_for_status()
+
+    def wait_replaced(self, service: str, pid: int) -> None:
+        """Wait until another process than `pid` serves."""
+        wait_until(lambda: self.stack.pids().get(service, pid) != pid, 60, what=f"another {service}")
+        wait_until(lambda: self._is_ready(service), 60, what=f"{service} to be ready")
+
+    def _is_ready(self, service: str) -> bool:
+        try:
+            return self.api.admin.get(f"{self.stack.url(service)}/readyz").is_success
+        except httpx.TransportError:
+            return False
+
+    def said(self, service: str) -> str:
+        """The whole log of a supervised service."""
+        return (self.folder / "data" / "logs" / f"{service}.log").read_text("utf-8", "replace")
 
     def flush_state(self) -> None:
         """Empty the segmenter's Redis."""

@@ -1,0 +1,31 @@
+"""The second fault set on one platform, in `make test-kafka`; with many events by hand: `make faults`."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.operated import SECOND
+from tests.faults.platform import Platform
+from tests.faults.suite import Row, run
+from tests.servers.packages import Missing
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(240)]
+
+EVENTS = 200
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    with Platform() as running:
+        yield running
+
+
+@pytest.mark.parametrize("row", SECOND, ids=lambda row: row.name)
+def test_nothing_is_lost_and_nothing_doubled(platform: Platform, row: Row) -> None:
+    try:
+        result = run(platform, row, EVENTS)
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+    print(result)
+    assert result.fine, str(result)
