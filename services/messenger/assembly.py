@@ -105,7 +105,8 @@ class Messenger:
         try:
             backlogs = self.worker.backlogs
             runner = PartitionRunner(member, self.worker.work, self.metrics, forget=backlogs.forget)
-            await run_together(runner.run(), self.worker.watch(), backlogs.run())
+            watching = backlogs.run(common.stall_seconds)
+            await run_together(runner.run(), self.worker.watch(), watching)
         finally:
             await member.leave()
 

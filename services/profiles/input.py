@@ -176,6 +176,7 @@ class Input:
         return await self._once(batch)
 
     async def _once(self, batch: Batch) -> Committed:
+        self._backlog.work()
         return await finish(commit_batch(self._pool, batch, self._partitions, self._rules, self._suppressor))
 
     def _count(self, committed: Committed) -> None:

@@ -136,6 +136,7 @@ class Follower:
                 log.info("follower_fenced", partition=self._q)
             except Exception as error:
                 log.warning("follower_failed", partition=self._q, error=type(error).__name__, exc_info=error)
+            self._backlog.work()
             await asyncio.sleep(self._of.retry)
 
     async def _follow(self) -> None:

@@ -155,6 +155,7 @@ class PartitionWorker:
 
     async def _follow(self, q: int, partition: Partition, relay: Relay, computed: Relay) -> None:
         clock, backlog = asyncio.get_running_loop().time, self.backlogs.of(self._topics.profile_events, q)
+        partition.on_commit = backlog.work
         flushed, flushed_seq = clock(), partition.mark.seq
         while True:
             failpoint("before_read")
