@@ -127,8 +127,8 @@ class Backlogs:
         for (topic, partition), standing in self._standing.items():
             if standing.seconds >= stall_seconds:
                 raise Stalled(
-                    f"{topic}/{partition} has stood at {standing.sign.next_offset} for {standing.seconds:.0f} s with "
-                    "records behind it, and said nothing: this process ends, its supervisor starts it anew"
+                    f"{topic}/{partition} has stood at {standing.sign.next_offset} for {standing.seconds:.0f} s "
+                    "with records behind it, and said nothing: this process ends, its supervisor starts it anew"
                 )
 
     async def look(self) -> None:

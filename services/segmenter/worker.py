@@ -13,8 +13,8 @@ from headrace.runtime.backlog import Backlogs
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.publisher import Relay
+from headrace.runtime.replaced import log_replaced
 from headrace.runtime.tasks import run_together
 from headrace.runtime.tracing import OFF, Tracing
 from services.segmenter import keys
@@ -197,9 +197,7 @@ class PartitionWorker:
         except OffsetOutOfRange:
             bounds = await self._log.bounds(topic, q)
             if offset > bounds.end:
-                raise PartitionHalted(
-                    f"{topic}/{q} ends at {bounds.end}, before our position {offset}: this is another log"
-                ) from None
+                log_replaced(topic, q, offset, bounds)
             log.info("catching_up", partition=q, offset=offset, begin=bounds.begin)
             await catch_up(q, partition, self._timeline)
             partition.go_on_from(bounds.begin)
