@@ -9,8 +9,10 @@ import redis
 
 from tests.e2e.wait import wait_until
 from tests.faults import clock
+from tests.faults.full_disk import FULL_DISKS
 from tests.faults.orders import BROWSED, Event, shopping
 from tests.faults.platform import CONSUMERS, PARTITIONS, SERVICES, Platform
+from tests.faults.recreated import RECREATED
 from tests.faults.slow_clients import SlowClients
 from tests.faults.storm import storm
 from tests.faults.suite import Row
@@ -128,4 +130,6 @@ SECOND: list[Row] = [
     slow_clients(3),
     *CLOCKS,
     ROLLING,
+    *FULL_DISKS,
+    *RECREATED,
 ]

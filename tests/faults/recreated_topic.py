@@ -1,20 +1,17 @@
 """A topic that somebody deletes and makes again, on either log."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-from aiokafka.admin import AIOKafkaAdminClient
 from redis import asyncio as redis
 
 from headrace.contracts.topics import TOPICS, Topic
-from headrace.log.kafka.address import parse_address
 from headrace.log.port import Log
 from headrace.log.redis_streams import keys
 from headrace.log.topics import deployed
+from tests.e2e.wait import wait_until
+from tests.kafka import admin
 
-_POLL_SECONDS = 0.05
-_GONE_SECONDS = 30
+_SECONDS = 30.0
 
 
 async def recreate(log: Log, log_url: str, name: str, partitions: int, *, prefix: str = "") -> None:
@@ -22,7 +19,7 @@ async def recreate(log: Log, log_url: str, name: str, partitions: int, *, prefix
     lost."""
     topic = next(deployed(topic, prefix) for topic in TOPICS if topic.name == name)
     if log_url.startswith("kafka"):
-        await _delete_from_kafka(log_url, topic)
+        await asyncio.to_thread(_delete_from_kafka, log_url.removeprefix("kafka://"), topic.name)
     else:
         await _delete_streams(log_url, topic, partitions)
     await log.create_topics([topic], partitions)
@@ -35,18 +32,7 @@ async def _delete_streams(log_url: str, topic: Topic, partitions: int) -> None:
             await client.delete(*names)
 
 
-async def _delete_from_kafka(log_url: str, topic: Topic) -> None:
-    async with _admin(log_url) as admin, asyncio.timeout(_GONE_SECONDS):
-        await admin.delete_topics([topic.name])
-        while topic.name in await admin.list_topics():  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_SECONDS)
-
-
-@asynccontextmanager
-async def _admin(log_url: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=list(parse_address(log_url).servers))
-    await admin.start()
-    try:
-        yield admin
-    finally:
-        await admin.close()
+def _delete_from_kafka(addresses: str, name: str) -> None:
+    admin.delete_topic(addresses, name)
+    client = admin.client(addresses)
+    wait_until(lambda: name not in client.list_topics(timeout=_SECONDS).topics, _SECONDS, what=f"{name} to go")
