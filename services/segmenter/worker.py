@@ -160,8 +160,8 @@ class PartitionWorker:
         while True:
             failpoint("before_read")
             backlog.at(partition.mark.offset)
-            records = await self._read(q, partition)
             out_seq, computed_seq = partition.mark.out_seq, partition.mark.computed_seq
+            records = await self._read(q, partition)  # which may have to catch up
             mismatches = partition.mismatches
             others = partition.other_currencies
             if records:
