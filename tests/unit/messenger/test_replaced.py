@@ -1,5 +1,5 @@
-"""A topic that is made anew under a reader that goes by numbers: it begins where the log begins, drops what it has,
-and waits for what is missing."""
+"""A topic that is made anew under a reader that goes by numbers: it begins where the log begins, drops what it
+has, and waits for what is missing."""
 
 from collections.abc import AsyncIterator
 
