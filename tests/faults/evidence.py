@@ -102,7 +102,7 @@ class Witness:
 
     def look(self, segmenter: str, messenger: str, segments: tuple[str, ...]) -> Evidence:
         """The evidence as of now, by the services' addresses."""
-        self._run(self._read())
+        self.read_topics()
         self._read_redis()
         for segment in segments:
             items = self._items(f"{segmenter}/v1/segments/{segment}/members")
@@ -114,6 +114,10 @@ class Witness:
             for message in self._items(f"{messenger}/v1/messages", status=status)
         ]
         return self.evidence
+
+    def read_topics(self) -> None:
+        """What topics and timeline hold now; no service is asked."""
+        self._run(self._read())
 
     def verified(self, segmenter: str, segments: tuple[str, ...]) -> dict[str, Document]:
         """What the service says when it compares each segment's members, all of them, with their histories."""

@@ -200,10 +200,6 @@ class Platform:
         with redis.Redis.from_url(self.state.url) as client:
             client.flushall()
 
-    def look(self) -> None:
-        """Read what the topics hold now, before it is gone."""
-        self.witness.look(self.stack.segmenter_url, self.stack.messenger_url, SEGMENTS)
-
     def poison(self) -> None:
         """Append a record that is none to each topic that a service reads: each must be set aside."""
         asyncio.run(self._poison())

@@ -33,7 +33,7 @@ def outputs_recreated(topic: str, publisher: str) -> Row:
         time.sleep(1)
         platform.signal("messenger", signal.SIGSTOP)
         time.sleep(0.5)
-        platform.look()
+        platform.witness.read_topics()
         before = platform.said("messenger").count("log_replaced")
         _recreate(platform, topic)
         platform.resume(["messenger"])
