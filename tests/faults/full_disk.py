@@ -6,6 +6,7 @@ from collections.abc import Callable
 import redis
 
 from tests.e2e.wait import wait_until
+from tests.faults.disks import Disk
 from tests.faults.engines import Server
 from tests.faults.platform import CONSUMERS, Platform
 from tests.faults.suite import LeftOut, Row
@@ -29,7 +30,7 @@ def disk_full(name: str, notices: Callable[[Platform], Callable[[], bool]]) -> R
         time.sleep(0.5)
         noticed = notices(platform)
         try:
-            wait_until(lambda: disk.fill() or noticed(), 40, what=f"{name} to notice its full disk")
+            wait_until(lambda: _full(disk, noticed), 40, what=f"{name} to notice its full disk")
             time.sleep(1)
         finally:
             disk.empty()
@@ -38,6 +39,12 @@ def disk_full(name: str, notices: Callable[[Platform], Callable[[], bool]]) -> R
         return over
 
     return Row(f"{name}: disk full, then room again", fault, seconds=4)
+
+
+def _full(disk: Disk, noticed: Callable[[], bool]) -> bool:
+    """What has become free meanwhile is taken too."""
+    disk.fill()
+    return noticed()
 
 
 def _postgres(platform: Platform) -> Callable[[], bool]:

@@ -44,7 +44,7 @@ def _refused(client: "redis.Redis") -> bool:
 def _evicting(platform: Platform) -> float:
     """Somebody lets Redis throw keys away: the segmenter must end, say why, and stay away until it is undone."""
     with redis.Redis.from_url(platform.state.url) as client:
-        pid = wait_until(lambda: platform.stack.pids().get("segmenter"), what="segmenter to run")
+        pid = platform.pid("segmenter")
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
             wait_until(lambda: platform.stack.pids().get("segmenter") != pid, 30, what="segmenter to stop")
@@ -97,7 +97,7 @@ def _rolling(platform: Platform) -> float:
     service has another."""
     with platform.members() as members:
         for service in SERVICES:
-            pid = wait_until(lambda name=service: platform.stack.pids().get(name), what=f"{service} to run")
+            pid = platform.pid(service)
             platform.signal(service, signal.SIGTERM)
             platform.wait_replaced(service, pid)
             if service in CONSUMERS:

@@ -152,9 +152,13 @@ class Platform:
         with contextlib.suppress(ProcessLookupError):  # it is starting anew
             self.resume(SERVICES)
 
+    def pid(self, service: str) -> int:
+        """The process of a supervised service, as soon as there is one."""
+        return wait_until(lambda: self.stack.pids().get(service), what=f"{service} to run")
+
     def signal(self, service: str, number: signal.Signals) -> None:
         """Send a signal to a supervised service."""
-        os.kill(wait_until(lambda: self.stack.pids().get(service), what=f"{service} to run"), number)
+        os.kill(self.pid(service), number)
 
     def resume(self, services: Sequence[str]) -> float:
         """SIGCONT; the moment of it."""

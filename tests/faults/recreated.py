@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from functools import partial
 
 import asyncpg
 
@@ -19,7 +20,7 @@ _HORIZON_MS = 600_000
 _APPLIED = {
     PROFILE_EVENTS: "SELECT partition, seq FROM messenger.input_position WHERE topic = $1",
     SEGMENT_CHANGES: (
-        "SELECT partition, min(seq) FROM (SELECT partition, seq FROM messenger.input_position WHERE topic = $1 "
+        "SELECT partition, min(seq) AS seq FROM (SELECT partition, seq FROM messenger.input_position WHERE topic = $1 "
         "UNION ALL SELECT partition, seq FROM segmenter.follower) AS receiver GROUP BY partition"
     ),
 }
@@ -40,7 +41,7 @@ def outputs_recreated(topic: str, publisher: str) -> Row:
         wait_until(lambda: platform.said("messenger").count("log_replaced") > before, 40, what="the alarm")
         over = time.time()
         for partition, seq in asyncio.run(_applied(platform, topic)).items():
-            wait_until(lambda q=partition, after=seq: _republished(platform, publisher, q, after + 1), 40)
+            wait_until(partial(_republished, platform, publisher, partition, seq + 1), 40)
         return over
 
     return Row(f"topic recreated: {topic}", fault, seconds=5)
@@ -54,7 +55,7 @@ def _republished(platform: Platform, publisher: str, partition: int, from_seq: i
 async def _applied(platform: Platform, topic: str) -> dict[int, int]:
     connection = await asyncpg.connect(platform.postgres.url)
     try:
-        return dict(await connection.fetch(_APPLIED[topic], topic))
+        return {row["partition"]: row["seq"] for row in await connection.fetch(_APPLIED[topic], topic)}
     finally:
         await connection.close()
 
