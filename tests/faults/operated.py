@@ -97,12 +97,16 @@ def _rolling(platform: Platform) -> float:
     service has another."""
     with platform.members() as members:
         for service in SERVICES:
-            pid = platform.pid(service)
-            platform.signal(service, signal.SIGTERM)
-            platform.wait_replaced(service, pid)
+            _restarted(platform, service)
             if service in CONSUMERS:
                 members.replace(service)
     return time.time()
+
+
+def _restarted(platform: Platform, service: str) -> None:
+    pid = platform.pid(service)
+    platform.signal(service, signal.SIGTERM)
+    platform.wait_replaced(service, pid)
 
 
 def _half_for_one(row: str, events: int, seconds: float, phones: Iterator[str]) -> list[Event]:

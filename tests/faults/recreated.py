@@ -20,8 +20,8 @@ _HORIZON_MS = 600_000
 _APPLIED = {
     PROFILE_EVENTS: "SELECT partition, seq FROM messenger.input_position WHERE topic = $1",
     SEGMENT_CHANGES: (
-        "SELECT partition, min(seq) AS seq FROM (SELECT partition, seq FROM messenger.input_position WHERE topic = $1 "
-        "UNION ALL SELECT partition, seq FROM segmenter.follower) AS receiver GROUP BY partition"
+        "SELECT partition, min(seq) AS seq FROM (SELECT partition, seq FROM messenger.input_position "
+        "WHERE topic = $1 UNION ALL SELECT partition, seq FROM segmenter.follower) AS receiver GROUP BY partition"
     ),
 }
 """The last number that every receiver of a topic has applied, by partition."""
