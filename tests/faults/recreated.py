@@ -44,7 +44,7 @@ def outputs_recreated(topic: str, publisher: str) -> Row:
             wait_until(partial(_republished, platform, publisher, partition, seq + 1), 40)
         return over
 
-    return Row(f"topic recreated: {topic}", fault, seconds=5)
+    return Row(f"topic recreated: {topic}", fault, seconds=4)
 
 
 def _republished(platform: Platform, publisher: str, partition: int, from_seq: int) -> bool:
@@ -111,7 +111,7 @@ async def _connected(platform: Platform) -> Log:
 
 
 RECREATED = [
-    Row(f"topic recreated: {EVENTS}", _events_recreated, seconds=5),
+    Row(f"topic recreated: {EVENTS}", _events_recreated, seconds=4),
     outputs_recreated(PROFILE_EVENTS, "profiles"),
     outputs_recreated(SEGMENT_CHANGES, "segmenter"),
 ]
