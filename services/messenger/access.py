@@ -39,6 +39,7 @@ RULES = rules(
         "POST /v1/templates/{template_id}/preview": "campaigns:read",
         "POST /v1/preview": "campaigns:read",
         "POST /v1/templates/{template_id}/test": "campaigns",
+        "POST /v1/republish": "admin",
     },
     exports=frozenset(
         {

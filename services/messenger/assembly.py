@@ -21,6 +21,7 @@ from headrace.runtime.access.guard import Access
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.process_metrics import watch_pool
+from headrace.runtime.republish import republish_router
 from headrace.runtime.tasks import run_together
 from headrace.runtime.tracing import OFF, Tracing
 from services.messenger.access import RULES
@@ -282,6 +283,7 @@ async def assemble(
         metrics=metrics,
         checks={"database": database, "log": event_log},
     )
+    app.include_router(republish_router(worker.relay, partitions=common.partitions))
     return Messenger(
         app,
         worker,

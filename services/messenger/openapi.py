@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from headrace.runtime.openapi import HTML, JSON, Operation, answers, definition, pages
+from headrace.runtime.republish import REPUBLISH
 from headrace.runtime.shapes import INSTANT, MAYBE, OBJECT, SOMETIME, Shape, page
 
 NUMBER: Shape = (int, None)
@@ -174,6 +175,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "POST /v1/templates/{template_id}/preview": answers(PREVIEW),
     "POST /v1/preview": answers(PREVIEW, 404),
     "POST /v1/templates/{template_id}/test": answers(TRIED, 409, 429),
+    "POST /v1/republish": REPUBLISH,
     "GET /u/{token}": pages(200, 404),
     "POST /u/{token}": pages(200, 404),
     "GET /p/{token}": pages(200, 404),

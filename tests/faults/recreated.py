@@ -10,7 +10,7 @@ import asyncpg
 from headrace.log.connect import connect_log
 from headrace.log.port import Log
 from tests.e2e.wait import wait_until
-from tests.faults.evidence import EVENTS, PROFILE_EVENTS, SEGMENT_CHANGES
+from tests.faults.evidence import EVENTS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES
 from tests.faults.platform import PARTITIONS, Platform
 from tests.faults.recreated_topic import recreate
 from tests.faults.suite import Row
@@ -72,8 +72,17 @@ def _events_recreated(platform: Platform) -> float:
     alarmed = "the profile service to say what to do"
     wait_until(lambda: platform.said("profiles").count("UPDATE profiles.input") > before, 40, what=alarmed)
     over = time.time()
-    asyncio.run(_read_anew(platform))
+    asyncio.run(_read_anew(platform, EVENTS))
     return over
+
+
+async def _outcomes_applied(platform: Platform) -> bool:
+    connection = await asyncpg.connect(platform.postgres.url)
+    try:
+        sql = "SELECT sum(next_offset) > 0 FROM profiles.input WHERE topic = $1"
+        return bool(await connection.fetchval(sql, MESSAGES))
+    finally:
+        await connection.close()
 
 
 async def _all_applied(platform: Platform) -> bool:
@@ -87,9 +96,9 @@ async def _all_applied(platform: Platform) -> bool:
         await log.close()
 
 
-async def _read_anew(platform: Platform) -> None:
+async def _read_anew(platform: Platform, topic: str) -> None:
     connection = await asyncpg.connect(platform.postgres.url)
-    await connection.execute("UPDATE profiles.input SET next_offset = 0 WHERE topic = $1", EVENTS)
+    await connection.execute("UPDATE profiles.input SET next_offset = 0 WHERE topic = $1", topic)
     await connection.close()
 
 
@@ -110,8 +119,27 @@ async def _connected(platform: Platform) -> Log:
     return await connect_log(platform.log.url, rollback_horizon_ms=_HORIZON_MS)
 
 
+def _outcomes_recreated(platform: Platform) -> float:
+    """What the profile service has not read of them is in the messenger's ledger."""
+    wait_until(lambda: asyncio.run(_outcomes_applied(platform)), 40, what="an outcome to be applied")
+    platform.signal("profiles", signal.SIGSTOP)
+    time.sleep(0.5)
+    platform.witness.read_topics()
+    before = platform.said("profiles").count("UPDATE profiles.input")
+    _recreate(platform, MESSAGES)
+    platform.resume(["profiles"])
+    alarmed = "the profile service to say what to do"
+    wait_until(lambda: platform.said("profiles").count("UPDATE profiles.input") > before, 40, what=alarmed)
+    over = time.time()
+    asyncio.run(_read_anew(platform, MESSAGES))
+    for partition in range(PARTITIONS):
+        wait_until(partial(_republished, platform, "messenger", partition, 1), 40)
+    return over
+
+
 RECREATED = [
     Row(f"topic recreated: {EVENTS}", _events_recreated, seconds=4),
     outputs_recreated(PROFILE_EVENTS, "profiles"),
     outputs_recreated(SEGMENT_CHANGES, "segmenter"),
+    Row(f"topic recreated: {MESSAGES}", _outcomes_recreated, seconds=4),
 ]
