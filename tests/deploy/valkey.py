@@ -18,8 +18,8 @@ from tests.deploy.manifests import get, rendered
 
 
 async def leased(url: str, whose: str) -> int:
-    """Tokens that are got at this URL from the bucket of `whose`, of 4 that are wanted. It waits longer than services
-    do."""
+    """Tokens that are got at this URL from the bucket of `whose`, of 4 that are wanted. It waits longer
+    than services do."""
     buckets = RedisBuckets(url)
     try:
         with redis.Redis.from_url(url) as client:
