@@ -73,14 +73,14 @@ check-deploy: .venv/.installed-dev ## What is under deploy/: rendered, validated
 
 # The advisory database is on the network: ARGS=--if-reachable succeeds, saying so, where it cannot be asked.
 .PHONY: audit
-audit: .venv/.installed-dev ## Ask the database of known vulnerabilities about every package of requirements.lock
-	@$(VENV_PYTHON) -m deploy.packages.audit requirements.lock $(ARGS)
+audit: .venv/.installed-dev ## Ask the database of known vulnerabilities about every package that may run
+	@$(VENV_PYTHON) -m deploy.packages.audit requirements-tracing.lock $(ARGS)
 
 .PHONY: sbom
-sbom: .venv/.installed-run ## Write the bill of materials (CycloneDX, JSON) of requirements.lock to dist/
+sbom: .venv/.installed-run ## Write the bills of materials (CycloneDX, JSON) of requirements.lock and of the image to dist/
 	@mkdir -p dist
 	@$(VENV_PYTHON) -m deploy.packages.sbom requirements.lock >dist/headrace.cdx.json
-	@$(VENV_PYTHON) -m deploy.packages.sbom requirements.lock run >dist/headrace-image.cdx.json
+	@$(VENV_PYTHON) -m deploy.packages.sbom requirements-tracing.lock run >dist/headrace-image.cdx.json
 	@echo 'dist/headrace.cdx.json: all of the lock; dist/headrace-image.cdx.json: what the image has'
 
 .PHONY: compose
