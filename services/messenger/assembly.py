@@ -279,7 +279,7 @@ async def assemble(
             preview_routes(definitions, previews, trials),
             signing_key_routes(signing_keys, clock=clock),
         ],
-        access=Access.by_root("messenger", RULES, common.admin_token),
+        access=Access.by_root("messenger", RULES, common.admin_token, trusted_hops=settings.guard.trusted_hops),
         metrics=metrics,
         checks={"database": database, "log": event_log},
     )

@@ -180,7 +180,7 @@ def assemble(
             Verification(standings, recount, inspection, controls, metrics, clock=clock),
             profiles,
         ),
-        access=Access.by_root("segmenter", RULES, common.admin_token),
+        access=Access.by_root("segmenter", RULES, common.admin_token, trusted_hops=settings.guard.trusted_hops),
         metrics=metrics,
         checks={"database": database, "state": state, "log": event_log},
         first=[comparison_router(definitions, reader, partitions=count)],

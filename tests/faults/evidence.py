@@ -77,12 +77,15 @@ class Witness:
         admin: httpx.Client,
         outbox: Path,
         partitions: int,
+        topic_prefix: str = "",
     ) -> None:
-        """`admin` asks with the admin token; `outbox` is the folder of the file provider."""
+        """`admin` asks with the admin token; `outbox` is the folder of the file provider. What `topic_prefix`
+        stands before is found under the topics' own names."""
         self._urls = (log_url, database_url, redis_url)
         self._admin = admin
         self._outbox = outbox
         self._partitions = partitions
+        self._topic_prefix = topic_prefix
         self._runner = asyncio.Runner()
         self._log: Log | None = None
         self._seqs: dict[int, int] = defaultdict(int)
@@ -166,10 +169,10 @@ class Witness:
             self._offsets.pop((topic, partition), None)
 
     async def _read_topic(self, log: Log, topic: str, partition: int) -> None:
-        key = topic, partition
+        key, name = (topic, partition), self._topic_prefix + topic
         if key not in self._offsets:
-            self._offsets[key] = (await log.bounds(topic, partition)).begin
-        while records := await log.read(topic, partition, self._offsets[key], max_records=2_000):
+            self._offsets[key] = (await log.bounds(name, partition)).begin
+        while records := await log.read(name, partition, self._offsets[key], max_records=2_000):
             self.evidence.records[key] += records
             self._offsets[key] = records[-1].offset + 1
         if topic in self._replaced:
