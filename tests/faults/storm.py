@@ -11,8 +11,8 @@ _PROFILES = "SELECT id FROM profiles.profile ORDER BY last_seen DESC, id DESC LI
 _PROFILE = "SELECT FROM profiles.profile WHERE id = $1 FOR UPDATE"
 _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 _HOLD_SECONDS = 0.02
-# the one who waits longest for its own look is never the victim
-_PATIENCE = "SET deadlock_timeout = '30s'"
+# who looks later is hardly ever the victim; but a circle that closes behind the service's look waits for ours
+_PATIENCE = "SET deadlock_timeout = '3s'"
 
 
 async def storm(url: str, seconds: float, *, clients: int, partitions: int) -> int:
