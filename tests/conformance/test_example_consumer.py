@@ -1,4 +1,4 @@
-"""The consumer in docs/topics.md, run as it stands there: each change once, however often it is on the topic."""
+"""The consumers in docs/downstream.md, run as they stand there: each change once, however often it is on the topic."""
 
 import asyncio
 import re

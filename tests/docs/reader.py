@@ -20,6 +20,7 @@ SAME: Mapping[str, Callable[[str, str, Values], Values | None]] = {"text": same_
 """How what is shown is compared, by the language of its block."""
 
 _BEFORE = Path(__file__).with_name("before")
+_LOOKUP = _BEFORE / "lookup.sh"
 _PATIENCE = 30.0
 _PORTS = {"8080": "ingest", "8081": "profiles", "8082": "segmenter", "8083": "messenger"}
 
@@ -35,9 +36,7 @@ class Reader:
     def follow(self, page: str, blocks: Sequence[Block]) -> None:
         """Raises AssertionError at the first command that fails, or says something else than the page shows."""
         with Shell(self._clone, self._environment(), scratch=self._scratch) as shell:
-            before = _BEFORE / f"{Path(page).stem}.sh"
-            if before.exists():
-                self._carry_out(shell, Block(str(before), 1, "sh", frozenset(), before.read_text()), None)
+            self._prepare(shell, _BEFORE / f"{Path(page).stem}.sh")
             for number, block in enumerate(blocks):
                 if block.language == "sh" and not block.marks & ELSEWHERE:
                     after = blocks[number + 1] if number + 1 < len(blocks) else None
@@ -51,7 +50,16 @@ class Reader:
         text = text.replace("https://cdp.example.com", self._stack.ingest_url)
         return filled(re.sub(r"\bWRITE_KEY\b", self._stack.write_key, text), self.values)
 
-    def _carry_out(self, shell: Shell, block: Block, shown: Block | None) -> None:
+    def _prepare(self, shell: Shell, script: Path) -> None:
+        """What the page supposes to be there. A line `name = value` that the script says is learnt."""
+        if not script.exists():
+            return
+        block = Block(script.name, 1, "sh", frozenset({"until"}), _LOOKUP.read_text() + script.read_text())
+        said = self._carry_out(shell, block, None)
+        self.values |= dict(re.findall(r"^([a-z ]+) = (.+)$", said, re.MULTILINE))
+
+    def _carry_out(self, shell: Shell, block: Block, shown: Block | None) -> str:
+        """What was said."""
         command = self.here(block.text)
         assert not unfilled(command), f"{block}: nothing above says what {unfilled(command)} is"
         deadline = time.monotonic() + (_PATIENCE if "until" in block.marks else 0.0)
@@ -59,7 +67,7 @@ class Reader:
             said, code = shell.run(command)
             wrong = self._wrong(block, shown, said, code)
             if wrong is None:
-                return
+                return said
             if time.monotonic() >= deadline:
                 raise AssertionError(wrong)
 
@@ -77,18 +85,24 @@ class Reader:
 
     def _run_python(self, shell: Shell, block: Block) -> None:
         file = self._scratch / "snippet.py"
-        file.write_text(self.here(block.text).replace("http://127.0.0.1", "http://127.0.0.1"))
+        file.write_text(self.here(block.text))
         said, code = shell.run(f".venv/bin/python -W error {file}")
         assert code == 0, f"{block} ended with exit code {code}:\n{said}"
 
     def _environment(self) -> dict[str, str]:
-        """Of the platform, with the clone's commands first in the PATH. pip shows what it would do, without network."""
+        """Of the platform, with the clone's commands first in the PATH. curl fails where it is answered an error, and
+        pip shows what it would do, without network."""
+        (self._scratch / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
         programs = f"{self._clone}/.venv/bin:{os.environ['PATH']}"
-        return {**self._stack.env, "PATH": programs, "PIP_NO_INDEX": "1", "PIP_DRY_RUN": "1", "LC_ALL": "C.UTF-8"}
+        urls = {f"HEADRACE_{service.upper()}_URL": self._stack.url(service) for service in _PORTS.values()}
+        tools = {"CURL_HOME": str(self._scratch), "PIP_NO_INDEX": "1", "PIP_DRY_RUN": "1", "LC_ALL": "C.UTF-8"}
+        return {**self._stack.env, **urls, **tools, "PATH": programs}
 
 
 def fresh_clone(folder: Path, data_dir: Path, python: str) -> None:
-    """What a checkout has beside a running `headrace up`: the repository's files, its `.venv`, the data."""
+    """What a checkout has beside a running `headrace up`: the repository's files, its `.venv`, the data. `make` tells
+    only whether it would know what to do: what its targets do is CI's own business."""
+    make = shutil.which("make")
     for name in ("docs", "examples", "deploy"):
         shutil.copytree(ROOT / name, folder / name)
     for path in ROOT.iterdir():
@@ -96,7 +110,9 @@ def fresh_clone(folder: Path, data_dir: Path, python: str) -> None:
             shutil.copy(path, folder)
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
-    (programs / "python").symlink_to(python)
+    for name, line in {"python": f'exec {python} "$@"', "make": f'exec {make} --dry-run "$@" >/dev/null'}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+        (programs / name).chmod(0o755)
     (folder / ".headrace").symlink_to(data_dir)
 
 

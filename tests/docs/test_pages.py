@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import PAGES, blocks
+from tests.docs.blocks import PAGES, ROOT, blocks
 from tests.docs.commands import headrace_command
 from tests.docs.reader import Reader, fresh_clone, need
 from tests.e2e.stack import Stack
@@ -23,7 +23,7 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     need("curl", "bash", "make")
-    with Stack() as running:
+    with Stack({"HEADRACE_MAPPINGS": str(ROOT / "examples" / "imports")}) as running:
         yield running
 
 
