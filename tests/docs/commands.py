@@ -1,6 +1,6 @@
 """The `headrace` command for a page's shell, without Python's start for each: one process has everything imported
-and forks for each command. The child is the command as `headrace` runs it: arguments, folder, environment, streams and
-exit code are the caller's."""
+and forks for each command. The child is the command as `headrace` runs it: arguments, folder, environment, streams
+and exit code are the caller's."""
 
 import contextlib
 import json

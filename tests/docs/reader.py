@@ -26,8 +26,8 @@ _PORTS = {"8080": "ingest", "8081": "profiles", "8082": "segmenter", "8083": "me
 
 
 class Reader:
-    """Goes through one page. `values` are what the reader has learnt: keys from the table of `headrace up`, ids from
-    answers."""
+    """Goes through one page. `values` are what the reader has learnt: keys from the table of `headrace up`, ids
+    from answers."""
 
     def __init__(self, stack: Stack, clone: Path, scratch: Path) -> None:
         self._stack, self._clone, self._scratch = stack, clone, scratch
@@ -90,8 +90,8 @@ class Reader:
         assert code == 0, f"{block} ended with exit code {code}:\n{said}"
 
     def _environment(self) -> dict[str, str]:
-        """Of the platform, with the clone's commands first in the PATH. curl fails where it is answered an error, and
-        pip shows what it would do, without network."""
+        """Of the platform, with the clone's commands first in the PATH. curl fails where it is answered an error,
+        and pip shows what it would do, without network."""
         (self._scratch / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
         programs = f"{self._clone}/.venv/bin:{os.environ['PATH']}"
         urls = {f"HEADRACE_{service.upper()}_URL": self._stack.url(service) for service in _PORTS.values()}
@@ -100,8 +100,8 @@ class Reader:
 
 
 def fresh_clone(folder: Path, data_dir: Path, python: str) -> None:
-    """What a checkout has beside a running `headrace up`: the repository's files, its `.venv`, the data. `make` tells
-    only whether it would know what to do: what its targets do is CI's own business."""
+    """What a checkout has beside a running `headrace up`: the repository's files, its `.venv`, the data. `make`
+    tells only whether it would know what to do: what its targets do is CI's own business."""
     make = shutil.which("make")
     for name in ("docs", "examples", "deploy"):
         shutil.copytree(ROOT / name, folder / name)

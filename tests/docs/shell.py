@@ -58,7 +58,7 @@ class Shell:
         assert stdout is not None
         stdin.write(line.encode())
         stdin.flush()
-        said = []
+        said: list[str] = []
         for raw in stdout:
             text = raw.decode("utf-8", "replace")
             if text.startswith(end):

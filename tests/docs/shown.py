@@ -1,7 +1,7 @@
 """Whether a command's output is the one that a page shows.
 
-In what is shown `…` stands for anything, and `<profile id>` for a value that is not known before: the first time it is
-learnt, from then on it must be the same, in outputs and in commands.
+In what is shown `…` stands for anything, and `<profile id>` for a value that is not known before: the first time
+it is learnt, from then on it must be the same, in outputs and in commands.
 """
 
 import json
@@ -115,4 +115,6 @@ def _agree_lists(shown: list[Any], given: list[Any], values: Values) -> bool:
     if shown and shown[-1] == _MORE:
         shown = shown[:-1]
         given = given[: len(shown)]
-    return len(shown) == len(given) and all(map(lambda *pair: _agree(*pair, values), shown, given))
+    return len(shown) == len(given) and all(
+        _agree(one, other, values) for one, other in zip(shown, given, strict=True)
+    )

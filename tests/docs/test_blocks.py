@@ -47,7 +47,9 @@ def test_an_output_follows_a_command_that_is_run(page: str) -> None:
     for before, block in zip([None, *of_page], of_page, strict=False):
         if "output" in block.marks:
             assert block.language in SAME, block
-            assert before is not None and before.language == "sh" and not before.marks & ELSEWHERE, block
+            assert before is not None, block
+            assert before.language == "sh", block
+            assert not before.marks & ELSEWHERE, block
 
 
 @pytest.mark.parametrize("block", [one for one in ALL if one.language == "json"], ids=str)
@@ -78,8 +80,8 @@ def test_what_runs_elsewhere_needs_what_its_mark_says() -> None:
 def test_a_fence_is_taken_apart() -> None:
     page = "text\n```sh until\na\n```\n\n1. item\n\n   ```text output\n   b\n    c\n   ```\n"
     first, second = blocks_of("a.md", page)
-    assert (first.line, first.language, first.marks, first.text) == (2, "sh", {"until"}, "a\n")
-    assert (second.line, second.language, second.marks, second.text) == (8, "text", {"output"}, "b\n c\n")
+    assert first == Block("a.md", 2, "sh", frozenset({"until"}), "a\n")
+    assert second == Block("a.md", 8, "text", frozenset({"output"}), "b\n c\n")
 
 
 @pytest.mark.parametrize(
