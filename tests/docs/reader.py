@@ -22,6 +22,7 @@ SAME: Mapping[str, Callable[[str, str, Values], Values | None]] = {"text": same_
 _BEFORE = Path(__file__).with_name("before")
 _LOOKUP = _BEFORE / "lookup.sh"
 _PATIENCE = 30.0
+_ENGINES = ("HEADRACE_DATABASE_URL", "HEADRACE_LOG_URL", "HEADRACE_REDIS_URL")
 _PORTS = {"8080": "ingest", "8081": "profiles", "8082": "segmenter", "8083": "messenger"}
 
 
@@ -95,6 +96,8 @@ class Reader:
         (self._scratch / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
         programs = f"{self._clone}/.venv/bin:{os.environ['PATH']}"
         urls = {f"HEADRACE_{service.upper()}_URL": self._stack.url(service) for service in _PORTS.values()}
+        # as with engines of one's own: migrations and topics are looked after by hand
+        urls |= {name: self._stack.setting(name) for name in _ENGINES}
         tools = {"CURL_HOME": str(self._scratch), "PIP_NO_INDEX": "1", "PIP_DRY_RUN": "1", "LC_ALL": "C.UTF-8"}
         return {**self._stack.env, **urls, **tools, "PATH": programs}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
-_SECONDS = 60.0
+_SECONDS = 90.0
 # A block ends at its first command that fails, as with a careful reader; the shell goes on.
 _STOP_AT_FAILURE = "trap '__status=$?; trap - ERR; return $__status' ERR\n{}\ntrap - ERR\n"
 
@@ -36,21 +36,25 @@ class Shell:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._kill()
         self._process.communicate()
 
     def run(self, text: str) -> tuple[str, int]:
         """What a reader would see, standard error included, and the exit code of the block. One that takes longer
-        than a minute ends the shell; that is told as exit code 137."""
+        than a minute and a half ends the shell; that is told as exit code 137."""
         self._file.write_text(_STOP_AT_FAILURE.format(text))
         end = uuid4().hex
-        watch = threading.Timer(_SECONDS, self._process.kill)
+        watch = threading.Timer(_SECONDS, self._kill)
         watch.start()
         try:
             return self._ask(f"source {self._file} </dev/null; printf '\\n%s %s\\n' {end} $?\n", end)
         finally:
             watch.cancel()
+
+    def _kill(self) -> None:
+        """With whatever it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _ask(self, line: str, end: str) -> tuple[str, int]:
         stdin, stdout = self._process.stdin, self._process.stdout
