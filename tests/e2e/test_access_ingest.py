@@ -27,6 +27,7 @@ from services.ingest.settings import load_settings
 from services.ingest.stored_keys import StoredKeys
 from tests import deployment
 from tests.faults.proxy import Proxy
+from tests.http.documented import DocumentedTransport
 from tests.unit.ingest.memory_log import MemoryLog
 from tests.unit.ingest.service import ENVIRONMENT, PARTITIONS, SERVER_KEY, basic
 
@@ -109,7 +110,7 @@ async def running(database_url: str) -> AsyncIterator[Ingest]:
     pool = await connect_pool(database_url, schema=SCHEMA, min_size=0)
     service = Ingest(httpx.AsyncClient(), Registry(settings, pool, clock=lambda: service.now), log, pool, now_ms())
     app = assemble(log, settings, service.registry)
-    service.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://ingest")
+    service.client = httpx.AsyncClient(transport=DocumentedTransport("ingest", app), base_url="http://ingest")
     tasks = [asyncio.ensure_future(part) for part in service.registry.background()]
     try:
         yield service
@@ -140,6 +141,21 @@ async def test_a_key_takes_events_for_its_source_until_it_is_revoked(ingest: Ing
     [shown] = (await ingest.admin("GET", "/v1/sources/shop"))["keys"]
     assert shown["revoked_at"] is not None
     assert made["key"] not in str(await ingest.admin("GET", "/v1/sources"))
+
+
+async def test_a_stored_source_has_the_rate_that_it_was_given_until_it_is_given_another(ingest: Ingest) -> None:
+    made = await ingest.key("slow", rate=0.001)
+    answers = [await ingest.send(made["key"], f"s{number}") for number in range(12)]
+    assert set(answers) == {200, 429}
+    assert 1 <= answers.count(200) <= 3  # a burst of one, and what one process may be ahead
+    other = await ingest.key("quick")
+    assert {await ingest.send(other["key"], f"q{number}") for number in range(12)} == {200}
+    await ingest.admin("PUT", "/v1/sources/slow", {"kind": "public", "rate": 500})
+
+    async def is_quick() -> bool:
+        return await ingest.send(made["key"], "again") == 200
+
+    await soon(is_quick)
 
 
 async def test_a_key_is_stored_as_its_hash(ingest: Ingest) -> None:
