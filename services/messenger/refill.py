@@ -25,6 +25,8 @@ from services.messenger.voucher_refill import given_again
 log = structlog.get_logger()
 
 _RETRY_SECONDS = 1.0
+_PATIENCE_SECONDS = 3_600.0
+"""What concerns the whole ledger may take long."""
 _decoder: msgspec.json.Decoder[MessageRecord] = msgspec.json.Decoder(MessageRecord)
 _plain = msgspec.json.Decoder(MessageOutcome)
 
@@ -92,8 +94,9 @@ class Refill:
         for partition in range(self._partitions):
             found += await self._partition(connection, partition)
         async with connection.transaction():
-            await connection.execute(_KNOWN)
-            waiting = await connection.fetchval(_DOUBT)
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            await connection.execute(_KNOWN, timeout=_PATIENCE_SECONDS)
+            waiting = await connection.fetchval(_DOUBT, timeout=_PATIENCE_SECONDS)
             await connection.execute(_DONE)
         log.warning("refilled", outcomes=found, in_doubt=waiting)
 

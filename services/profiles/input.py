@@ -16,6 +16,7 @@ from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.tasks import finish
 from headrace.runtime.tracing import OFF, Tracing
 from services.profiles.batch import Batch, Committed, Fenced, commit_batch
+from services.profiles.holding import Hold
 from services.profiles.identifiers_sql import Overtaken
 from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.intake import Incoming, Reader, Unreadable
@@ -76,6 +77,7 @@ class Input:
         on_quarantine: Callable[[], None] | None = None,
         backlog: Backlog | None = None,
         tracing: Tracing = OFF,
+        hold: Hold | None = None,
     ) -> None:
         self.topic = topic
         self.q = q
@@ -95,6 +97,7 @@ class Input:
         self._on_quarantine = on_quarantine
         self._backlog = backlog or Backlog()
         self._tracing = tracing
+        self._hold = hold
         self._processed = metrics.records.labels(topic, q)
 
     async def run(self) -> None:
@@ -104,6 +107,8 @@ class Input:
         while True:
             records = await self._next_records()
             if records:
+                if self._hold is not None:
+                    await self._hold.wait(records)
                 try:
                     with self._tracing.consuming(self.topic, self.q, records):
                         await self._apply(records)
@@ -116,7 +121,8 @@ class Input:
         if not bounds.begin <= self.next_offset <= bounds.end:
             raise PartitionHalted(
                 f"{self.topic} {self.q} holds offsets {bounds.begin} to {bounds.end}, Postgres stands at "
-                f"{self.next_offset}: the log was trimmed or replaced"
+                f"{self.next_offset}: the log was trimmed or replaced, or the restored backup is older than "
+                "what the log keeps"
             )
 
     async def _next_records(self) -> list[Record]:
