@@ -24,6 +24,7 @@ _ACTIVE = """
     SELECT DISTINCT application_name FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'headrace-%' ORDER BY application_name
 """
+_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname = ANY($1::text[])"
 
 
 class ServicesRun(HeadraceError):
@@ -36,37 +37,40 @@ class NeverUsed(HeadraceError):
 
 async def note_restored(url: str, services: Sequence[Service]) -> None:
     """Raise the epochs in one transaction over all schemas. Raises ServicesRun, NeverUsed or StoreUnavailable."""
-    scripts = {service.schema: path.read_text("utf-8") for service in services if (path := service.restoration)}
     try:
         connection = await asyncpg.connect(url, timeout=10)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise StoreUnavailable(f"cannot connect to Postgres: {error}") from error
     try:
-        await _check(connection, scripts)
-        async with connection.transaction():
-            for schema, script in scripts.items():
-                await connection.execute(f'SET LOCAL search_path = "{schema}"')
-                await connection.execute(script)
+        await _check(connection, [service.schema for service in services if service.restoration is not None])
+        await raise_epochs(connection, services)
     finally:
         await connection.close()
 
 
-async def _check(connection: "asyncpg.Connection[asyncpg.Record]", scripts: Mapping[str, str]) -> None:
+async def raise_epochs(connection: "asyncpg.Connection[asyncpg.Record]", services: Sequence[Service]) -> None:
+    """What `note_restored` does once it has looked whether it may."""
+    async with connection.transaction():
+        for service in services:
+            if service.restoration is not None:
+                await connection.execute(f'SET LOCAL search_path = "{service.schema}"')
+                await connection.execute(service.restoration.read_text("utf-8"))
+
+
+async def _check(connection: "asyncpg.Connection[asyncpg.Record]", schemas: Sequence[str]) -> None:
     active = [row["application_name"] for row in await connection.fetch(_ACTIVE)]
     if active:
         raise ServicesRun(f"{', '.join(active)} still work on this database: stop all services first")
-    rows = await connection.fetch(
-        "SELECT nspname FROM pg_namespace WHERE nspname = ANY($1::text[])", list(scripts)
-    )
-    missing = sorted(scripts.keys() - {row["nspname"] for row in rows})
+    rows = await connection.fetch(_SCHEMAS, schemas)
+    missing = sorted(set(schemas) - {row["nspname"] for row in rows})
     if missing:
         raise NeverUsed(f"the database has no schema {', '.join(missing)}: restore the backup first")
 
 
 @asynccontextmanager
 async def embedded_postgres(values: Mapping[str, str]) -> AsyncIterator[str]:
-    """The URL of the Postgres in `up`'s data folder, which runs as long as the context. Raises a HeadraceError when
-    `up` runs there, or never did."""
+    """The URL of the Postgres in `up`'s data folder, which runs as long as the context. Raises a HeadraceError
+    when `up` runs there, or never did."""
     settings = up_settings(values)
     folder = DataFolder.open(settings.data_dir)
     try:
