@@ -31,6 +31,10 @@ class ServicesRun(HeadraceError):
     """A service still works on the database."""
 
 
+class OldSchema(HeadraceError):
+    """The schemas are of a version that does not know of restores."""
+
+
 class NeverUsed(HeadraceError):
     """The database has no schema of ours."""
 
@@ -50,11 +54,14 @@ async def note_restored(url: str, services: Sequence[Service]) -> None:
 
 async def raise_epochs(connection: "asyncpg.Connection[asyncpg.Record]", services: Sequence[Service]) -> None:
     """What `note_restored` does once it has looked whether it may."""
-    async with connection.transaction():
-        for service in services:
-            if service.restoration is not None:
-                await connection.execute(f'SET LOCAL search_path = "{service.schema}"')
-                await connection.execute(service.restoration.read_text("utf-8"))
+    try:
+        async with connection.transaction():
+            for service in services:
+                if service.restoration is not None:
+                    await connection.execute(f'SET LOCAL search_path = "{service.schema}"')
+                    await connection.execute(service.restoration.read_text("utf-8"))
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
+        raise OldSchema("the backup is of an older version: run `headrace migrate` first") from error
 
 
 async def _check(connection: "asyncpg.Connection[asyncpg.Record]", schemas: Sequence[str]) -> None:

@@ -224,6 +224,11 @@ class Platform:
                 return findings
             time.sleep(0.25)
 
+    @property
+    def evidence(self) -> Witness:
+        """What is read from outside."""
+        return self._witness
+
     def verify(self, findings: Findings, patience: float) -> int:
         """Have the segmenter compare every segment, whole, with the second evaluator, within `patience` seconds;
         how many memberships it looked at. Everybody must be among them."""
