@@ -90,10 +90,12 @@ async def _restored(env: dict[str, str], connection: "asyncpg.Connection[asyncpg
     """The epochs after it; what the backup said stays until it is read."""
     await asyncio.to_thread(processes.restored, env)
     kept = await connection.fetchrow(
-        "SELECT c.epoch, c.next_seq, s.restored_from, s.refilled FROM profiles.restored_counter c, messenger.store s"
+        "SELECT epoch, next_seq, restored_from, refilled FROM profiles.restored_counter, "
+        "(SELECT restored_from, refilled FROM messenger.store) AS store"
     )
     assert tuple(kept or ()) == (1, 8, 1, False)
     row = await connection.fetchrow(
-        "SELECT c.epoch, s.epoch, p.epoch FROM profiles.counter c, messenger.store s, messenger.outcome_published p"
+        "SELECT c.epoch, s.epoch, p.epoch FROM profiles.counter c, messenger.store s, "
+        "messenger.outcome_published p"
     )
     return tuple(row or ())

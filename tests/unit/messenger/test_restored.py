@@ -13,7 +13,8 @@ from services.messenger.kept_receipts import keep
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.receipts.port import Receipt
 from services.messenger.recovered import Fate, heard, moves
-from tests.unit.messenger.restoring import Backup, told, whole
+from tests.backup import Backup
+from tests.unit.messenger.restoring import told, whole
 from tests.unit.messenger.rig import Rig, ScriptedProvider, campaign, eventually
 from tests.unit.messenger.voucher_rig import pool, upload
 
@@ -27,7 +28,7 @@ async def backup(rig: Rig, messenger_database: str) -> Backup:
     """Of a store that was started once. The clock is the real one: the restore has Postgres' time."""
     rig.clock.now = now_ms()
     await rig.assemble()
-    return Backup(messenger_database)
+    return Backup(messenger_database, "messenger")
 
 
 def sent(rig: Rig) -> list[str]:
