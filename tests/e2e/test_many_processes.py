@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,10 @@ class Town:
         for group, count in members.items():
             fair = sorted([PARTITIONS // count] * count)
             what = f"{count} members of {group}"
-            wait_until(lambda g=group, f=fair: self._shares(g) == f, PATIENCE_SECONDS, what=what)
+            wait_until(partial(self._shared_as, group, fair), PATIENCE_SECONDS, what=what)
+
+    def _shared_as(self, group: str, fair: list[int]) -> bool:
+        return self._shares(group) == fair
 
     def _shares(self, group: str) -> list[int]:
         """How many partitions each member has; nothing while they do not make the whole."""
@@ -83,7 +87,7 @@ class Town:
     def wait_worked(self, *names: str) -> None:
         """Wait until each of these has applied records of its partitions."""
         for name in names:
-            wait_until(lambda n=name: self.crowd.applied(n), PATIENCE_SECONDS, what=f"{name} to apply anything")
+            wait_until(partial(self.crowd.applied, name), PATIENCE_SECONDS, what=f"{name} to apply anything")
 
     def findings(self, answered: list[Answered]) -> Findings:
         """What differs from what was answered, once nothing does or patience ends; and what the second evaluator
