@@ -240,7 +240,9 @@ async def assemble(
     due.connect(wake_all(wake_senders, runner.wake))
     outcome.connect(worker.wake)
 
-    refill = Refill(pool, log, definitions, topic=common.topic(MESSAGES.name), partitions=common.partitions)
+    refill = Refill(
+        pool, log, definitions, metrics, topic=common.topic(MESSAGES.name), partitions=common.partitions
+    )
     recovery = Recovery(
         pool,
         definitions,

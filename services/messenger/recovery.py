@@ -59,15 +59,16 @@ class Recovery:
 
     async def run(self) -> None:
         """Look again and again until cancelled; where nothing was ever restored, only wait."""
-        while not await self._restored():
-            await asyncio.Event().wait()  # only a start finds a restored store
         while True:
             try:
-                while await self.settle(self._clock()):
-                    pass
+                if not await self._restored():
+                    await asyncio.Event().wait()  # only a start finds a restored store
+                more = await self.settle(self._clock())
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("recovery_failed", error=type(error).__name__)
-            await asyncio.sleep(_LOOK_SECONDS)
+                more = 0
+            if not more:
+                await asyncio.sleep(_LOOK_SECONDS)
 
     async def _restored(self) -> bool:
         return bool(await self._pool.fetchval("SELECT restored_at IS NOT NULL FROM store"))

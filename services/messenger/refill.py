@@ -16,7 +16,8 @@ from headrace.contracts.customer_update import CustomerUpdate, MessageRecord
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.headers import EPOCH, SEQ, header
 from headrace.contracts.message import MessageOutcome
-from headrace.log.port import Log, Record
+from headrace.log.port import Log, LogError, Record
+from headrace.runtime.metrics import Metrics
 from services.messenger.definitions import Definitions
 from services.messenger.recovered import Fate, heard
 from services.messenger.store import Connection, Pool
@@ -25,6 +26,7 @@ from services.messenger.voucher_refill import given_again
 log = structlog.get_logger()
 
 _RETRY_SECONDS = 1.0
+_HALTED_SECONDS = 30.0
 _PATIENCE_SECONDS = 3_600.0
 """What concerns the whole ledger may take long."""
 _decoder: msgspec.json.Decoder[MessageRecord] = msgspec.json.Decoder(MessageRecord)
@@ -33,6 +35,10 @@ _plain = msgspec.json.Decoder(MessageOutcome)
 
 class OutcomesLost(HeadraceError):
     """The log no longer holds what was sent since the backup."""
+
+    def __init__(self, partition: int, reason: str) -> None:
+        self.partition = partition
+        super().__init__(reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,10 @@ class _Backup:
 class Refill:
     """`done` is set when the ledger knows what the log knows: at once, where nothing was restored."""
 
-    def __init__(self, pool: Pool, log: Log, definitions: Definitions, *, topic: str, partitions: int) -> None:
+    def __init__(
+        self, pool: Pool, log: Log, definitions: Definitions, metrics: Metrics, *, topic: str, partitions: int
+    ) -> None:
+        self._metrics = metrics
         self._pool = pool
         self._log = log
         self._definitions = definitions
@@ -64,18 +73,23 @@ class Refill:
         self.done = asyncio.Event()
 
     async def wait(self) -> None:
-        """Refill, or wait for whoever does. Raises OutcomesLost."""
+        """Refill, or wait for whoever does. Where that cannot be, raise the alarm and wait for help."""
         while not self.done.is_set():
+            pause = _RETRY_SECONDS
             try:
                 if await self.run():
                     self.done.set()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                    return
+            except OutcomesLost as error:
+                self._metrics.halted.labels(error.partition).set(1)
+                log.error("refill_halted", partition=error.partition, reason=str(error))
+                pause = _HALTED_SECONDS
+            except (LogError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("refill_waits", error=type(error).__name__)
-            if not self.done.is_set():
-                await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(pause)
 
     async def run(self) -> bool:
-        """False when another process is at it."""
+        """False when another process is at it. Raises OutcomesLost."""
         if await self._pool.fetchval(_REFILLED):
             return True
         async with self._pool.acquire() as connection:
@@ -108,8 +122,9 @@ class Refill:
         bounds = await self._log.bounds(self._topic, partition)
         if backup.next_offset < bounds.begin:
             raise OutcomesLost(
+                partition,
                 f"{self._topic}/{partition} begins at {bounds.begin}, the backup stands at {backup.next_offset}: "
-                "nobody knows any more what was sent in between. Restore a newer backup"
+                "nobody knows any more what was sent in between. Restore a newer backup",
             )
         offset, found = backup.next_offset, 0
         while offset < bounds.end:

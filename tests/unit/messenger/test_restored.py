@@ -13,6 +13,7 @@ from services.messenger.kept_receipts import keep
 from services.messenger.outbox import OutcomeOutbox
 from services.messenger.receipts.port import Receipt
 from services.messenger.recovered import Fate, heard, moves
+from services.messenger.refill import OutcomesLost
 from tests.backup import Backup
 from tests.unit.messenger.restoring import told, whole
 from tests.unit.messenger.rig import Rig, ScriptedProvider, campaign, eventually
@@ -211,6 +212,16 @@ async def test_a_restored_store_that_was_not_noted_stops(rig: Rig, backup: Backu
     with pytest.raises(PartitionHalted, match="headrace restored"):
         await outbox.mark(0, Published(1, 7, "7", 7))
     assert await outbox.published(0) == Published(1, 0, "", 0)
+
+
+async def test_a_log_that_does_not_reach_back_to_the_backup_halts(rig: Rig, backup: Backup) -> None:
+    """Nothing is sent: nobody knows what was."""
+    await rig.pool.execute("INSERT INTO outcome_published VALUES (1, 1, 0, '', -1)")
+    await backup.note()
+    messenger = await rig.assemble()
+    with pytest.raises(OutcomesLost, match="Restore a newer backup"):
+        await messenger.refill.run()
+    assert not await rig.pool.fetchval("SELECT refilled FROM store")
 
 
 def test_the_last_word_about_a_message_holds() -> None:
