@@ -22,6 +22,7 @@ SAME: Mapping[str, Callable[[str, str, Values], Values | None]] = {"text": same_
 _BEFORE = Path(__file__).with_name("before")
 _LOOKUP = _BEFORE / "lookup.sh"
 _PATIENCE = 30.0
+_PAUSE = 0.1  # looking must not starve what is looked at
 _ENGINES = ("HEADRACE_DATABASE_URL", "HEADRACE_LOG_URL", "HEADRACE_REDIS_URL")
 _PORTS = {"8080": "ingest", "8081": "profiles", "8082": "segmenter", "8083": "messenger"}
 
@@ -71,6 +72,7 @@ class Reader:
                 return said
             if time.monotonic() >= deadline:
                 raise AssertionError(wrong)
+            time.sleep(_PAUSE)
 
     def _wrong(self, block: Block, shown: Block | None, said: str, code: int) -> str | None:
         """What is not as the page says; None: all is, and learnt."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
-_SECONDS = 90.0
+_SECONDS = 240.0
 # A block ends at its first command that fails, as with a careful reader; the shell goes on.
 _STOP_AT_FAILURE = "trap '__status=$?; trap - ERR; return $__status' ERR\n{}\ntrap - ERR\n"
 
@@ -41,7 +41,7 @@ class Shell:
 
     def run(self, text: str) -> tuple[str, int]:
         """What a reader would see, standard error included, and the exit code of the block. One that takes longer
-        than a minute and a half ends the shell; that is told as exit code 137."""
+        than four minutes ends the shell; that is told as exit code 137."""
         self._file.write_text(_STOP_AT_FAILURE.format(text))
         end = uuid4().hex
         watch = threading.Timer(_SECONDS, self._kill)

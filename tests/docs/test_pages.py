@@ -18,7 +18,7 @@ from tests.e2e.api import Api
 from tests.e2e.stack import Stack
 from tests.e2e.wait import wait_until
 
-pytestmark = pytest.mark.timeout(300)  # of a busy machine; all of it takes seconds
+pytestmark = pytest.mark.timeout(600)  # of a busy machine; all of it takes seconds
 
 
 @pytest.fixture(scope="module")
