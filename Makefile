@@ -41,7 +41,7 @@ test: .venv/.installed-dev ## Every test that needs only Python packages
 	$(VENV_PYTHON) -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 # What concerns Postgres or Redis alone is the same there as in `make test`, which runs these servers too.
-ONE_STORE := profiles_api profiles_arrays profiles_computed profiles_consents profiles_identifiers \
+ONE_STORE := access access_ingest access_rules limits openapi redis_users profiles_api profiles_arrays profiles_computed profiles_consents profiles_identifiers \
 	profiles_interleavings profiles_quarantine profiles_redaction profiles_search profiles_storm \
 	profiles_suppression profiles_tags profiles_timeline profiles_unmerge profiles_unmerge_random \
 	profiles_unmerge_storm rfm rfm_api cut_points_json cut_points_sql batch_selection segment_commands \
@@ -69,7 +69,7 @@ check: .venv/.installed-dev ## Lint, format, types, import rule, generated files
 
 .PHONY: check-deploy
 check-deploy: .venv/.installed-dev ## What is under deploy/: rendered, validated, and held against the code; kubectl or Go
-	$(VENV_PYTHON) -m pytest --quiet tests/deploy
+	$(VENV_PYTHON) -m pytest --quiet --numprocesses $(JOBS) --dist loadfile tests/deploy
 
 # The advisory database is on the network: ARGS=--if-reachable succeeds, saying so, where it cannot be asked.
 .PHONY: audit

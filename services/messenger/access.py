@@ -42,6 +42,7 @@ RULES = rules(
         "GET /v1/signing-keys": "admin",
         "POST /v1/signing-keys": "admin",
         "DELETE /v1/signing-keys/{key_id}": "admin",
+        "POST /v1/republish": "admin",
     },
     exports=frozenset(
         {

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from headrace.runtime.openapi import HTML, JSON, Operation, answers, definition, pages
+from headrace.runtime.republish import REPUBLISH
 from headrace.runtime.shapes import INSTANT, MAYBE, OBJECT, SOMETIME, Shape, page
 
 NUMBER: Shape = (int, None)
@@ -178,6 +179,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "GET /v1/signing-keys": answers(page({**SIGNING_KEY, "signs": bool})),
     "POST /v1/signing-keys": answers(SIGNING_KEY),
     "DELETE /v1/signing-keys/{key_id}": answers(SIGNING_KEY, 409),
+    "POST /v1/republish": REPUBLISH,
     "GET /u/{token}": pages(200, 404),
     "POST /u/{token}": pages(200, 404),
     "GET /p/{token}": pages(200, 404),

@@ -89,7 +89,7 @@ class Segmenter:
         try:
             backlogs = self.worker.backlogs
             runner = PartitionRunner(member, self.worker.work, self.metrics, forget=backlogs.forget)
-            await run_together(runner.run(), backlogs.run())
+            await run_together(runner.run(), backlogs.run(common.stall_seconds))
         finally:
             await member.leave()
 
