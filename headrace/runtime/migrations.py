@@ -59,11 +59,11 @@ def run_on_connection() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     schema, scripts = arguments
-    environment = Environment(os.environ)
-    configure_logging(schema, json=environment.text("HEADRACE_LOG_FORMAT", "json") == "json")
+    env = Environment(os.environ)
+    configure_logging(schema, json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
     log_unhandled()  # SQLAlchemy's errors show statements with their values
     try:
-        url = environment.text("HEADRACE_DATABASE_URL")
+        url = env.text("HEADRACE_DATABASE_URL")
         asyncio.run(migrate(url, schema=schema, scripts=Path(scripts)))
     except HeadraceError as error:
         sys.stderr.write(f"{schema}: {error}\n")
