@@ -71,18 +71,13 @@ class Town:
         """Wait until each group has so many members, all partitions among them, none twice, and each has as many
         as the others."""
         for group, count in members.items():
-            fair = sorted([PARTITIONS // count] * count)
-            what = f"{count} members of {group}"
-            wait_until(partial(self._shared_as, group, fair), PATIENCE_SECONDS, what=what)
+            fair = [PARTITIONS // count] * count
+            wait_until(partial(self._is_shared, group, fair), PATIENCE_SECONDS, what=f"{count} members of {group}")
 
-    def _shared_as(self, group: str, fair: list[int]) -> bool:
-        return self._shares(group) == fair
-
-    def _shares(self, group: str) -> list[int]:
-        """How many partitions each member has; nothing while they do not make the whole."""
+    def _is_shared(self, group: str, wanted: list[int]) -> bool:
         shares = admin.shares(self._brokers, self._prefix + group)
         whole = set().union(*shares) == set(range(PARTITIONS))
-        return sorted(map(len, shares)) if whole else []
+        return whole and sorted(map(len, shares)) == wanted
 
     def wait_worked(self, *names: str) -> None:
         """Wait until each of these has applied records of its partitions."""
