@@ -41,7 +41,7 @@ test: .venv/.installed-dev ## Every test that needs only Python packages
 	$(VENV_PYTHON) -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 # What concerns Postgres or Redis alone is the same there as in `make test`, which runs these servers too.
-ONE_STORE := profiles_api profiles_arrays profiles_computed profiles_consents profiles_identifiers \
+ONE_STORE := access access_ingest access_rules limits openapi redis_users profiles_api profiles_arrays profiles_computed profiles_consents profiles_identifiers \
 	profiles_interleavings profiles_quarantine profiles_redaction profiles_search profiles_storm \
 	profiles_suppression profiles_tags profiles_timeline profiles_unmerge profiles_unmerge_random \
 	profiles_unmerge_storm rfm rfm_api cut_points_json cut_points_sql batch_selection segment_commands \
@@ -69,18 +69,18 @@ check: .venv/.installed-dev ## Lint, format, types, import rule, generated files
 
 .PHONY: check-deploy
 check-deploy: .venv/.installed-dev ## What is under deploy/: rendered, validated, and held against the code; kubectl or Go
-	$(VENV_PYTHON) -m pytest --quiet tests/deploy
+	$(VENV_PYTHON) -m pytest --quiet --numprocesses $(JOBS) --dist loadfile tests/deploy
 
 # The advisory database is on the network: ARGS=--if-reachable succeeds, saying so, where it cannot be asked.
 .PHONY: audit
-audit: .venv/.installed-dev ## Ask the database of known vulnerabilities about every package of requirements.lock
-	@$(VENV_PYTHON) -m deploy.packages.audit requirements.lock $(ARGS)
+audit: .venv/.installed-dev ## Ask the database of known vulnerabilities about every package that may run
+	@$(VENV_PYTHON) -m deploy.packages.audit requirements-tracing.lock $(ARGS)
 
 .PHONY: sbom
-sbom: .venv/.installed-run ## Write the bill of materials (CycloneDX, JSON) of requirements.lock to dist/
+sbom: .venv/.installed-run ## Write the bills of materials (CycloneDX, JSON) of requirements.lock and of the image to dist/
 	@mkdir -p dist
 	@$(VENV_PYTHON) -m deploy.packages.sbom requirements.lock >dist/headrace.cdx.json
-	@$(VENV_PYTHON) -m deploy.packages.sbom requirements.lock run >dist/headrace-image.cdx.json
+	@$(VENV_PYTHON) -m deploy.packages.sbom requirements-tracing.lock run >dist/headrace-image.cdx.json
 	@echo 'dist/headrace.cdx.json: all of the lock; dist/headrace-image.cdx.json: what the image has'
 
 .PHONY: compose

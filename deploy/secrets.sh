@@ -26,7 +26,11 @@ keep survey-keys "1:$(random)"
 keep grafana-password "$(random)"
 keep postgres-password "$(random)"
 keep database-url "postgresql://headrace:$(cat postgres-password)@postgres:5432/headrace"
-keep valkey-password "$(random)"
-keep redis-url "redis://headrace:$(cat valkey-password)@valkey:6379"
-keep valkey-users "user default on nopass resetkeys resetchannels -@all +ping
-user headrace on >$(cat valkey-password) allkeys resetchannels -@all +@read +@write +@connection +@transaction +@scripting -@admin -@dangerous +info"
+keep state-password "$(random)"
+keep rates-password "$(random)"
+keep state-url "redis://headrace-state:$(cat state-password)@valkey:6379/0"
+keep rates-url "redis://headrace-rates:$(cat rates-password)@valkey:6379/0"
+# docs/settings.md has these users: the segmenter's, and the others', who only count requests
+keep valkey-acl "user default on nopass resetkeys resetchannels -@all +ping
+user headrace-state on >$(cat state-password) resetkeys ~headrace:segmenter:* ~*{rate}:* resetchannels -@all +auth +hello +ping +select +client|setinfo +client|setname +info +get +mget +set +type +del +unlink +hget +hmget +hset +hdel +hkeys +hlen +zadd +zrem +zcard +zrange +zrangebyscore +zrangebylex +zmscore +xadd +xrange +xtrim +xlen +scan +pexpire +time +multi +exec +eval +evalsha +script|load +script|exists
+user headrace-rates on >$(cat rates-password) resetkeys ~*{rate}:* resetchannels -@all +auth +hello +ping +select +client|setinfo +client|setname +hmget +hset +pexpire +time +eval +evalsha +script|load"

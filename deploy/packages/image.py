@@ -1,4 +1,4 @@
-"""The part of requirements.lock that the image installs, on standard output.
+"""The part of requirements-tracing.lock that the image installs, on standard output.
 
     python -m deploy.packages.image LOCK run      what the services import
     python -m deploy.packages.image LOCK build    what builds our wheel, in the first stage only

@@ -179,7 +179,7 @@ def compute_rfm(
 def republish(
     partition: Annotated[int, typer.Option(min=0, help="The output partition.")],
     from_seq: Annotated[int, typer.Option(min=1, help="The first number to publish again.")],
-    service: Annotated[str, typer.Option(help="Whose outputs: profiles or segmenter.")] = "profiles",
+    service: Annotated[str, typer.Option(help="Whose outputs: profiles, segmenter or messenger.")] = "profiles",
 ) -> None:
     """Publish outputs again, for a receiver that reports a gap; the others drop what they have."""
     repair.republish(

@@ -10,7 +10,7 @@ from headrace.cli.definitions import say
 from headrace.cli.deployment import Deployment
 from headrace.contracts.errors import HeadraceError
 
-PUBLISHERS = ("profiles", "segmenter")
+PUBLISHERS = ("profiles", "segmenter", "messenger")
 _LOOK_EVERY = 0.2
 
 

@@ -16,6 +16,13 @@ from headrace.local.program import Account, Program, engine_environment
 USER = "headrace"
 DATABASE = "postgres"
 
+# What an error quotes (values, statements) is about customers; the services log its code. `log` stands above
+# `error` here: what the server says of itself stays, and what ends it.
+DISCREET = {
+    "log_min_messages": "log",
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+}
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -27,11 +34,7 @@ _SETTINGS = {
     "max_wal_size": "512MB",
     "jit": "off",
     "log_checkpoints": "off",
-    # what an error quotes (values, statements) is about customers; the services log its code. `log` stands above
-    # `error` here: what the server says of itself stays, and what ends it
-    "log_min_messages": "log",
-    "log_error_verbosity": "terse",
-    "log_min_error_statement": "panic",
+    **DISCREET,
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -32,16 +32,28 @@ def counted_address(address: str | None) -> str:
     return _counted(address) if address and len(address) <= _LONGEST else UNKNOWN
 
 
-@lru_cache(maxsize=8_192)
-def _counted(address: str) -> str:
+def written_address(address: str | None) -> str:
+    """What the audit log has of an address: without port; `unknown` for all that is no address."""
+    found = _parsed(address) if address and len(address) <= _LONGEST else None
+    return UNKNOWN if found is None else str(found)
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     text = address.strip()
     if text.count(":") == 1:
         text = text.partition(":")[0]
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     try:
-        found = ip_address(text)
+        return ip_address(text)
     except ValueError:
+        return None
+
+
+@lru_cache(maxsize=8_192)
+def _counted(address: str) -> str:
+    found = _parsed(address)
+    if found is None:
         return UNKNOWN
     if isinstance(found, IPv6Address):
         if found.ipv4_mapped is not None:

@@ -130,6 +130,7 @@ class DirectHttpProtocol(GuardedHttpProtocol):
         if future is None:
             return False
         self.cycle = cycle  # type: ignore[assignment]
+        self._running = cycle
         self.tasks.add(future)  # type: ignore[arg-type]
         future.add_done_callback(self.tasks.discard)
         self._disarm()

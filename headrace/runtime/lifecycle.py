@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import signal
-from collections.abc import Awaitable, Sequence
+import threading
+from collections.abc import Awaitable, Iterator, Sequence
 
 import structlog
 import uvicorn
@@ -15,6 +17,8 @@ log = structlog.get_logger()
 
 GRACE_SECONDS = 20
 DATE_SECONDS = 1.0
+LAST_SECONDS = 45.0
+"""A process that has failed is gone after these: what hangs in it may not listen to a cancellation either."""
 
 
 class _Server(uvicorn.Server):
@@ -82,10 +86,23 @@ async def serve(
     for task in failed:
         error = None if task.cancelled() else task.exception()
         log.error("task_ended", task=task.get_name() if isinstance(task, asyncio.Task) else "", exc_info=error)
-    server.stop()
-    await asyncio.gather(serving, return_exceptions=True)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    with _surely_ending() if failed else contextlib.nullcontext():
+        server.stop()
+        await asyncio.gather(serving, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     stopping.cancel()
     return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def _surely_ending() -> Iterator[None]:
+    """The process ends, even if what is inside does not."""
+    last = threading.Timer(LAST_SECONDS, os._exit, (1,))
+    last.daemon = True
+    last.start()
+    try:
+        yield
+    finally:
+        last.cancel()

@@ -66,6 +66,12 @@ class Metrics:
             "Age of the oldest record not yet applied; 0 when there is none.",
             ["topic", "partition"],
         )
+        self.standstill = self._gauge(
+            "input_standstill_seconds",
+            "For how long records have waited while their reader neither moved nor failed; the process ends at "
+            "HEADRACE_STALL_SECONDS.",
+            ["topic", "partition"],
+        )
         self.fenced = self._counter(
             "fenced_commits", "Commits refused because another process had committed.", ["store"]
         )
@@ -191,7 +197,7 @@ class Metrics:
     def forget_partition(self, partition: int) -> None:
         """Take down what this process said of a partition that is not its own any more: somebody else speaks for
         it now."""
-        for gauge in (self.lag, self.oldest_age, self.outbox, self.timers):
+        for gauge in (self.lag, self.oldest_age, self.standstill, self.outbox, self.timers):
             gauge.remove_by_labels({"partition": str(partition)})
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:

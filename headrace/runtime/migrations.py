@@ -70,10 +70,11 @@ def run_on_connection() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     schema, scripts = arguments
-    configure_logging(schema, json=os.environ.get("HEADRACE_LOG_FORMAT", "json") == "json")
+    env = Environment(os.environ)
+    configure_logging(schema, json=env.text("HEADRACE_LOG_FORMAT", "json") == "json")
     log_unhandled()  # SQLAlchemy's errors show statements with their values
     try:
-        url = Environment(os.environ).text("HEADRACE_DATABASE_URL")
+        url = env.text("HEADRACE_DATABASE_URL")
         asyncio.run(migrate(url, schema=schema, scripts=Path(scripts)))
     except HeadraceError as error:
         sys.stderr.write(f"{schema}: {error}\n")

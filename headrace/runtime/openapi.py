@@ -11,6 +11,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from headrace.contracts.schemas import schemas
+from headrace.runtime.access.guard import Access
+from headrace.runtime.access.rules import Rule
 from headrace.runtime.shapes import Schema, Shape, schema_of
 
 JSON = "application/json"
@@ -21,14 +23,15 @@ DESCRIPTIONS: Mapping[int, str] = {
     200: "Done.",
     302: "Leads on to `Location`.",
     400: "The request is wrong; `message` says what to correct.",
-    401: "The token is missing or wrong.",
-    403: "Not allowed: a signature, a token or the like is wrong.",
+    401: "The token or key is missing or wrong.",
+    403: "Not allowed: the token lacks the scope, or a signature or origin is wrong.",
     404: "There is no such thing.",
     405: "This path takes other methods.",
     409: "Refused as things stand; `code` says why.",
     413: "The request is too large.",
     415: "The body is encoded in a way that is not read.",
     429: "Too many requests: repeat after `Retry-After` seconds.",
+    501: "This deployment has not what is needed for it; `message` says what to set.",
     503: "Something that is needed does not answer: repeat after `Retry-After` seconds.",
 }
 _RETRIED = (429, 503)
@@ -39,8 +42,8 @@ _RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "s
 @dataclass(frozen=True, slots=True)
 class Operation:
     """`answers`: the media types of each status that is no error in the one shape, with their shapes. `errors`:
-    the statuses beside 400, 401 (where a token is needed) and 404 (where the path names something). `body`: what
-    is read, by media type; None where FastAPI knows it. `never`: statuses of the usual ones that do not come."""
+    the statuses beside the usual ones (`usual_errors`). `body`: what is read, by media type; None where FastAPI
+    knows it. `never`: statuses of the usual ones that do not come."""
 
     answers: Mapping[int, Mapping[str, Shape]]
     errors: Sequence[int] = ()
@@ -69,23 +72,29 @@ def describe(app: FastAPI, operations: Mapping[str, Operation], further: Mapping
     """Have the app's document say what `operations` say, by `METHOD path`. `further` are path items of routes that
     FastAPI does not see."""
     generate = app.openapi
+    access: Access = app.state.access
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = complete(generate(), operations, further or {})
+            app.openapi_schema = complete(generate(), operations, further or {}, access.rules)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
 def complete(
-    document: dict[str, Any], operations: Mapping[str, Operation], further: Mapping[str, Any]
+    document: dict[str, Any],
+    operations: Mapping[str, Operation],
+    further: Mapping[str, Any],
+    rules: Mapping[str, Rule],
 ) -> dict[str, Any]:
     """The document with all that `operations` know. Only the schemas that are referred to stay."""
     app_paths: dict[str, Any] = document["paths"]
     for path, item in app_paths.items():
         for method, found in item.items():
-            _complete(found, path, operations.get(f"{method.upper()} {path}"))
+            name = f"{method.upper()} {path}"
+            if operation := operations.get(name):
+                _complete(found, operation, usual_errors(name, "security" in found, rules.get(name)))
     paths = {**further, **app_paths}
     components = document.setdefault("components", {})
     known = {**components.get("schemas", {}), **_shared()}
@@ -99,12 +108,24 @@ def error_answer(status: int) -> dict[str, Any]:
     return {**answer, "headers": _RETRY_AFTER} if status in _RETRIED else answer
 
 
-def _complete(found: dict[str, Any], path: str, operation: Operation | None) -> None:
-    if operation is None:
-        return
-    usual = {400: True, 401: "security" in found, 404: "{" in path}
-    errors = {status for status, comes in usual.items() if comes and status not in operation.never}
-    responses = {status: error_answer(status) for status in {*errors, *operation.errors}}
+def usual_errors(name: str, is_guarded: bool, rule: Rule | None) -> set[int]:
+    """What the machinery around every route answers: a wrong request, a token or scope that is missing, an id that
+    is not there, a body that is too large, too many requests, and an act that cannot be written down."""
+    comes = {
+        400: True,
+        401: is_guarded,
+        403: is_guarded,
+        404: "{" in name,
+        413: name.startswith(("POST ", "PUT ")),
+        429: True,
+        503: rule is not None and rule.act,
+    }
+    return {status for status, does in comes.items() if does}
+
+
+def _complete(found: dict[str, Any], operation: Operation, usual: set[int]) -> None:
+    errors = {*usual, *operation.errors} - {*operation.never}
+    responses = {status: error_answer(status) for status in errors}
     for status, kinds in operation.answers.items():
         content = {kind: {"schema": schema_of(shape)} for kind, shape in kinds.items()}
         responses[status] = {"description": DESCRIPTIONS[status]} | ({"content": content} if content else {})

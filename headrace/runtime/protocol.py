@@ -70,6 +70,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._body_bytes = 0  # since the deadline of the body was set
         self._refusal = 400
         self._refused = False
+        self._running: Any = None  # the request at work; `cycle` is the one that came last
         self._deadline: asyncio.TimerHandle | None = None
         self._deadline_is_for_body = False
 
@@ -132,6 +133,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._reading_head = False
         self._reading_body = True
         super().on_headers_complete()
+        if not self.pipeline:  # else it waits there
+            self._running = self.cycle
+
+    def on_response_complete(self) -> None:
+        if self.pipeline:
+            self._running, _ = self.pipeline[-1]
+        super().on_response_complete()
 
     def on_message_complete(self) -> None:
         self._reading_body = False
@@ -176,7 +184,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._refused = True
         self._disarm()
         self._unset_keepalive_if_required()
-        cycle = self.cycle
+        cycle = self._running
         busy = cycle is not None and not cycle.response_complete
         self.pipeline.clear()  # what waits behind could not be answered any more
         if busy:

@@ -8,10 +8,11 @@ from typing import Protocol
 
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.headers import EPOCH, POSITION, SEQ, header
-from headrace.log.port import MAX_BATCH_BYTES, Log, NewRecord
+from headrace.log.port import MAX_BATCH_BYTES, Bounds, Log, NewRecord
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
+from headrace.runtime.replaced import log_replaced
 
 # what a log adds to a record, at most: numbers, lengths of the headers
 _ROOM_PER_RECORD = 256
@@ -161,6 +162,10 @@ class Relay:
             except BaseException:
                 self._state = None  # it may have landed: look again
                 raise
+            if offset < self._state.next_offset:
+                log_replaced(
+                    self._topic, self._partition, self._state.next_offset, Bounds(offset, offset + len(rows))
+                )
             self._state = Published(self._state.epoch, rows[-1].seq, rows[-1].position, offset + len(rows))
             failpoint("before_mark")
             await self._outbox.mark(self._partition, self._state)
@@ -251,6 +256,8 @@ def _fitting(rows: Sequence[OutboxRecord]) -> Sequence[OutboxRecord]:
 async def last_published(log: Log, topic: str, partition: int, stored: Published) -> Published:
     """The greatest number of the store's epoch at the end of the log or stored, with its position."""
     bounds = await log.bounds(topic, partition)
+    if stored.next_offset > bounds.end:
+        log_replaced(topic, partition, stored.next_offset, bounds)
     offset = max(bounds.begin, min(stored.next_offset, bounds.end))
     seq, position = stored.seq, stored.position
     while offset < bounds.end:

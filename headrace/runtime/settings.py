@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from headrace.contracts.errors import SettingsError
 from headrace.runtime import tracing_settings
 from headrace.runtime.tracing_settings import TracingSettings
+from headrace.runtime.watchdog import DEFAULT_STALL_SECONDS
 
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)?")
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -78,6 +79,7 @@ class CommonSettings:
     rollback_horizon_ms: int
     log_json: bool
     tracing: TracingSettings | None = None
+    stall_seconds: int = DEFAULT_STALL_SECONDS
 
     def topic(self, name: str) -> str:
         return self.topic_prefix + name
@@ -103,4 +105,5 @@ def common_settings(env: Environment) -> CommonSettings:
             env.text(tracing_settings.HEADERS, ""),
             env.text(tracing_settings.RATIO, tracing_settings.DEFAULT_RATIO),
         ),
+        stall_seconds=env.integer("HEADRACE_STALL_SECONDS", DEFAULT_STALL_SECONDS, low=60, high=86_400),
     )

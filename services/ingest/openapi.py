@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 from headrace.contracts.event import EventType
 from headrace.runtime.openapi import JSON, Operation, answers, error_answer
 from headrace.runtime.shapes import INSTANT, MAYBE, OBJECT, Shape, page, schema_of
+from services.ingest.access_shapes import ACCESS
 from services.ingest.routes import ROUTES, Route
 
 _TYPE = {"enum": list(get_args(EventType))}
@@ -62,7 +63,7 @@ _COLLECTED: Shape = {
     "rejected_rows?": int,
     "rejected?": [_REJECTED],
 }
-_ERRORS = (400, 401, 413, 415, 429, 503)
+_ERRORS = (400, 401, 403, 413, 415, 429, 503)
 _DURABLE = "Durable. `rejected` lists the events that went to the dead letters, if any."
 _SUMMARIES = {
     "batch": "Collect a batch",
@@ -135,6 +136,7 @@ _PLAIN = "text/plain; charset=utf-8"
 _TAKEN = {_PLAIN: str, "text/xml; charset=utf-8": str}
 
 OPERATIONS: Mapping[str, Operation] = {
+    **ACCESS,
     "GET /v1/projects/{write_key}/settings": Operation({200: {JSON: OBJECT}}, never=(400,)),
     "GET /sourceConfig/": Operation({200: {JSON: OBJECT}}, (404,), never=(400,)),
     "GET /v1/dead-letters": answers(page(LETTER), 503),

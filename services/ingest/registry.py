@@ -36,7 +36,9 @@ class Registry:
         clock: Callable[[], Millis] = now_ms,
     ) -> None:
         self.keys = KeyRing(settings.sources, complete=pool is None)
-        self.access = Access.by_root("ingest", RULES, settings.common.admin_token)
+        self.access = Access.by_root(
+            "ingest", RULES, settings.common.admin_token, trusted_hops=settings.trusted_hops
+        )
         self._static = frozenset(source.name for source in settings.sources.values())
         self._pool = pool
         self._stored = None if pool is None else StoredKeys(self.keys, pool, clock)

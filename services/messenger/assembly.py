@@ -21,6 +21,7 @@ from headrace.runtime.access.guard import Access
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionRunner
 from headrace.runtime.process_metrics import watch_pool
+from headrace.runtime.republish import republish_router
 from headrace.runtime.tasks import run_together
 from headrace.runtime.tracing import OFF, Tracing
 from services.messenger.access import RULES
@@ -105,7 +106,8 @@ class Messenger:
         try:
             backlogs = self.worker.backlogs
             runner = PartitionRunner(member, self.worker.work, self.metrics, forget=backlogs.forget)
-            await run_together(runner.run(), self.worker.watch(), backlogs.run())
+            watching = backlogs.run(common.stall_seconds)
+            await run_together(runner.run(), self.worker.watch(), watching)
         finally:
             await member.leave()
 
@@ -277,10 +279,11 @@ async def assemble(
             preview_routes(definitions, previews, trials),
             signing_key_routes(signing_keys, clock=clock),
         ],
-        access=Access.by_root("messenger", RULES, common.admin_token),
+        access=Access.by_root("messenger", RULES, common.admin_token, trusted_hops=settings.guard.trusted_hops),
         metrics=metrics,
         checks={"database": database, "log": event_log},
     )
+    app.include_router(republish_router(worker.relay, partitions=common.partitions))
     return Messenger(
         app,
         worker,

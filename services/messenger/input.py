@@ -11,7 +11,7 @@ from headrace.log.port import Log, OffsetOutOfRange, Record
 from headrace.runtime.backlog import Backlog
 from headrace.runtime.contiguity import Verdict, judge
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.partitions import PartitionHalted
+from headrace.runtime.replaced import log_replaced
 from services.messenger.store import Position
 
 log = structlog.get_logger()
@@ -60,18 +60,17 @@ class ContiguousInput:
         self._backlog = backlog
 
     async def read(self, wait_ms: int) -> Batch:
-        """The next records; none after `wait_ms`. Raises PartitionHalted when the log no longer holds what
-        comes next. By asking for more, the caller says that it has applied what it had."""
+        """The next records; none after `wait_ms`. Where the log does not hold them any more, what it does hold:
+        numbers tell whether something is missing. By asking for more, the caller says that it has applied what it
+        had."""
         self._backlog.at(self._position.next_offset, self._held_since)
         try:
             records = await self._log.read(
                 self._topic, self._partition, self._offset, max_records=_READ_RECORDS, wait_ms=wait_ms
             )
-        except OffsetOutOfRange as error:
-            raise PartitionHalted(
-                f"{self._topic}/{self._partition} does not hold offset {self._offset}: records were trimmed or "
-                "the log was replaced"
-            ) from error
+        except OffsetOutOfRange:
+            await self._begin_anew()
+            records = []
         apply = [record for record in records if await self._wanted(record)]
         if records:
             self._offset = records[-1].offset + 1
@@ -83,6 +82,17 @@ class ContiguousInput:
         if self._held_since is not None:  # the runner takes alarms down that nobody renews
             self._metrics.halted.labels(self._partition).set(1)
         return Batch(apply, self._position, len(records) == _READ_RECORDS)
+
+    async def _begin_anew(self) -> None:
+        """Go on where the log begins: it was trimmed, or made anew."""
+        bounds = await self._log.bounds(self._topic, self._partition)
+        if self._offset > bounds.end:
+            log_replaced(self._topic, self._partition, self._offset, bounds)
+        else:
+            log.warning("log_trimmed", topic=self._topic, partition=self._partition, begin=bounds.begin)
+        self._offset = bounds.begin
+        if self._held_since is None:
+            self._position = Position(self._offset, self._position.epoch, self._position.seq)
 
     async def _wanted(self, record: Record) -> bool:
         if header(record.headers, "ce_type") == _TICK:

@@ -39,7 +39,8 @@ class OffsetInput:
         except OffsetOutOfRange as error:
             raise PartitionHalted(
                 f"{self._topic}/{self._partition} does not hold offset {self._position.next_offset}: records were "
-                "trimmed or the log was replaced"
+                "trimmed or the log was replaced; where what is missing is lost, let it be read anew (nothing "
+                "counts twice): next_offset = 0 in messenger.input_position for this topic and partition"
             ) from error
         if records:
             self._position = Position(records[-1].offset + 1)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from headrace.runtime.openapi import HTML, JSON, Operation, answers, definition, pages
+from headrace.runtime.republish import REPUBLISH
 from headrace.runtime.shapes import INSTANT, MAYBE, OBJECT, SOMETIME, Shape, page
 
 NUMBER: Shape = (int, None)
@@ -131,6 +132,7 @@ TRIED: Shape = {
     "locale": MAYBE,
     "missing": [str],
 }
+SIGNING_KEY: Shape = {"id": int, "created_at": INSTANT, "signs_from": INSTANT, "retired_at": SOMETIME}
 _CODES = {"text/plain": {"type": "string"}, "text/csv": {"type": "string"}}
 _CSV = "text/csv; charset=utf-8"
 
@@ -174,6 +176,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "POST /v1/templates/{template_id}/preview": answers(PREVIEW),
     "POST /v1/preview": answers(PREVIEW, 404),
     "POST /v1/templates/{template_id}/test": answers(TRIED, 409, 429),
+    "GET /v1/signing-keys": answers(page({**SIGNING_KEY, "signs": bool})),
+    "POST /v1/signing-keys": answers(SIGNING_KEY),
+    "DELETE /v1/signing-keys/{key_id}": answers(SIGNING_KEY, 409),
+    "POST /v1/republish": REPUBLISH,
     "GET /u/{token}": pages(200, 404),
     "POST /u/{token}": pages(200, 404),
     "GET /p/{token}": pages(200, 404),

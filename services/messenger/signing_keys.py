@@ -69,7 +69,7 @@ def signing_key_routes(keys: SigningKeys, *, clock: Callable[[], Millis]) -> API
     async def listed() -> dict[str, Any]:
         found = await keys.look()
         current = signing(found, clock())
-        return {"items": [{**_shown(key), "signs": key.id == current} for key in found]}
+        return {"items": [{**_shown(key), "signs": key.id == current} for key in found], "next": None}
 
     @router.post("")
     async def add() -> dict[str, Any]:

@@ -90,6 +90,10 @@ class PartitionWorker:
         """Report positions through this member of the group (for lag tools and trimming)."""
         self._member = member
 
+    def relay(self, partition: int) -> Relay | None:
+        """The relay of a partition that is ours now."""
+        return self._relays.get(partition)
+
     def wake(self) -> None:
         for relay in self._relays.values():
             relay.wake()

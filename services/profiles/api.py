@@ -67,7 +67,9 @@ def build_api(
         "Headrace profiles",
         metrics=metrics,
         checks=checks,
-        access=Access.by_root("profiles", RULES, settings.common.admin_token),
+        access=Access.by_root(
+            "profiles", RULES, settings.common.admin_token, trusted_hops=settings.guard.trusted_hops
+        ),
     )
     app.include_router(profile_routes(profiles, settings.phone_region), dependencies=[GUARD])
     app.include_router(timeline_routes(profiles), dependencies=[GUARD])

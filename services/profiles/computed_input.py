@@ -18,7 +18,7 @@ from headrace.runtime.tasks import finish
 from services.profiles.batch import Fenced
 from services.profiles.computed import Change, read_change
 from services.profiles.computed_sql import commit_computed, side_offset
-from services.profiles.input import COMMIT_ATTEMPTS, READ_WAIT_MS, RETRY_SECONDS
+from services.profiles.input import COMMIT_ATTEMPTS, READ_AGAIN, READ_WAIT_MS, RETRY_SECONDS
 from services.profiles.intake import Unreadable
 from services.profiles.store import SERVICE
 
@@ -58,8 +58,12 @@ class ComputedInput:
     async def run(self) -> None:
         """Apply the partition for ever, from the store's position on."""
         self.next_offset = await side_offset(self._pool, self.topic, self.q)
-        if self.next_offset > (end := (await self._log.bounds(self.topic, self.q)).end):
-            raise PartitionHalted(f"{self.topic} {self.q} ends at {end}, Postgres is ahead: the log was replaced")
+        bounds = await self._log.bounds(self.topic, self.q)
+        if self.next_offset > bounds.end:
+            help = READ_AGAIN.format(table="side_input", begin=bounds.begin, topic=self.topic, q=self.q)
+            raise PartitionHalted(
+                f"{self.topic} {self.q} ends at {bounds.end}, Postgres is ahead: the log was replaced; {help}"
+            )
         while True:
             records = await self._read()
             if not records:

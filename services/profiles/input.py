@@ -19,7 +19,7 @@ from services.profiles.batch import Batch, Committed, Fenced, commit_batch
 from services.profiles.identifiers_sql import Overtaken
 from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.intake import Incoming, Reader, Unreadable
-from services.profiles.store import SERVICE, next_offset
+from services.profiles.store import SERVICE, next_offset, processed_until
 from services.profiles.suppression import Suppressor
 
 log = structlog.get_logger()
@@ -42,6 +42,12 @@ _POISON = (
     RecursionError,
 )
 """What one record can cause by its content. Anything else (a connection, a full disk) stops the partition."""
+
+READ_AGAIN = (
+    "set it right, or, where what is missing is lost, let it be read from where it begins (nothing counts twice): "
+    "UPDATE profiles.{table} SET next_offset = {begin} WHERE topic = '{topic}' AND q = {q}"
+)
+"""What to do where a log is not the one that the store knows."""
 
 CommittedHook = Callable[[Sequence[int]], None]
 
@@ -100,7 +106,7 @@ class Input:
     async def run(self) -> None:
         """Apply the partition for ever, from the store's position on."""
         self.next_offset = await next_offset(self._pool, self.topic, self.q)
-        await self._check_bounds()
+        await self._check_log()
         while True:
             records = await self._next_records()
             if records:
@@ -111,12 +117,22 @@ class Input:
                     self._metrics.fenced.labels(SERVICE).inc()
                     self.next_offset = await next_offset(self._pool, self.topic, self.q)
 
-    async def _check_bounds(self) -> None:
+    async def _check_log(self) -> None:
+        """Is this the log that we have read so far? One that was made anew may have as many records by now: going
+        on in its middle would skip those before. Raises PartitionHalted."""
         bounds = await self._log.bounds(self.topic, self.q)
+        stands = f"{self.topic} {self.q} holds offsets {bounds.begin} to {bounds.end}, Postgres stands at"
+        help = READ_AGAIN.format(table="input", begin=bounds.begin, topic=self.topic, q=self.q)
         if not bounds.begin <= self.next_offset <= bounds.end:
+            raise PartitionHalted(f"{stands} {self.next_offset}: the log was trimmed or replaced; {help}")
+        if self.next_offset == bounds.begin:
+            return
+        until = await processed_until(self._pool, self.topic, self.q)
+        last = await self._log.read(self.topic, self.q, self.next_offset - 1, max_records=1)
+        if last and last[0].time > until:
             raise PartitionHalted(
-                f"{self.topic} {self.q} holds offsets {bounds.begin} to {bounds.end}, Postgres stands at "
-                f"{self.next_offset}: the log was trimmed or replaced"
+                f"{stands} {self.next_offset}, but the record before is younger than all it has processed: the "
+                f"log was replaced; {help}"
             )
 
     async def _next_records(self) -> list[Record]:
@@ -176,6 +192,7 @@ class Input:
         return await self._once(batch)
 
     async def _once(self, batch: Batch) -> Committed:
+        self._backlog.work()
         return await finish(commit_batch(self._pool, batch, self._partitions, self._rules, self._suppressor))
 
     def _count(self, committed: Committed) -> None:

@@ -118,7 +118,7 @@ async def run(settings: Settings) -> int:
         background = [
             runner.run(),
             worker.ticker.run(),
-            worker.backlogs.run(),
+            worker.backlogs.run(common.stall_seconds),
             quarantine.run(),
             redaction.run(),
             fading.run(),

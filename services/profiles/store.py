@@ -85,6 +85,11 @@ async def next_offset(pool: asyncpg.Pool, topic: str, q: int) -> int:
     return int(await pool.fetchval("SELECT next_offset FROM input WHERE topic = $1 AND q = $2", topic, q))
 
 
+async def processed_until(pool: asyncpg.Pool, topic: str, q: int) -> int:
+    """The time up to which the input is processed: no record before its position is younger."""
+    return int(await pool.fetchval("SELECT time FROM input WHERE topic = $1 AND q = $2", topic, q))
+
+
 async def lock_counters(connection: Connection, partitions: Sequence[int]) -> dict[int, Counter]:
     """Lock output partitions, ascending. Nothing else may be locked after them in the transaction."""
     rows = await connection.fetch(LOCK_COUNTERS, partitions)

@@ -89,7 +89,7 @@ class Segmenter:
         try:
             backlogs = self.worker.backlogs
             runner = PartitionRunner(member, self.worker.work, self.metrics, forget=backlogs.forget)
-            await run_together(runner.run(), backlogs.run())
+            await run_together(runner.run(), backlogs.run(common.stall_seconds))
         finally:
             await member.leave()
 
@@ -180,7 +180,7 @@ def assemble(
             Verification(standings, recount, inspection, controls, metrics, clock=clock),
             profiles,
         ),
-        access=Access.by_root("segmenter", RULES, common.admin_token),
+        access=Access.by_root("segmenter", RULES, common.admin_token, trusted_hops=settings.guard.trusted_hops),
         metrics=metrics,
         checks={"database": database, "state": state, "log": event_log},
         first=[comparison_router(definitions, reader, partitions=count)],

@@ -19,6 +19,7 @@ from headrace.runtime.backlog import Backlogs
 from headrace.runtime.contiguity import Verdict, judge
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.replaced import log_replaced
 from headrace.runtime.tasks import finish
 from services.segmenter.change import SOURCE
 from services.segmenter.commit import Fenced
@@ -136,6 +137,7 @@ class Follower:
                 log.info("follower_fenced", partition=self._q)
             except Exception as error:
                 log.warning("follower_failed", partition=self._q, error=type(error).__name__, exc_info=error)
+            self._backlog.work()
             await asyncio.sleep(self._of.retry)
 
     async def _follow(self) -> None:
@@ -169,10 +171,14 @@ class Follower:
             return await self._of.log.read(topic, self._q, self._offset, max_records=MAX_RECORDS)
         except OffsetOutOfRange:
             bounds = await self._of.log.bounds(topic, self._q)
-            log.warning(
-                "follower_jumps", partition=self._q, offset=self._offset, begin=bounds.begin, end=bounds.end
-            )
-            self._offset, self._end, self._past_gap = bounds.begin, bounds.end, True
+            if self._offset > bounds.end:  # numbers say what is missing, and it may be held still
+                log_replaced(topic, self._q, self._offset, bounds)
+            else:
+                log.warning(
+                    "follower_jumps", partition=self._q, offset=self._offset, begin=bounds.begin, end=bounds.end
+                )
+                self._past_gap = True
+            self._offset, self._end = bounds.begin, bounds.end
             return await self._of.log.read(topic, self._q, bounds.begin, max_records=MAX_RECORDS)
 
     async def _take(self, records: Sequence[Record]) -> None:

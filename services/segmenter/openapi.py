@@ -170,26 +170,28 @@ _SUBSCRIBED: Mapping[str, dict[str, Any]] = {
     YAML: {"type": "string"},
 }
 
+_SHOWN: Mapping[str, Shape] = {**SEGMENT, "definition": OBJECT, "stages?": [STAGE], "belongs_to?": str}
+_OVERLAP: Shape = {"a": int, "b": int, "both": int, "only_a": int, "only_b": int, "jaccard": float}
+"""Without `a` and `b` it is the segment of that id."""
+
 _S = "/v1/segments/{segment_id}"
 _W = "/v1/subscriptions/{subscription_id}"
 OPERATIONS: Mapping[str, Operation] = {
-    "GET /v1/segments/overlap": answers(
-        {"a": int, "b": int, "both": int, "only_a": int, "only_b": int, "jaccard": float}, 404
-    ),
+    "GET /v1/segments/overlap": answers((_OVERLAP, _SHOWN), 404, 409),
     "POST /v1/segments/preview": answers({**COUNTED, "stages?": [OBJECT]}, 413, 503, body=_DRAFT),
     f"POST {_S}/diff": answers({**MOVES, "dependents": [Any], "stages?": [OBJECT]}, 413, 503, body=_DRAFT),
     f"POST {_S}/verify": answers({**VERIFIED, "repairs": int}, 409, 503),
     f"GET {_S}/explain/{{profile_id}}": answers(EXPLANATION, 409),
     f"PUT {_S}": answers(CHANGED, 409, 413, 503, body=definition("segment")),
-    f"GET {_S}": answers({**SEGMENT, "definition": OBJECT, "stages?": [STAGE], "belongs_to?": str}),
+    f"GET {_S}": answers(_SHOWN),
     f"DELETE {_S}": answers(CHANGED, 409, 503),
     "GET /v1/segments": answers(page(SEGMENT)),
-    f"GET {_S}/members": answers(page(MEMBER, **{"count?": int}), 503),
+    f"GET {_S}/members": answers(page(MEMBER, **{"count?": int}), 409, 503),
     f"POST {_S}/members": answers(_CHANGES, 409, 413, 503, body=_LIST),
     f"POST {_S}/pause": answers(CHANGED, 409, 503),
     f"POST {_S}/resume": answers(CHANGED, 409, 503),
-    f"GET {_S}/versions": answers(page(VERSION)),
-    f"GET {_S}/versions/{{number}}": answers(VERSION),
+    f"GET {_S}/versions": answers(page(VERSION), 409),
+    f"GET {_S}/versions/{{number}}": answers(VERSION, 409),
     f"POST {_S}/versions/{{number}}/restore": answers({**CHANGED, "restored": int}, 409, 503),
     "GET /v1/profiles/{profile_id}/segments": answers(page(MEMBERSHIP), 503),
     "GET /v1/lookup/{type}/{value}/segments": answers(page(MEMBERSHIP), 503),
@@ -214,10 +216,10 @@ OPERATIONS: Mapping[str, Operation] = {
         page({"id": str, "value": Any, "version": int, "since": INSTANT}), 503
     ),
     "GET /v1/schemas/segment": Operation({200: {"application/schema+json": OBJECT}}, never=(400,)),
-    f"GET {_S}/history": answers(page(STEP)),
+    f"GET {_S}/history": answers(page(STEP), 409),
     "GET /v1/profiles/{profile_id}/segment-history": answers(page(PAST), 503),
-    f"GET {_S}/members.csv": Operation({200: {"text/csv; charset=utf-8": str}}),
-    f"GET {_S}/members.ndjson": Operation({200: {"application/x-ndjson": str}}),
+    f"GET {_S}/members.csv": Operation({200: {"text/csv; charset=utf-8": str}}, (409,)),
+    f"GET {_S}/members.ndjson": Operation({200: {"application/x-ndjson": str}}, (409,)),
     f"PUT {_W}": answers(SUBSCRIPTION, 413, body=_SUBSCRIBED),
     f"GET {_W}": answers({**SUBSCRIPTION, "last_delivery": (DELIVERY, None), "deliveries": {str: int}}),
     f"DELETE {_W}": answers({"id": str, "status": Literal["deleted"]}),

@@ -5,7 +5,7 @@ customers. Between any two of them the process may die; the watermark says where
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -81,6 +81,8 @@ class Partition:
         chunk: int = CHUNK,
         known: int = CAPACITY,
     ) -> None:
+        self.on_commit: Callable[[], None] = lambda: None
+        """Called behind every commit: a record may take many of them."""
         self._q = number
         self._chunk = chunk
         self._store = store
@@ -474,6 +476,7 @@ class Partition:
             self._observer.fenced()
             raise
         self._stored = self.mark = commit.mark
+        self.on_commit()
         armed = [customer.due for customer in commit.customers.values() if customer is not None and customer.due]
         self._none_due_before = min([self._none_due_before, *armed])
 

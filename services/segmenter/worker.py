@@ -13,8 +13,8 @@ from headrace.runtime.backlog import Backlogs
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.failpoints import failpoint
 from headrace.runtime.metrics import Metrics
-from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.publisher import Relay
+from headrace.runtime.replaced import log_replaced
 from headrace.runtime.tasks import run_together
 from headrace.runtime.tracing import OFF, Tracing
 from services.segmenter import keys
@@ -155,12 +155,13 @@ class PartitionWorker:
 
     async def _follow(self, q: int, partition: Partition, relay: Relay, computed: Relay) -> None:
         clock, backlog = asyncio.get_running_loop().time, self.backlogs.of(self._topics.profile_events, q)
+        partition.on_commit = backlog.work
         flushed, flushed_seq = clock(), partition.mark.seq
         while True:
             failpoint("before_read")
             backlog.at(partition.mark.offset)
-            records = await self._read(q, partition)
             out_seq, computed_seq = partition.mark.out_seq, partition.mark.computed_seq
+            records = await self._read(q, partition)  # which may have to catch up
             mismatches = partition.mismatches
             others = partition.other_currencies
             if records:
@@ -196,9 +197,7 @@ class PartitionWorker:
         except OffsetOutOfRange:
             bounds = await self._log.bounds(topic, q)
             if offset > bounds.end:
-                raise PartitionHalted(
-                    f"{topic}/{q} ends at {bounds.end}, before our position {offset}: this is another log"
-                ) from None
+                log_replaced(topic, q, offset, bounds)
             log.info("catching_up", partition=q, offset=offset, begin=bounds.begin)
             await catch_up(q, partition, self._timeline)
             partition.go_on_from(bounds.begin)

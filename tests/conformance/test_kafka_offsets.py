@@ -1,9 +1,10 @@
-"""What lag tools see of a group."""
+"""Offsets: what lag tools see of a group, and where partitions end after a moment without leaders."""
 
 import asyncio
 
 import pytest
 
+from headrace.log.kafka.log import KafkaLog
 from tests.conformance.kafka_engine import KafkaEngine
 from tests.conformance.log_engine import HOUR_MS, PARTITIONS, eventually, fresh, new_topic, numbered, opened
 from tests.conformance.log_groups import has_all
@@ -38,3 +39,18 @@ async def test_a_members_offset_never_lowers_what_another_has_stored(kafka_engin
             return await stored() == 17
 
         await eventually(is_stored)
+
+
+async def test_a_moment_without_a_leader_makes_no_topic_unknown(kafka_engine: KafkaEngine) -> None:
+    async with opened(kafka_engine) as log:
+        missed, other = await new_topic(log), await new_topic(log)
+        await log.append(other, 0, numbered(0, 3))
+        assert (await log.bounds(missed, 0)).end == 0
+        # as aiokafka does when it looks an offset up and knows no leader: it asks for this topic only from now on
+        assert isinstance(log, KafkaLog)
+        consumer = await log._offsets._consumer.get()
+        consumer._client.add_topic(missed)
+        assert await consumer._client.force_metadata_update()
+        log._offsets.known.clear()  # as after every look that failed
+
+        assert (await log.bounds(other, 0)).end == 3

@@ -25,6 +25,7 @@ from headrace.runtime.rate.buckets import BucketsUnavailable, Lease, RedisBucket
 from services.messenger.providers.port import Accepted, NotSent
 from services.messenger.providers.smtp import SmtpAccount, SmtpProvider
 from services.segmenter import redis_client
+from services.segmenter.eviction import require_noeviction
 from services.segmenter.main import MIGRATIONS, SCHEMA
 from tests.conformance.provider_suite import outgoing
 from tests.conformance.test_provider_smtp import SmtpBench
@@ -97,7 +98,7 @@ async def test_a_postgres_without_tls_is_refused(database_url: str, ours: Author
 async def through_state(url: str) -> None:
     client = redis_client.connect(url, retries=0)
     try:
-        await redis_client.require_noeviction(client)
+        await require_noeviction(client)
     finally:
         await client.aclose()
 

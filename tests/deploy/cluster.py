@@ -112,12 +112,12 @@ def _let_in(broker: Broker, user: Object) -> None:
 
 
 @contextlib.contextmanager
-def services(stack: Stack, log_urls: Mapping[str, str]) -> Iterator[None]:
-    """The four of them, ready, with the settings of `stack`; each with its own HEADRACE_LOG_URL. Raises
-    AssertionError with what a service said."""
+def services(stack: Stack, own: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
+    """The four of them, ready, with the settings of `stack` and each with its own. Raises AssertionError with
+    what a service said."""
     stack.data_dir.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as running, httpx.Client(timeout=5, trust_env=False) as client:
-        started = {name: _started(running, stack, name, log_urls[name]) for name in SERVICES}
+        started = {name: _started(running, stack, name, own[name]) for name in SERVICES}
         for name, process in started.items():
             ready = partial(_ready_or_gone, client, stack.url(name), process)
             with contextlib.suppress(AssertionError):
@@ -128,10 +128,12 @@ def services(stack: Stack, log_urls: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
-def _started(running: contextlib.ExitStack, stack: Stack, name: str, log_url: str) -> "subprocess.Popen[bytes]":
+def _started(
+    running: contextlib.ExitStack, stack: Stack, name: str, own: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
     process = subprocess.Popen(
         (sys.executable, "-m", "headrace.cli.main", "serve", name),
-        env={**stack.env, "HEADRACE_LOG_URL": log_url},
+        env={**stack.env, **own},
         stdin=subprocess.DEVNULL,
         stdout=running.enter_context(_output(stack, name).open("ab")),
         stderr=subprocess.STDOUT,

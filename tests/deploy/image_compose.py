@@ -8,8 +8,10 @@ from typing import Any
 import yaml
 
 from headrace import __version__
+from headrace.local.postgres import DISCREET
 from headrace.runtime.lifecycle import GRACE_SECONDS
 from tests.deploy.image_compose_schema import problems
+from tests.deploy.known import needed_engines
 
 Document = dict[str, Any]
 Check = Callable[[Document], Iterator[str]]
@@ -88,6 +90,34 @@ def secrets(document: Document) -> Iterator[str]:
             yield f"{name}: there is no secret {secret}"
 
 
+def engines(document: Document) -> Iterator[str]:
+    """A service is told of the engines that its settings name, reaches them, and starts after them."""
+    for name in LISTENING:
+        service = document["services"].get(name, {})
+        told = {variable.removesuffix("_FILE") for variable in service.get("environment", {})}
+        before = _before(document, name)
+        if "engines" not in service.get("networks", []):
+            yield f"{name} is not in the engines' network"
+        for variable, engine in needed_engines(name).items():
+            if variable not in told:
+                yield f"{name} is not told where {engine} is: {variable}"
+            if engine not in before:
+                yield f"{name} may start before {engine}"
+
+
+def _before(document: Document, name: str) -> set[str]:
+    """What has started before it, by others too."""
+    waits = set(document["services"].get(name, {}).get("depends_on", {}))
+    return waits.union(*(_before(document, other) for other in waits))
+
+
+def discretion(document: Document) -> Iterator[str]:
+    """Postgres logs as little of what customers said as the embedded one."""
+    given = set(document["services"]["postgres"]["command"])
+    for setting in sorted({f"{name}={value}" for name, value in DISCREET.items()} - given):
+        yield f"Postgres quotes people in its log: {setting} is missing"
+
+
 def mounts(document: Document) -> Iterator[str]:
     for name, service in services(document):
         for mount in service.get("volumes", []):
@@ -163,6 +193,8 @@ CHECKS: Sequence[Check] = (
     ports,
     settings,
     secrets,
+    engines,
+    discretion,
     mounts,
     order,
     endings,

@@ -154,7 +154,7 @@ def mounts(objects: Objects) -> Iterator[str]:
         for name in volumes.keys() - mounted:
             yield f"{pod.where} does not mount {name}"
         for container in pod.containers:
-            there = _files(container, volumes)
+            there = files_of_secrets(container, volumes)
             for path in sorted(_named(container) - there):
                 yield f"{pod.where} {container['name']}: nothing puts {path} there"
 
@@ -170,7 +170,8 @@ def _named(container: Mapping[str, Any]) -> set[str]:
     return {path for text in texts for path in FILE.findall(text.replace("&", "\n=").replace("\n", " ="))}
 
 
-def _files(container: Mapping[str, Any], volumes: Mapping[str, Any]) -> set[str]:
+def files_of_secrets(container: Mapping[str, Any], volumes: Mapping[str, Any]) -> set[str]:
+    """The paths at which the container finds keys of Secrets."""
     found: set[str] = set()
     for mount in container.get("volumeMounts", ()):
         volume = volumes.get(mount["name"], {})

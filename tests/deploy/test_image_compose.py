@@ -5,7 +5,6 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -15,20 +14,12 @@ from headrace.local.binaries import valkey_server
 from headrace.local.ports import free_port
 from headrace.log.kafka.address import parse_address
 from headrace.runtime.settings import Environment, common_settings
-from services.ingest.settings import load_settings
-from services.messenger.settings import read_settings as messenger_settings
-from services.profiles.settings import read_settings as profiles_settings
-from services.segmenter.settings import read_settings as segmenter_settings
 from tests.deploy.image_compose import ROOT, Document, check_all
+from tests.deploy.known import READERS, documented_redis_users, redis_users
+from tests.deploy.valkey import leased
 from tests.e2e.wait import wait_until
 
 COMPOSE = ROOT / "deploy/compose.yaml"
-LOADERS: Mapping[str, Callable[[Environment], Any]] = {
-    "ingest": load_settings,
-    "profiles": profiles_settings,
-    "segmenter": segmenter_settings,
-    "messenger": messenger_settings,
-}
 
 
 @pytest.fixture
@@ -52,6 +43,12 @@ def test_everything_that_must_hold_holds(document: Document) -> None:
     assert check_all(document) == []
 
 
+def untold(document: Document, service: str, variable: str, secret: str) -> None:
+    """Neither the variable nor the secret that it names, so that these two fit each other still."""
+    document["services"][service]["environment"].pop(variable)
+    document["services"][service]["secrets"].remove(secret)
+
+
 BROKEN: Mapping[str, Callable[[Document], object]] = {
     "a misspelt key": lambda d: d["services"]["ingest"].update(enviroment={}),
     "a number where text is asked": lambda d: d["services"]["kafka"]["environment"].update(KAFKA_NODE_ID=1),
@@ -68,8 +65,8 @@ BROKEN: Mapping[str, Callable[[Document], object]] = {
     "engines that reach out": lambda d: d["networks"].update(engines={}),
     "an unknown setting": lambda d: d["services"]["ingest"]["environment"].update(HEADRACE_SPEED="9"),
     "a secret that is not given": lambda d: d["services"]["ingest"]["secrets"].remove("write-key"),
-    "a secret too many": lambda d: d["services"]["ingest"]["secrets"].append("redis-url"),
-    "a secret that does not exist": lambda d: d["secrets"].pop("redis-url"),
+    "a secret too many": lambda d: d["services"]["ingest"]["secrets"].append("state-url"),
+    "a secret that does not exist": lambda d: d["secrets"].pop("state-url"),
     "a missing folder": lambda d: d["services"]["grafana"]["volumes"].append("./nowhere:/nowhere:ro"),
     "a folder that may be written": lambda d: d["services"]["prometheus"].update(volumes=["./prometheus:/etc"]),
     "a volume that does not exist": lambda d: d["volumes"].pop("kafka"),
@@ -79,6 +76,15 @@ BROKEN: Mapping[str, Callable[[Document], object]] = {
     "an early kill": lambda d: d["services"]["ingest"].update(stop_grace_period="10s"),
     "a service that is not watched": lambda d: d["services"].update(ingestion=d["services"].pop("ingest")),
     "dashboards elsewhere": lambda d: d["services"]["grafana"]["volumes"].pop(1),
+    "rates that are not shared": lambda d: untold(d, "ingest", "HEADRACE_REDIS_URL_FILE", "rates-url"),
+    "a service without its tokens": lambda d: untold(d, "ingest", "HEADRACE_DATABASE_URL_FILE", "database-url"),
+    "a service without the log": lambda d: d["services"]["profiles"]["environment"].pop("HEADRACE_LOG_URL"),
+    "a service apart from its engines": lambda d: d["services"]["messenger"].update(networks=["services"]),
+    "a start before an engine's": lambda d: d["services"]["ingest"]["depends_on"].pop("valkey"),
+    "a start before the schemas": lambda d: d["services"]["ingest"]["depends_on"].pop("migrate"),
+    "an engine that logs what customers said": lambda d: d["services"]["postgres"]["command"].remove(
+        "log_error_verbosity=terse"
+    ),
     "a service twice": lambda d: d["services"]["ingest"].update(command=["serve", "profiles"]),
 }
 
@@ -90,9 +96,9 @@ def test_what_is_wrong_is_found(document: Document, what: str) -> None:
     assert set(check_all(broken)) - set(check_all(document))
 
 
-@pytest.mark.parametrize("name", LOADERS)
+@pytest.mark.parametrize("name", READERS)
 def test_a_service_understands_its_environment(document: Document, secrets: Path, name: str) -> None:
-    settings = LOADERS[name](Environment(environment(document, secrets, name)))
+    settings = READERS[name](Environment(environment(document, secrets, name)))
     assert settings.common.partitions == 12
     assert settings.common.admin_token == (secrets / "admin-token").read_text().strip()
     assert parse_address(settings.common.log_url).servers == ("kafka:9092",)
@@ -114,7 +120,7 @@ def test_messages_are_caught(document: Document, secrets: Path) -> None:
 def test_a_process_per_setting_knows_the_same_token_and_partitions(document: Document, secrets: Path) -> None:
     seen = {
         (common.log_url, common.partitions, common.admin_token)
-        for name in LOADERS
+        for name in READERS
         if (common := common_settings(Environment(environment(document, secrets, name))))
     }
     assert len(seen) == 1
@@ -141,7 +147,7 @@ def test_secrets_are_closed_to_others_and_open_to_the_containers(secrets: Path) 
 def valkey(document: Document, secrets: Path, tmp_path: Path) -> Iterator[int]:
     """The port of a real Valkey, started with the command of the file."""
     port = free_port()
-    places = {"/run/secrets/valkey-users": str(secrets / "valkey-users"), "/data": str(tmp_path)}
+    places = {"/run/secrets/valkey-acl": str(secrets / "valkey-acl"), "/data": str(tmp_path)}
     _, *arguments = [places.get(word, word) for word in document["services"]["valkey"]["command"]]
     program = [str(valkey_server("HEADRACE_REDIS_URL")), *arguments, "--port", str(port), "--bind", "127.0.0.1"]
     process = subprocess.Popen(program, stdout=subprocess.DEVNULL)
@@ -162,10 +168,21 @@ def answers(port: int) -> bool:
             return False
 
 
-def test_valkey_takes_its_command_and_knows_the_user_of_the_url(valkey: int, secrets: Path) -> None:
-    url = (secrets / "redis-url").read_text().strip().replace("@valkey:6379", f"@127.0.0.1:{valkey}")
-    with redis.Redis.from_url(url) as client:
-        assert client.eval("return redis.call('set', KEYS[1], 'v')", 1, "k") is not None
+def test_valkeys_users_are_the_documented_ones(secrets: Path) -> None:
+    assert redis_users((secrets / "valkey-acl").read_text()) == documented_redis_users()
+
+
+async def test_valkey_takes_its_command_and_knows_the_users_of_the_urls(valkey: int, secrets: Path) -> None:
+    urls = {
+        name: (secrets / f"{name}-url").read_text().strip().replace("@valkey:6379", f"@127.0.0.1:{valkey}")
+        for name in ("state", "rates")
+    }
+    for name, url in urls.items():
+        assert await leased(url, name) == 4
+    with redis.Redis.from_url(urls["rates"]) as client, pytest.raises(redis.exceptions.NoPermissionError):
+        client.get("headrace:segmenter:{0}:w")
+    with redis.Redis.from_url(urls["state"]) as client:
+        assert client.eval("return redis.call('set', KEYS[1], 'v')", 1, "headrace:segmenter:{0}:w") is not None
         info = client.info()
         assert (info["maxmemory_policy"], info["aof_enabled"]) == ("noeviction", 1)
         with pytest.raises(redis.exceptions.NoPermissionError):

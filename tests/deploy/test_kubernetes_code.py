@@ -1,9 +1,7 @@
 """The manifests say what the code says: topics, rights, settings, paths."""
 
 import base64
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import certifi
 import pytest
@@ -15,10 +13,7 @@ from headrace.log.kafka.address import parse_address
 from headrace.log.kafka.topics import check, settings_of
 from headrace.runtime.settings import CommonSettings, Environment, common_settings
 from services.ingest.routes import ROUTES, is_public
-from services.ingest.settings import load_settings
-from services.messenger.settings import read_settings as messenger_settings
-from services.profiles.settings import read_settings as profiles_settings
-from services.segmenter.settings import read_settings as segmenter_settings
+from tests.deploy.known import READERS
 from tests.deploy.kustomize import ROOT
 from tests.deploy.manifests import OVERLAYS, SERVICES, Object, get, name_of, of_kind, rendered
 from tests.deploy.pod_checks import secret_keys
@@ -27,12 +22,6 @@ GROUPS = {
     "profiles": topics.PROFILES_GROUP,
     "segmenter": topics.SEGMENTER_GROUP,
     "messenger": topics.MESSENGER_GROUP,
-}
-READERS: dict[str, Callable[[Environment], Any]] = {
-    "ingest": load_settings,
-    "profiles": profiles_settings,
-    "segmenter": segmenter_settings,
-    "messenger": messenger_settings,
 }
 OF_OPERATORS = {
     "headrace-cluster-ca-cert": {"ca.crt"},

@@ -12,7 +12,8 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from services.segmenter.change import Occasion, Person, Transition
 from services.segmenter.commit import Commit, Output, Watermark
 from services.segmenter.customer import Customer
-from services.segmenter.redis_client import connect, require_noeviction
+from services.segmenter.eviction import require_noeviction
+from services.segmenter.redis_client import connect
 from services.segmenter.store import RedisStore
 from tests import engines
 from tests.deploy.manifests import get, rendered

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from headrace.runtime.webhooks.address import is_public
 from tests.deploy.breaking import GONE, Break
-from tests.deploy.manifests import OVERLAYS, SERVICES, everybody, get, rendered
+from tests.deploy.engine_checks import needed
+from tests.deploy.manifests import OVERLAYS, everybody, get, rendered
 from tests.deploy.network import Direction, conversations, may_enter, may_leave
 
 HTTP = {"ingest": 8080, "profiles": 8081, "segmenter": 8082, "messenger": 8083}
-ENGINES = {("kafka", 9093), ("postgres", 5432), ("valkey", 6379)}
 DIRECTIONS: tuple[Direction, ...] = ("Ingress", "Egress")
 PORTS = [*HTTP.values(), 5432, 6379, 8000, 8443, 9090, 9091, 9092, 9093, 9187]
 
@@ -24,9 +24,8 @@ CALLS = {
     ("messenger", "segmenter", 8082),
 }
 NEEDED = {
-    *((service, engine, port) for service in SERVICES for engine, port in ENGINES),
+    *needed(),
     *CALLS,
-    ("migrate", "postgres", 5432),
     ("postgres", "postgres", 5432),
     ("postgres", "postgres", 8000),
     *(("kafka", "kafka", port) for port in (8443, 9090, 9091)),

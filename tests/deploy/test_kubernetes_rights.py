@@ -63,12 +63,10 @@ def kafka() -> Iterator[Guarded]:
 def api(kafka: Guarded, postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The four services, each as itself."""
     folder = tmp_path_factory.mktemp("rights")
-    urls = {service: kafka.log_url(service, folder) for service in SERVICES}
     with contextlib.ExitStack() as place:
         valkey = ValkeyServer(place.enter_context(engines.data_folder()))
         settings = {
             "HEADRACE_DATABASE_URL": place.enter_context(deployment.database(postgres_url)),
-            "HEADRACE_REDIS_URL": valkey.url("state"),
             "HEADRACE_TOPIC_PREFIX": "",
             "HEADRACE_PARTITIONS": str(PARTITIONS),
         }
@@ -78,7 +76,14 @@ def api(kafka: Guarded, postgres_url: str, tmp_path_factory: pytest.TempPathFact
             stack.env[f"HEADRACE_{service.upper()}_URL"] = stack.url(service)
         subprocess.run((sys.executable, "-m", "headrace.cli.main", "migrate"), env=stack.env, check=True)
         place.enter_context(valkey.running())
-        place.enter_context(services(stack, urls))
+        own = {
+            service: {
+                "HEADRACE_LOG_URL": kafka.log_url(service, folder),
+                "HEADRACE_REDIS_URL": valkey.url_of(service),
+            }
+            for service in SERVICES
+        }
+        place.enter_context(services(stack, own))
         api = Api(stack)
         place.callback(api.close)
         yield api

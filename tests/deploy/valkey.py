@@ -11,8 +11,24 @@ import redis
 from headrace.local.binaries import valkey_server
 from headrace.local.ports import free_port
 from headrace.local.program import Program, engine_environment
+from headrace.runtime.rate.bucket import Rate
+from headrace.runtime.rate.buckets import SCRIPT, Lease, RedisBuckets
 from tests import engines
 from tests.deploy.manifests import get, rendered
+
+
+async def leased(url: str, whose: str) -> int:
+    """Tokens that are got at this URL from the bucket of `whose`, of 4 that are wanted. It waits longer
+    than services do."""
+    buckets = RedisBuckets(url)
+    try:
+        with redis.Redis.from_url(url) as client:
+            name = buckets.name_of(Lease("address", whose, Rate(1.0, 10), 4))
+            answer = client.eval(SCRIPT, 1, name, "1.0", "10", "4")
+    finally:
+        await buckets.close()
+    assert isinstance(answer, list)
+    return int(answer[1])
 
 
 class ValkeyServer:
@@ -43,6 +59,13 @@ class ValkeyServer:
         url = self._secret[f"{whose}-url"]
         assert urlsplit(url).hostname == "valkey"
         return url.replace("valkey:6379", f"127.0.0.1:{self._port}")
+
+    def url_of(self, service: str) -> str:
+        """HEADRACE_REDIS_URL of the service's pod, but for the place."""
+        volumes = get(rendered("local"), "Deployment", service)["spec"]["template"]["spec"]["volumes"]
+        sources = [one["secret"] for volume in volumes for one in volume.get("projected", {}).get("sources", ())]
+        [key] = [item["key"] for source in sources for item in source["items"] if item["path"] == "redis-url"]
+        return self.url(key.removesuffix("-url"))
 
     @property
     def without_login(self) -> str:

@@ -27,6 +27,12 @@ _PORTS = (10_000 + 1_000 * _WORKER, 10_999 + 1_000 * _WORKER)
 _TIED = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
+UNLIMITED = {
+    "HEADRACE_RATE_ADMIN_FAILURES": "off",
+    "HEADRACE_RATE_REFUSED_LINKS": "off",
+    "HEADRACE_RATE_LINK": "off",
+}
+"""For a stack of which many tests ask with wrong tokens and links: they all have one address."""
 
 
 class Stack:

@@ -186,6 +186,23 @@ async def test_what_cannot_be_applied_goes_to_the_dead_letters_and_the_rest_goes
     }
 
 
+async def test_a_record_nested_too_deeply_is_a_dead_letter_of_every_input_and_stops_none(rig: Rig) -> None:
+    deep = NewRecord(b"u1", b'{"type":"track","properties":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+    inputs = (topics.EVENTS, topics.MESSAGES, topics.COMPUTED_TRAITS)
+    async with rig.worker():
+        for topic in inputs:
+            await rig.log.append(rig.topic(topic), 0, [deep])
+        await rig.send(event(user="u1"), q=0)
+        await rig.processed()
+    assert {profile["user_id"] for profile in await rig.profiles()} == {"u1"}
+    letters = [
+        msgspec.json.decode(one.value or b"", type=DeadLetter) for one in await rig.records(0, topics.DEAD_LETTERS)
+    ]
+    assert {(one.origin_topic, one.reason) for one in letters} == {
+        (rig.topic(topic), "undecodable") for topic in inputs
+    }
+
+
 async def test_what_no_log_would_take_stops_no_partition(rig: Rig) -> None:
     """As a row it would block its partition's output for ever, as a dead letter its input."""
     traits = {f"t{n}": "x" * 20_000 for n in range(16)}

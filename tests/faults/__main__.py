@@ -12,10 +12,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tests.faults.full_disk import DISKS
 from tests.faults.operated import SECOND
 from tests.faults.platform import Platform
 from tests.faults.rows import EVERY_POINT, OTHERS
-from tests.faults.suite import Row, run
+from tests.faults.suite import LeftOut, Row, run
 from tests.servers.packages import Missing
 
 _EVENTS = 20_000
@@ -37,13 +38,13 @@ def main(words: Sequence[str]) -> int:
 def _run(rows: Sequence[Row], events: int) -> int:
     """The rows on a platform of their own; 0 when all are fine."""
     fine = True
-    with Platform() as platform:
+    with Platform(disks=DISKS) as platform:
         for row in rows:
             longer = replace(row, seconds=max(row.seconds, events / _EVENTS_PER_SECOND))
             try:
                 result = run(platform, longer, events, patience=_PATIENCE_SECONDS)
-            except Missing as missing:
-                print(f"{row.name}: left out, {missing}", flush=True)
+            except (Missing, LeftOut) as reason:
+                print(f"{row.name}: left out, {reason}", flush=True)
                 continue
             print(result, flush=True)
             fine = fine and result.fine

@@ -14,6 +14,7 @@ import httpx
 import msgspec
 import redis
 
+from headrace.contracts.headers import SEQ, header
 from headrace.log.connect import connect_log
 from headrace.log.port import Log, Record
 
@@ -76,16 +77,20 @@ class Witness:
         admin: httpx.Client,
         outbox: Path,
         partitions: int,
+        topic_prefix: str = "",
     ) -> None:
-        """`admin` asks with the admin token; `outbox` is the folder of the file provider."""
+        """`admin` asks with the admin token; `outbox` is the folder of the file provider. What `topic_prefix`
+        stands before is found under the topics' own names."""
         self._urls = (log_url, database_url, redis_url)
         self._admin = admin
         self._outbox = outbox
         self._partitions = partitions
+        self._topic_prefix = topic_prefix
         self._runner = asyncio.Runner()
         self._log: Log | None = None
         self._seqs: dict[int, int] = defaultdict(int)
         self._offsets: dict[tuple[str, int], int] = {}
+        self._replaced: set[str] = set()
         self.evidence = Evidence()
 
     def __enter__(self) -> "Witness":
@@ -100,7 +105,7 @@ class Witness:
 
     def look(self, segmenter: str, messenger: str, segments: tuple[str, ...]) -> Evidence:
         """The evidence as of now, by the services' addresses."""
-        self._run(self._read())
+        self.read_topics()
         self._read_redis()
         for segment in segments:
             items = self._items(f"{segmenter}/v1/segments/{segment}/members")
@@ -112,6 +117,10 @@ class Witness:
             for message in self._items(f"{messenger}/v1/messages", status=status)
         ]
         return self.evidence
+
+    def read_topics(self) -> None:
+        """What topics and timeline hold now; no service is asked."""
+        self._run(self._read())
 
     def verified(self, segmenter: str, segments: tuple[str, ...]) -> dict[str, Document]:
         """What the service says when it compares each segment's members, all of them, with their histories."""
@@ -152,13 +161,22 @@ class Witness:
             self.evidence.timeline.append(TimelineRow(**values))
             self._seqs[partition] = row["seq"]
 
+    def replaced(self, topic: str) -> None:
+        """The topic was made anew: what it held before counts together with what it holds, whatever the order in
+        which it was published again."""
+        self._replaced.add(topic)
+        for partition in range(self._partitions):
+            self._offsets.pop((topic, partition), None)
+
     async def _read_topic(self, log: Log, topic: str, partition: int) -> None:
-        key = topic, partition
+        key, name = (topic, partition), self._topic_prefix + topic
         if key not in self._offsets:
-            self._offsets[key] = (await log.bounds(topic, partition)).begin
-        while records := await log.read(topic, partition, self._offsets[key], max_records=2_000):
+            self._offsets[key] = (await log.bounds(name, partition)).begin
+        while records := await log.read(name, partition, self._offsets[key], max_records=2_000):
             self.evidence.records[key] += records
             self._offsets[key] = records[-1].offset + 1
+        if topic in self._replaced:
+            self.evidence.records[key].sort(key=_number)
 
     def _read_redis(self) -> None:
         with redis.Redis.from_url(self._urls[2]) as client:
@@ -180,6 +198,10 @@ class Witness:
         path = self._outbox / "sms.jsonl"
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
         return [json.loads(line) for line in lines]
+
+
+def _number(record: Record) -> int:
+    return int(header(record.headers, SEQ) or 0)
 
 
 def _change(entry: bytes, fields: dict[bytes, bytes]) -> tuple[int, str]:

@@ -54,7 +54,7 @@ class Members:
         """Wait until it works on a partition."""
         wait_until(
             lambda: b"partition_assigned" in self._said(service).read_bytes(),
-            40,
+            90,
             what=f"work for another {service}",
         )
 

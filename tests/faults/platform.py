@@ -22,6 +22,7 @@ from tests.e2e.api import Api
 from tests.e2e.stack import UP, Stack
 from tests.e2e.wait import wait_until
 from tests.faults import engines
+from tests.faults.disks import Disk, small_disk
 from tests.faults.engines import Engine
 from tests.faults.evidence import EVENTS, MESSAGES, PROFILE_EVENTS, SEGMENT_CHANGES, Document, Witness
 from tests.faults.members import Members
@@ -45,9 +46,16 @@ class Platform:
     the same names. `answered` is everything that clients were ever told 200 for; `phones` has numbers for them."""
 
     def __init__(
-        self, *, command: Sequence[str] = UP, event_log: Callable[[Path], Engine] = engines.event_log
+        self,
+        *,
+        command: Sequence[str] = UP,
+        event_log: Callable[[Path], Engine] = engines.event_log,
+        disks: Mapping[str, int] | None = None,
     ) -> None:
-        """`command` starts the platform; `event_log` makes its log, with its files in the folder given."""
+        """`command` starts the platform; `event_log` makes its log, with its files in the folder given; `disks`
+        says which engines' files have a disk of their own, of how many megabytes."""
+        self._disk_sizes = disks or {}
+        self.disks: dict[str, Disk | None] = {}
         self._stack_command = command
         self._event_log = event_log
         self._closing = contextlib.ExitStack()
@@ -75,6 +83,8 @@ class Platform:
         self.folder = enter(embedded.data_folder())
         self.failpoints = self.folder / "failpoints"
         self.failpoints.mkdir()
+        for name, size in self._disk_sizes.items():
+            self.disks[name] = enter(small_disk(self.folder / name, size))
         self.log = self._event_log(self.folder)
         self.state = engines.state(self.folder)
         self.postgres = engines.postgres(self.folder)
@@ -96,7 +106,7 @@ class Platform:
         self.stack = enter(Stack(environment, data_dir=self.folder / "data", command=self._stack_command))
         self.api = Api(self.stack)
         self._closing.callback(self.api.close)
-        self._witness = enter(
+        self.witness = enter(
             Witness(
                 log_url=self.log.url,
                 database_url=self.postgres.url,
@@ -142,9 +152,13 @@ class Platform:
         with contextlib.suppress(ProcessLookupError):  # it is starting anew
             self.resume(SERVICES)
 
+    def pid(self, service: str) -> int:
+        """The process of a supervised service, as soon as there is one."""
+        return wait_until(lambda: self.stack.pids().get(service), what=f"{service} to run")
+
     def signal(self, service: str, number: signal.Signals) -> None:
         """Send a signal to a supervised service."""
-        os.kill(wait_until(lambda: self.stack.pids().get(service), what=f"{service} to run"), number)
+        os.kill(self.pid(service), number)
 
     def resume(self, services: Sequence[str]) -> float:
         """SIGCONT; the moment of it."""
@@ -228,16 +242,16 @@ class Platform:
         """Have the segmenter compare every segment, whole, with the second evaluator, within `patience` seconds;
         how many memberships it looked at. Everybody must be among them."""
         reports = wait_until(self._reports, patience, what="the segmenter to verify")
-        return check_reports(reports, len(self._witness.evidence.profiles()), findings)
+        return check_reports(reports, len(self.witness.evidence.profiles()), findings)
 
     def _reports(self) -> dict[str, Document] | None:
         try:
-            return self._witness.verified(self.stack.segmenter_url, SEGMENTS)
+            return self.witness.verified(self.stack.segmenter_url, SEGMENTS)
         except httpx.TransportError:  # it died again
             return None
 
     def _recounted(self) -> Findings:
-        evidence = self._witness.look(self.stack.segmenter_url, self.stack.messenger_url, SEGMENTS)
+        evidence = self.witness.look(self.stack.segmenter_url, self.stack.messenger_url, SEGMENTS)
         findings = recount(self.answered, evidence)
         findings.compare("dead letters", self.poisoned, dead_letters(evidence).total())
         return findings

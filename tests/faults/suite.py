@@ -13,6 +13,11 @@ PATIENCE_SECONDS = 60.0
 KILLED_SECONDS = 15.0
 """A killed process should have recovered by then."""
 
+
+class LeftOut(Exception):
+    """The fault cannot be done here; the message says why."""
+
+
 Fault = Callable[[Platform], float]
 """Does its harm while orders stream in; returns the moment at which the fault was over (seconds since 1970)."""
 

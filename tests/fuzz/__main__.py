@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 
 from tests.e2e.api import Api
-from tests.e2e.stack import Stack
+from tests.e2e.stack import UNLIMITED, Stack
 from tests.fuzz import good as good_events
 from tests.fuzz.definitions import fuzz_definitions
 from tests.fuzz.findings import Run
@@ -33,7 +33,7 @@ def main() -> int:
     seed = int(os.environ.get("HEADRACE_FUZZ_SEED") or secrets.randbelow(2**32))
     folder = Path(os.environ.get("HEADRACE_FUZZ_DIR", "fuzz-findings"))
     print(f"Fuzzing for {seconds:g} s with HEADRACE_FUZZ_SEED={seed}", flush=True)
-    with Stack({"HEADRACE_MAPPINGS": str(MAPPINGS)}) as stack:
+    with Stack({**UNLIMITED, "HEADRACE_MAPPINGS": str(MAPPINGS)}) as stack:
         run = Run(Random(seed), folder, time.monotonic(), print)
         api = Api(stack)
         try:

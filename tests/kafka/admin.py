@@ -79,3 +79,14 @@ def committed(addresses: str, group: str, topic: str, partition: int) -> int:
     asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
     found = admin.list_consumer_group_offsets([asked])[group].result(_SECONDS)
     return int(found.topic_partitions[0].offset)
+
+
+def shares(addresses: str, group: str) -> list[set[int]]:
+    """The partition numbers of each member of a group, as its coordinator knows them; none when it does not
+    answer."""
+    admin = client(addresses)  # an answer never comes to a client that is gone
+    asked = admin.describe_consumer_groups([group], request_timeout=_SECONDS)[group]
+    with suppress(KafkaException):
+        members = asked.result(2 * _SECONDS).members
+        return [{where.partition for where in member.assignment.topic_partitions} for member in members]
+    return []

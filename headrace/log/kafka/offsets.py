@@ -50,8 +50,9 @@ class Offsets:
             return
         async with deadline(self._address, self._timeout):
             consumer = await self._consumer.get()
-            # the metadata of all topics: naming one creates it where brokers are set to
-            if not _exists(consumer, where) and not await consumer._client.force_metadata_update():
+            # the metadata of all topics: naming one creates it where brokers are set to. A client that has missed
+            # a leader asks for that topic only, and forgets the others (aiokafka's fetcher.py): all of them again
+            if not _exists(consumer, where) and not await consumer._client.set_topics([]):
                 raise LogUnavailable(f"Kafka at {self._address} does not tell which topics there are")
         if not _exists(consumer, where):
             raise UnknownTopic(f"there is no {where.topic}/{where.partition}; run `headrace topics create`")

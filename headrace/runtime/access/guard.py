@@ -15,6 +15,7 @@ from headrace.runtime.access.rules import UNKNOWN, Rules
 from headrace.runtime.access.scopes import allows, granting
 from headrace.runtime.access.tokens import KnownTokens, Token
 from headrace.runtime.access.trail import ACTS, LogTrail, Trail
+from headrace.runtime.client_address import client_address, written_address
 from headrace.runtime.clock import now_ms
 
 _Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
@@ -22,7 +23,8 @@ _Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto
 
 @dataclass(slots=True, kw_only=True)
 class Access:
-    """What a service knows of who may do what. `used` collects the ids of stored tokens that were presented."""
+    """What a service knows of who may do what. `used` collects the ids of stored tokens that were presented.
+    `trusted_hops`: how many proxies of ours stand in front and write X-Forwarded-For."""
 
     service: str
     rules: Rules
@@ -30,13 +32,15 @@ class Access:
     key: bytes = field(repr=False)
     trail: Trail = field(default_factory=LogTrail)
     clock: Callable[[], Millis] = now_ms
+    trusted_hops: int = 0
     used: set[str] = field(default_factory=set)
     _templates: dict[tuple[object, str], str] = field(default_factory=dict)
 
     @classmethod
-    def by_root(cls, service: str, rules: Rules, root: str) -> "Access":
+    def by_root(cls, service: str, rules: Rules, root: str, *, trusted_hops: int = 0) -> "Access":
         """Knows the root token only, until it is given more."""
-        return cls(service=service, rules=rules, tokens=KnownTokens(root), key=audit_key(root))
+        known, key = KnownTokens(root), audit_key(root)
+        return cls(service=service, rules=rules, tokens=known, key=key, trusted_hops=trusted_hops)
 
     async def admit(self, request: Request, presented: str) -> None:
         """Returns when the request may go on; an act has its first row then. Raises ApiError 401, 403 or 503."""
@@ -63,7 +67,7 @@ class Access:
         return Act(
             actor_id=token.id,
             actor_name=token.name,
-            address=request.client.host if request.client else "",
+            address=written_address(client_address(request.headers.raw, request.client, self.trusted_hops)),
             service=self.service,
             method=request.method,
             route=route,

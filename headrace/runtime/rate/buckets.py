@@ -15,7 +15,7 @@ from headrace.contracts.errors import HeadraceError
 from headrace.runtime.rate.bucket import Bucket, Grant, Rate
 
 MAX_BUCKETS = 50_000
-_SCRIPT = Path(__file__).with_name("lease.lua").read_text(encoding="utf-8")
+SCRIPT = Path(__file__).with_name("lease.lua").read_text(encoding="utf-8")
 _SECONDS = 0.25
 
 
@@ -79,7 +79,7 @@ class RedisBuckets:
         )
         self._client = Redis.from_pool(pool)
         self._prefix = prefix
-        self._lease = self._client.register_script(_SCRIPT)
+        self._lease = self._client.register_script(SCRIPT)
 
     async def lease(self, leases: Sequence[Lease]) -> Sequence[Grant]:
         arguments: list[float | int] = []

@@ -61,20 +61,20 @@ class RateGuard:
         *,
         clock: Callable[[], int] = monotonic_ms,
     ) -> None:
-        self._app = app
+        self.app = app
         self._limiter = limiter
         self._links = RateLimiter(None, metrics, clock)
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
         elif scope["path"].startswith(PUBLIC):
             await self._public(scope, receive, send)
         elif any(name == b"authorization" for name, _ in scope["headers"]):
             await self._admin(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
 
     async def _public(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self._settings
@@ -85,7 +85,7 @@ class RateGuard:
         def refused() -> ApiError | None:
             return self._count("refused_link", self._address(scope), settings.refused_link)
 
-        await self._app(scope, receive, _Counted(scope, receive, send, _NO_LINK, refused))
+        await self.app(scope, receive, _Counted(scope, receive, send, _NO_LINK, refused))
 
     async def _admin(self, scope: Scope, receive: Receive, send: Send) -> None:
         rate, address = self._settings.admin, self._address(scope)
@@ -96,7 +96,7 @@ class RateGuard:
         def refused() -> ApiError | None:
             return self._count("admin", address, rate)
 
-        await self._app(scope, receive, _Counted(scope, receive, send, frozenset({401}), refused))
+        await self.app(scope, receive, _Counted(scope, receive, send, frozenset({401}), refused))
 
     def _count(self, what: str, address: str, rate: Rate | None) -> ApiError | None:
         wait = self._limiter.take(what, address, rate)

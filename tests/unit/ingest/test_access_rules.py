@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from headrace.runtime.rate.guard import RateGuard
 from services.ingest.access import RULES
 from tests.guarded import check_routes
 from tests.unit.ingest.service import start_ingest
@@ -18,6 +19,7 @@ PUBLIC = {
 
 
 async def test_every_route_asks_for_a_scope() -> None:
-    app = (await start_ingest()).app.rest
-    assert isinstance(app, FastAPI)
-    check_routes(app, RULES, public=PUBLIC)
+    guard = (await start_ingest()).app.rest
+    assert isinstance(guard, RateGuard)
+    assert isinstance(guard.app, FastAPI)
+    check_routes(guard.app, RULES, public=PUBLIC)

@@ -18,6 +18,7 @@ from tests.unit.ingest.wire import EVENT, WAYS, WEB, Side, request, turn
 
 ONE = request(json.dumps(EVENT).encode())
 FROM_PAGE = request(json.dumps(EVENT).encode(), (b"Authorization: " + WEB, b"Origin: https://shop.example.com"))
+EXPECTING = request(json.dumps(EVENT).encode(), (b"Authorization: " + WEB, b"Expect: 100-continue"))
 
 
 async def refuse_asgi(scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,6 +80,8 @@ async def under_way(side: Side, *happening: Callable[[Any, Side], None]) -> tupl
             lambda connection, _: connection.data_received(ONE[50:]),
         ),
         (lambda connection, _: connection.data_received(b"what?\r\n\r\n"),),
+        (lambda connection, _: connection.data_received(ONE + b"what?\r\n\r\n"),),
+        (lambda connection, _: connection.data_received(EXPECTING + b"what?\r\n\r\n"),),
         (lambda connection, _: connection.shutdown(),),
         (lambda connection, _: connection.connection_lost(None),),
         (lambda connection, _: connection.connection_lost(ConnectionResetError()),),
@@ -86,6 +89,7 @@ async def under_way(side: Side, *happening: Callable[[Any, Side], None]) -> tupl
     ],
     ids=[
         *("nothing", "the next", "the next, then a stop", "the next in pieces", "nonsense"),
+        *("the next, then nonsense", "one that expects, then nonsense"),
         *("a stop", "gone", "reset", "a stop, ended"),
     ],
 )

@@ -1,5 +1,6 @@
 """What is read out of an event and out of a message's outcome."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from headrace.contracts.event import Event
 from headrace.contracts.instant import format_instant
 from headrace.contracts.message import MessageOutcome, Outcome
 from headrace.log.port import Record
+from services.profiles.computed import read_change
 from services.profiles.identity_rules import Blocked, IdentityRules, SourceRule
 from services.profiles.intake import Incoming, Unreadable, event_reader
 from services.profiles.outcomes import read_outcome
@@ -193,6 +195,14 @@ def test_what_cannot_be_read_says_why(value: bytes | None, reason: str) -> None:
     with pytest.raises(Unreadable) as refused:
         event_reader(None)(record(value))
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("read", [event_reader(None), read_outcome, read_change])
+def test_what_is_nested_too_deeply_is_unreadable(read: Callable[[Record], object]) -> None:
+    deep = b'{"type":"track","kind":"x","properties":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with pytest.raises(Unreadable) as refused:
+        read(record(deep))
+    assert refused.value.reason == "undecodable"
 
 
 def outcome(kind: Outcome, channel: str = "email", *, machine: bool = False) -> Incoming:

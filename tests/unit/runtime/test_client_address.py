@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.runtime.client_address import client_address, counted_address
+from headrace.runtime.client_address import client_address, counted_address, written_address
 
 FORWARDED = [(b"x-forwarded-for", b"1.1.1.1, 2.2.2.2"), (b"x-forwarded-for", b"3.3.3.3")]
 
@@ -32,3 +32,17 @@ def test_what_our_proxies_wrote_is_believed(hops: int, expected: str) -> None:
 )
 def test_one_customer_of_a_provider_is_one_address(address: str | None, counted: str) -> None:
     assert counted_address(address) == counted
+
+
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [
+        ("203.0.113.7:4711", "203.0.113.7"),
+        ("[2001:db8:1:2::1]:443", "2001:db8:1:2::1"),
+        ("made up", "unknown"),
+        ("x" * 10_000, "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_the_audit_log_has_whole_addresses_and_nothing_else(address: str | None, written: str) -> None:
+    assert written_address(address) == written

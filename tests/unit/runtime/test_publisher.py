@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from redis import asyncio as redis
+from structlog.testing import capture_logs
 
 from headrace.contracts.topics import Topic
 from headrace.log.port import MAX_BATCH_BYTES, Log, LogFull, LogUnavailable, NewRecord
-from headrace.log.redis_streams import RedisStreamsLog
+from headrace.log.redis_streams import RedisStreamsLog, keys
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.publisher import NotHeld, Published, Relay, RepublishInterrupted, last_published
@@ -330,3 +332,21 @@ async def test_a_republish_that_fails_is_said_and_the_next_run_goes_on_at_the_en
     outbox.add(1)
     assert await relay(log, outbox).drain() == 1
     assert await published(log) == [1, 2, 3, 4]
+
+
+async def test_a_topic_made_anew_is_told_of_and_publishing_goes_on(
+    log: Log, log_url: str, outbox: MemoryOutbox
+) -> None:
+    outbox.add(3)
+    one = relay(log, outbox)
+    await one.drain()
+    async with redis.Redis.from_url(log_url) as client:
+        await client.delete(keys.records(TOPIC, 0), keys.meta(TOPIC, 0))
+    await log.create_topics([Topic(TOPIC, "any", "A test's outputs.")], 1)
+    outbox.add(1)
+    with capture_logs() as said:
+        await one.drain()
+        outbox.add(1)
+        await one.drain()
+    assert [(entry["event"], entry["offset"]) for entry in said] == [("log_replaced", 3)]
+    assert await published(log) == [4, 5]

@@ -126,6 +126,25 @@ async def test_a_route_that_no_table_has_is_for_admin(guarded: Guarded) -> None:
     assert (await guarded.ask("GET", "/v1/forgotten", "r00t")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("hops", "forwarded", "address"),
+    [
+        (0, "198.51.100.9", "203.0.113.7"),
+        (1, "10.9.9.9, 198.51.100.9", "198.51.100.9"),
+        (2, "10.9.9.9, 198.51.100.9:4711, 10.0.0.1", "198.51.100.9"),
+        (1, "", "203.0.113.7"),
+        (1, "a name of somebody", "unknown"),
+    ],
+)
+async def test_the_audit_log_has_the_address_that_our_proxies_wrote(
+    guarded: Guarded, hops: int, forwarded: str, address: str
+) -> None:
+    guarded.access.trusted_hops = hops
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    assert (await guarded.ask("PUT", "/v1/things/vip", "segments", **headers)).status_code == 200
+    assert [act.address for act in guarded.trail.begun] == [address]
+
+
 async def test_an_act_has_a_row_before_and_one_after(guarded: Guarded) -> None:
     await guarded.ask("PUT", "/v1/things/vip", "segments", **{"X-Request-Id": "r-1"})
     [act] = guarded.trail.begun

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -100,3 +102,31 @@ async def test_a_request_under_way_is_answered_before_the_end() -> None:
         go_on.set()
         assert (await answer).json() == {"done": True}
         assert await running == 0
+
+
+STUBBORN = """
+import asyncio
+from headrace.runtime import lifecycle
+from tests.unit.service_runtime.test_lifecycle import free_port, service
+
+async def failing():
+    raise RuntimeError("stalled")
+
+async def stubborn():
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            print("not yet", flush=True)
+
+lifecycle.LAST_SECONDS = 0.5
+asyncio.run(lifecycle.serve(service(), host="127.0.0.1", port=free_port(), background=[failing(), stubborn()]))
+"""
+
+
+def test_a_process_that_failed_ends_even_if_something_in_it_does_not() -> None:
+    ended = subprocess.run(
+        (sys.executable, "-c", STUBBORN), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert "not yet" in ended.stdout

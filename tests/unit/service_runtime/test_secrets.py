@@ -22,6 +22,8 @@ SECRETS = {
     "HEADRACE_EMAIL_URL": "smtp://user:s3cret@mail:587?from=shop@shop.test",
     "HEADRACE_HOOK_TOKEN": "the-hook-token",
     "HEADRACE_LOG_URL": "kafka://headrace:s3cret@kafka:9093?tls=true",
+    "HEADRACE_OTLP_ENDPOINT": "http://collector:4318",  # no secret, but without it the headers are not read
+    "HEADRACE_OTLP_HEADERS": "authorization=Bearer s3cret",
     "HEADRACE_REDIS_URL": "rediss://headrace:s3cret@redis:6379/0",
     "HEADRACE_SMS_URL": "twilio://AC1:s3cret@api.twilio.com?from=%2B420601000001",
     "HEADRACE_SOURCES": '{"web-write-key": {"source": "web"}}',
@@ -62,7 +64,7 @@ def test_up_and_the_command_too(tmp_path: Path) -> None:
 
 def test_no_setting_that_sounds_like_a_secret_is_missing_here() -> None:
     code = "\n".join(text for path, text in texts().items() if re.match(r"(headrace|services)/.*\.py$", path))
-    sounding = set(re.findall(r"\bHEADRACE_[A-Z_]*(?:TOKENS?|KEYS?|SECRETS?|PASSWORDS?)\b", code))
+    sounding = set(re.findall(r"\bHEADRACE_[A-Z_]*(?:TOKENS?|KEYS?|SECRETS?|PASSWORDS?|HEADERS)\b", code))
     assert sorted(sounding - set(SECRETS) - NO_SECRETS) == []
 
 
@@ -79,6 +81,13 @@ def test_a_file_without_a_secret_is_an_error_and_not_a_default(content: bytes, t
     path.write_bytes(content)
     with pytest.raises(SettingsError, match="HEADRACE_HOOK_TOKEN_FILE"):
         Environment({"HEADRACE_HOOK_TOKEN_FILE": str(path)}).optional("HEADRACE_HOOK_TOKEN")
+
+
+def test_what_a_receiver_of_traces_wants_is_read_and_not_shown() -> None:
+    tracing = ingest(Environment(SECRETS)).common.tracing
+    assert tracing is not None
+    assert tracing.headers == {"authorization": "Bearer s3cret"}
+    assert "s3cret" not in repr(tracing)
 
 
 @pytest.mark.parametrize("read", READERS, ids=["ingest", "profiles", "segmenter", "messenger"])

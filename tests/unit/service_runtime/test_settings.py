@@ -100,6 +100,13 @@ def test_common_settings_embedded() -> None:
     assert settings.log_json
 
 
+def test_a_stall_is_not_called_so_within_a_minute() -> None:
+    assert common_settings(Environment(REQUIRED)).stall_seconds == 120
+    assert common_settings(Environment({**REQUIRED, "HEADRACE_STALL_SECONDS": "600"})).stall_seconds == 600
+    with pytest.raises(SettingsError, match="HEADRACE_STALL_SECONDS='5' must be a whole number from 60"):
+        common_settings(Environment({**REQUIRED, "HEADRACE_STALL_SECONDS": "5"}))
+
+
 def test_common_settings_on_kafka() -> None:
     settings = common_settings(Environment({**REQUIRED, "HEADRACE_LOG_URL": "kafka://broker:9092"}))
     assert (settings.partitions, settings.rollback_horizon_ms) == (24, 86_400_000)
