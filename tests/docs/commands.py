@@ -5,6 +5,7 @@ and exit code are the caller's."""
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -36,24 +37,27 @@ def headrace_command(program: Path) -> Iterator[None]:
     program.write_text(textwrap.dedent(_CALLER).format(python=sys.executable, address=str(address)))
     program.chmod(0o755)
     server = subprocess.Popen(
-        (sys.executable, "-m", "tests.docs.commands", str(address)), cwd=ROOT, stdout=subprocess.PIPE
+        (sys.executable, "-m", "tests.docs.commands", str(address)),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     try:
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
         yield
     finally:
-        server.terminate()
         server.communicate()
 
 
 def serve(address: str) -> None:
+    """Until standard input ends: whoever started it is done, or gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a connection's child
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(8)
         print("ready", flush=True)
-        while True:
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             caller, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
