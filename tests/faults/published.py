@@ -103,16 +103,15 @@ def entries_and_exits(evidence: Evidence, findings: Findings) -> dict[tuple[str,
 
 
 def replayed_profiles(evidence: Evidence) -> set[str]:
-    """Of whom rows were published that a restored timeline has no more, as what they became: what was decided by
-    them stands, and the instant at which timers saw the rows that came in their place may be another."""
-    rows = {(row.partition, row.epoch, row.seq) for row in evidence.timeline}
-    found = set()
-    for (topic, partition), records in evidence.records.items():
+    """Everybody who was there in an epoch that is over, as what they became: what was published of them stands,
+    and the instants at which timers saw their events may be others the second time."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for (topic, _), records in evidence.records.items():
         if topic == PROFILE_EVENTS:
-            for place, value in _numbered("", records, Findings()).items():
-                if (partition, *place) not in rows and value.get("profile_id"):
-                    found.add(str(value["profile_id"]))
-    return found | {evidence.roots[profile] for profile in found if profile in evidence.roots}
+            for (epoch, _), value in _numbered("", records, Findings()).items():
+                found[epoch].add(str(value.get("profile_id")))
+    over = set().union(*(profiles for epoch, profiles in found.items() if epoch != max(found)))
+    return over | {evidence.roots[profile] for profile in over if profile in evidence.roots}
 
 
 def _numbered(where: str, records: Sequence[Record], findings: Findings) -> Numbered:

@@ -19,4 +19,8 @@ def test_nothing_is_lost_and_nothing_sent_twice() -> None:
         if not result.fine:
             print(platform.stack.said()[-20_000:])
         assert result.fine, str(result)
-        assert len({row.epoch for row in platform.witness.evidence.timeline}) == 2
+        evidence = platform.witness.evidence
+        assert len({row.epoch for row in evidence.timeline}) == 2
+        unknown = {message["id"] for message in evidence.unsettled}
+        assert unknown
+        assert unknown & {message["id"] for message in evidence.sms}
