@@ -46,7 +46,7 @@ ONE_STORE := profiles_api profiles_arrays profiles_computed profiles_consents pr
 	profiles_suppression profiles_tags profiles_timeline profiles_unmerge profiles_unmerge_random \
 	profiles_unmerge_storm rfm rfm_api cut_points_json cut_points_sql batch_selection segment_commands \
 	segment_export segment_forecast segment_history segment_lists segment_schema segment_unmerge \
-	segmenter_api segmenter_store segmenter_timeline memberships_route survey_commands ingest_http demo
+	segmenter_api segmenter_store segmenter_timeline memberships_route survey_commands ingest_http demo capacity
 KAFKA_TESTS := tests/faults tests/conformance/test_kafka*.py tests/deploy/test_kubernetes_rights.py \
 	$(filter-out $(ONE_STORE:%=tests/e2e/test_%.py),$(wildcard tests/e2e/test_*.py))
 
