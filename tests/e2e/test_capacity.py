@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from headrace.runtime.migrations import migrate
+from services.profiles.input import READ_RECORDS
 from services.profiles.store import MIGRATIONS, SCHEMA, TimelineOutbox, connect, initialise
 from services.segmenter import keys
 from services.segmenter.redis_client import connect as connect_redis
-from tests.bench import bench_profiles, stored
+from tests.bench import stored
 from tests.bench.bench_profiles import PARTITIONS, TOPIC, apply, records
 from tests.bench.bench_segmenter import Q, catalog_of, contender, event_rows, fold
 from tests.bench.capacity_model import Load, costs
@@ -62,7 +63,7 @@ async def published_bytes(pool: "asyncpg.Pool[asyncpg.Record]") -> int:
     for q in range(PARTITIONS):
         rows = await TimelineOutbox(pool).pending(q, 0, EVENTS)
         size += sum(row.record.size() + RECORD_BYTES + sum(2 for _ in row.record.headers) for row in rows)
-        size += BATCH_BYTES * (len(rows) // bench_profiles.READ_RECORDS + 1)
+        size += BATCH_BYTES * (len(rows) // READ_RECORDS + 1)
     return size
 
 
