@@ -41,7 +41,7 @@ test: .venv/.installed-dev ## Every test that needs only Python packages
 	$(VENV_PYTHON) -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 # What concerns Postgres or Redis alone is the same there as in `make test`, which runs these servers too.
-ONE_STORE := access access_ingest access_rules limits logs_hold_no_persons openapi redis_users profiles_api \
+ONE_STORE := access access_ingest access_rules capacity limits logs_hold_no_persons openapi redis_users profiles_api \
 	profiles_arrays profiles_computed profiles_consents profiles_identifiers profiles_interleavings \
 	profiles_quarantine profiles_redaction profiles_search profiles_storm profiles_suppression \
 	profiles_tags profiles_timeline profiles_unmerge profiles_unmerge_random profiles_unmerge_storm \

@@ -67,9 +67,9 @@ class _Feed(MemoryLog):
         return list(self._fed[offset : offset + max_records])
 
 
-def records(count: int, among: int = PARTITIONS) -> list[list[Record]]:
+def records(count: int, among: int = PARTITIONS, shop: Shop | None = None) -> list[list[Record]]:
     """Events of a shop as ingest wrote them, by partition, of which there are `among`."""
-    shop, encoder, now = Shop(CUSTOMERS), msgspec.json.Encoder(), now_ms()
+    shop, encoder, now = shop or Shop(CUSTOMERS), msgspec.json.Encoder(), now_ms()
     partitions: list[list[Record]] = [[] for _ in range(among)]
     for number in range(count):
         call = shop.call()

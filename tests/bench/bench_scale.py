@@ -57,7 +57,7 @@ PARTITIONS = 12
 CUSTOMERS = 2_000
 SEGMENTS = 20
 BATCH = 500
-_KNOWN = b'"user_id":"'
+_KNOWN = b'"userId":"'
 Fed = Sequence[Sequence[NewRecord]]
 """Records by partition."""
 Ends = Callable[[], Awaitable[Mapping[int, int]]]

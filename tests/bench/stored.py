@@ -3,13 +3,16 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import asyncpg
+import asyncpg.pool
 import redis
 
 from services.segmenter.commit import decode_mark
 
+# quoted: asyncpg's classes are generic in its stubs only
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 _TABLES = """
     SELECT schemaname || '.' || relname AS name, pg_table_size(relid) AS own, pg_indexes_size(relid) AS indexes
     FROM pg_stat_user_tables WHERE schemaname = ANY($1::text[])
@@ -37,7 +40,7 @@ def kafka(data: Path, prefix: str = "") -> Mapping[str, int]:
     return found
 
 
-async def postgres(connection: "asyncpg.Connection[asyncpg.Record]") -> Mapping[str, Table]:
+async def postgres(connection: "Connection") -> Mapping[str, Table]:
     """By schema and table."""
     rows = await connection.fetch(_TABLES, list(_SCHEMAS))
     return {row["name"]: Table(row["own"], row["indexes"]) for row in rows}
