@@ -14,7 +14,7 @@ from tests.docs.shell import Shell
 from tests.docs.shown import Values, filled, same_json, same_text, unfilled
 from tests.e2e.stack import Stack
 
-ELSEWHERE = {"docker", "cluster", "kafka"}
+ELSEWHERE = {"docker", "cluster", "kafka", "stopped"}
 """Marks of what needs more than this platform."""
 SAME: Mapping[str, Callable[[str, str, Values], Values | None]] = {"text": same_text, "json": same_json}
 """How what is shown is compared, by the language of its block."""

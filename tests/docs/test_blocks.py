@@ -23,6 +23,7 @@ MARKS = {
     "yaml": set(),
     "promql": set(),
 }
+STOPPED = r"pg_|dropdb|\.headrace|headrace (?:restored|migrate)"
 COMMAND = re.compile(r"^ *(?:headrace [a-z]|make [a-z]|curl |docker |kubectl |npm |pip |git |\.venv/|export )")
 
 
@@ -71,7 +72,7 @@ def test_definitions_are_right(block: Block) -> None:
 
 
 def test_what_runs_elsewhere_needs_what_its_mark_says() -> None:
-    words = {"docker": r"docker|make compose|deploy/secrets", "cluster": "kubectl|kafka-", "kafka": "9092"}
+    words = {"docker": r"docker|make compose|deploy/secrets", "cluster": "kubectl|kafka-", "kafka": "9092", "stopped": STOPPED}
     for block in ALL:
         for mark in block.marks & words.keys():
             assert re.search(words[mark], block.text), f"{block} is marked {mark} and could be run"
