@@ -41,12 +41,13 @@ test: .venv/.installed-dev ## Every test that needs only Python packages
 	$(VENV_PYTHON) -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 # What concerns Postgres or Redis alone is the same there as in `make test`, which runs these servers too.
-ONE_STORE := access access_ingest access_rules limits openapi redis_users profiles_api profiles_arrays profiles_computed profiles_consents profiles_identifiers \
-	profiles_interleavings profiles_quarantine profiles_redaction profiles_search profiles_storm \
-	profiles_suppression profiles_tags profiles_timeline profiles_unmerge profiles_unmerge_random \
-	profiles_unmerge_storm rfm rfm_api cut_points_json cut_points_sql batch_selection segment_commands \
-	segment_export segment_forecast segment_history segment_lists segment_schema segment_unmerge \
-	segmenter_api segmenter_store segmenter_timeline memberships_route survey_commands ingest_http demo
+ONE_STORE := access access_ingest access_rules capacity limits logs_hold_no_persons openapi redis_users profiles_api \
+	profiles_arrays profiles_computed profiles_consents profiles_identifiers profiles_interleavings \
+	profiles_quarantine profiles_redaction profiles_search profiles_storm profiles_suppression \
+	profiles_tags profiles_timeline profiles_unmerge profiles_unmerge_random profiles_unmerge_storm \
+	rfm rfm_api cut_points_json cut_points_sql batch_selection segment_commands segment_export \
+	segment_forecast segment_history segment_lists segment_schema segment_unmerge segmenter_api \
+	segmenter_store segmenter_timeline memberships_route survey_commands ingest_http demo
 KAFKA_TESTS := tests/faults tests/conformance/test_kafka*.py tests/deploy/test_kubernetes_rights.py \
 	$(filter-out $(ONE_STORE:%=tests/e2e/test_%.py),$(wildcard tests/e2e/test_*.py))
 

@@ -62,6 +62,12 @@ def migrate() -> None:
     processes.migrate()
 
 
+@app.command()
+def restored() -> None:
+    """Say that the database was restored from a backup. Services stopped; safe to repeat. docs/backup.md."""
+    processes.restored(os.environ)
+
+
 @topics.command("create")
 def create_topics() -> None:
     """Create the topics that are missing and check the settings of the others."""

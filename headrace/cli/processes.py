@@ -1,4 +1,4 @@
-"""`headrace serve`, `migrate` and `topics create`: what an operator runs instead of `headrace up`."""
+"""`headrace serve`, `migrate`, `restored` and `topics create`: what an operator runs instead of `headrace up`."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from headrace.contracts.errors import HeadraceError
+from headrace.local.restored import embedded_postgres, note_restored
 from headrace.local.services import Service, installed_services, migrating
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
@@ -34,6 +35,33 @@ def migrate() -> None:
         if done.returncode:
             raise MigrationFailed(f"the migration of {service.name} failed (exit code {done.returncode})")
         sys.stdout.write(f"{service.name} migrated\n")
+
+
+NEXT_STEPS = """The database is known to be restored from a backup.
+
+1. Start ingest and profiles; wait until profiles is ready: who was erased since the backup is erased again.
+2. Start segmenter and messenger: the segmenter rebuilds, the messenger first reads from the log what it has sent.
+3. Apply again what was changed since the backup: segments, campaigns, templates, tokens, write keys.
+4. Look at the messages with status unknown and reason restored: they may have been sent, and are not sent again.
+
+docs/backup.md says what cannot come back.
+"""
+
+
+def restored(values: Mapping[str, str]) -> None:
+    """Say that the database was restored: the one at HEADRACE_DATABASE_URL, else that of `headrace up`."""
+    asyncio.run(_restored(values))
+    sys.stdout.write(NEXT_STEPS)
+
+
+async def _restored(values: Mapping[str, str]) -> None:
+    services = installed_services()
+    url = Environment(values).optional("HEADRACE_DATABASE_URL")
+    if url:
+        await note_restored(url, services)
+        return
+    async with embedded_postgres(values) as embedded:
+        await note_restored(embedded, services)
 
 
 def create_topics(values: Mapping[str, str]) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from headrace import __version__
-from headrace.contracts import consumer_example
 from headrace.contracts.asyncapi import asyncapi
 from headrace.contracts.schemas import schemas
 from headrace.contracts.topics import TOPICS
@@ -79,7 +78,8 @@ def _topics() -> str:
         "Generated from `headrace/contracts/topics.py`. The shape of every record is in [schemas/](schemas) and\n"
         "in the AsyncAPI document, [asyncapi.json](asyncapi.json). Names take `HEADRACE_TOPIC_PREFIX` in front;\n"
         "partition = BLAKE2b-64 of the key, big-endian, modulo the number of partitions.\n\n"
-        f"{table(head, rows)}\n{consumer_example.TEXT}"
+        f"{table(head, rows)}\n"
+        "How to read them: [Topics for engineers](downstream.md).\n"
     )
 
 

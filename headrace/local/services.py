@@ -27,6 +27,12 @@ class Service:
         """Whether the command takes `migrate`."""
         return self.migrations is not None
 
+    @property
+    def restoration(self) -> Path | None:
+        """What to run in its schema after a backup was restored; None where that changes nothing."""
+        path = self.migrations.with_name("restored.sql") if self.migrations is not None else None
+        return path if path is not None and path.is_file() else None
+
 
 def _packaged(name: str, port: int, schema: str | None = None) -> Service:
     return Service(name, port, (sys.executable, "-m", f"services.{name}"), owned_schema=schema or "")

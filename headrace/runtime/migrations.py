@@ -9,8 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
 from alembic import command, context
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from headrace.contracts.errors import HeadraceError
@@ -19,12 +22,15 @@ from headrace.runtime.entry import log_unhandled
 from headrace.runtime.logging import configure_logging
 from headrace.runtime.settings import Environment
 
+log = structlog.get_logger()
+
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('headrace-migrate'))"
 
 
 async def migrate(url: str, *, schema: str, scripts: Path) -> None:
     """Bring `schema` to the newest revision in the folder `scripts`, in one transaction. Idempotent; two at a
-    time wait for each other."""
+    time wait for each other. A schema that a later release has made is left as it is: this release can use it,
+    since migrations only add until nobody reads what they would take away."""
     engine = async_engine(url, schema=schema, pool_size=1)
     try:
         async with engine.begin() as connection:
@@ -41,6 +47,11 @@ def _upgrade(connection: Connection, schema: str, scripts: Path) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     config.attributes["schema"] = schema
+    revision = MigrationContext.configure(connection, opts={"version_table_schema": schema}).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision is not None and revision not in known:
+        log.warning("schema_is_newer", schema=schema, revision=revision)
+        return
     command.upgrade(config, "head")
 
 

@@ -30,6 +30,7 @@ ScopeName = Literal["read", "segments", "segments:read", "campaigns", "privacy",
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 _CURSOR = re.compile(r"[1-9][0-9]{0,17}")
 Store = TypeVar("Store")
+LEAST_RATE = 0.001
 TOKEN_DAYS = "90d"  # noqa: S105 (a duration)
 
 
@@ -54,6 +55,13 @@ class SourceRequest(BaseModel):
     origins: list[str] = Field(default=[], max_length=100)
     origins_required: bool = False
     rate: float | None = Field(default=None, gt=0, le=1_000_000, allow_inf_nan=False)
+
+    @field_validator("rate")
+    @classmethod
+    def _is_counted_in_time(cls, value: float | None) -> float | None:
+        if value is not None and value < LEAST_RATE:
+            raise ValueError(f"is too low to count by: send at least {LEAST_RATE}, or delete the keys")
+        return value
 
     @field_validator("origins")
     @classmethod

@@ -48,7 +48,12 @@ class Registry:
         """What runs beside the HTTP server."""
         if self._pool is None or self._stored is None or self._tokens is None:
             return []
-        return [follow(self._pool, self._stored.load), self._stored.tell_used(), *self._tokens.background()]
+        return [
+            follow(self._pool, self._stored.load),
+            self._stored.expire(),
+            self._stored.tell_used(),
+            *self._tokens.background(),
+        ]
 
     def routes(self) -> APIRouter:
         pool = self._pool

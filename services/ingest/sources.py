@@ -26,7 +26,7 @@ _KEYS = (
 _ADD_KEY = (
     "INSERT INTO access.write_key (id, sha256, prefix, source, expires_at) "
     "SELECT $1, $2, $3, name, now() + $5 * interval '1 millisecond' FROM access.source "
-    "WHERE name = $4 AND disabled_at IS NULL RETURNING id, prefix, created_at, expires_at"
+    "WHERE name = $4 AND disabled_at IS NULL FOR SHARE RETURNING id, prefix, created_at, expires_at"
 )
 _REVOKE = (
     "UPDATE access.write_key SET revoked_at = coalesce(revoked_at, now()) WHERE source = $1 "

@@ -1,12 +1,12 @@
 """The write keys that stand in Postgres, as this process takes events by them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import asyncpg
 
 from headrace.contracts.instant import Millis
-from headrace.runtime.access.following import FAILURES, POLL_SECONDS
+from headrace.runtime.access.following import POLL_SECONDS
 from services.ingest.auth import KeyRing, Source
 
 USED_SECONDS = 10.0
@@ -26,16 +26,29 @@ class StoredKeys:
         self._keys = keys
         self._pool = pool
         self._clock = clock
+        self._read: Sequence[tuple[bytes, Source, Millis | None]] | None = None
 
     async def load(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> float:
-        """Read them now; seconds until the next of them expires, at most until the next look."""
+        """Read them now; seconds until the next look."""
         rows = await connection.fetch(_READ)
+        self._read = [(row["sha256"], _source(row), row["expires_at"]) for row in rows]
+        self._put_in_force()
+        return POLL_SECONDS
+
+    async def expire(self) -> None:
+        """Let keys end in their time, whether Postgres answers or not. Runs until cancelled."""
+        while True:
+            pause = self._put_in_force()
+            await asyncio.sleep(pause)
+
+    def _put_in_force(self) -> float:
+        """Those of the keys that hold now; seconds until the next of them expires, at most until the next look."""
+        if self._read is None:
+            return POLL_SECONDS
         now = self._clock()
-        valid = [row for row in rows if row["expires_at"] is None or row["expires_at"] > now]
-        self._keys.replace({row["sha256"]: _source(row) for row in valid})
-        ends = [row["expires_at"] - now for row in valid if row["expires_at"] is not None]
-        pause: float = min([POLL_SECONDS, *(end / 1000 for end in ends)])
-        return pause
+        valid = [one for one in self._read if one[2] is None or one[2] > now]
+        self._keys.replace({hashed: source for hashed, source, _ in valid})
+        return min([POLL_SECONDS, *((end - now) / 1000 for _, _, end in valid if end is not None)])
 
     async def tell_used(self) -> None:
         """Write down which keys were used, many at once. Runs until cancelled."""
@@ -51,7 +64,7 @@ class StoredKeys:
         if told:
             try:
                 await self._pool.execute(_USED, sorted(told))
-            except FAILURES:
+            except Exception:
                 used |= told
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from fastapi import FastAPI
 
+from headrace.contracts.errors import HeadraceError
 from headrace.contracts.instant import Millis
 from headrace.contracts.topics import (
     DEAD_LETTERS,
@@ -53,6 +54,8 @@ from services.messenger.preview_routes import preview_routes
 from services.messenger.profile_events import ProfileEvents
 from services.messenger.providers.guard import Channel
 from services.messenger.public import Public, public_routes
+from services.messenger.recovery import Recovery
+from services.messenger.refill import Refill
 from services.messenger.report_routes import Insight, report_routes
 from services.messenger.reports import Reports
 from services.messenger.run_worker import RunWorker
@@ -93,6 +96,8 @@ class Messenger:
     pool_watch: PoolWatch
     ledger_watch: LedgerWatch
     signing_keys: SigningKeys
+    refill: Refill
+    recovery: Recovery
     log: Log
     settings: Settings
     metrics: Metrics
@@ -113,18 +118,20 @@ class Messenger:
 
     def background(self) -> list[Awaitable[None]]:
         """What runs beside the HTTP server."""
-        senders = [sender.run() for sender in self.senders]
-        return [
+        return [self._work(), self.pool_watch.run(), self.ledger_watch.run(), self.signing_keys.run()]
+
+    async def _work(self) -> None:
+        """Nothing is applied or sent before the ledger knows what the log knows."""
+        await self.refill.wait()
+        await run_together(
             self.follow(),
-            *senders,
+            *(sender.run() for sender in self.senders),
             self.runner.run(),
             self.runs.run(),
             self.splits.run(),
             self.janitor.run(),
-            self.pool_watch.run(),
-            self.ledger_watch.run(),
-            self.signing_keys.run(),
-        ]
+            self.recovery.run(),
+        )
 
 
 async def assemble(
@@ -233,6 +240,24 @@ async def assemble(
     due.connect(wake_all(wake_senders, runner.wake))
     outcome.connect(worker.wake)
 
+    refill = Refill(
+        pool, log, definitions, metrics, topic=common.topic(MESSAGES.name), partitions=common.partitions
+    )
+    recovery = Recovery(
+        pool,
+        definitions,
+        outbox,
+        store.keyring,
+        clock=clock,
+        phone_region=settings.phone_region,
+        on_due=wake_all(wake_senders, runner.wake),
+        on_outcome=outcome,
+    )
+
+    async def refilled() -> None:
+        if not refill.done.is_set():
+            raise HeadraceError("the ledger is reading from the log what was sent since the backup")
+
     async def database() -> None:
         async with asyncio.timeout(5):
             await pool.fetchval("SELECT 1")
@@ -281,7 +306,7 @@ async def assemble(
         ],
         access=Access.by_root("messenger", RULES, common.admin_token, trusted_hops=settings.guard.trusted_hops),
         metrics=metrics,
-        checks={"database": database, "log": event_log},
+        checks={"database": database, "log": event_log, "refilled": refilled},
     )
     app.include_router(republish_router(worker.relay, partitions=common.partitions))
     return Messenger(
@@ -300,6 +325,8 @@ async def assemble(
         PoolWatch(pool, metrics, clock=clock),
         LedgerWatch(pool, metrics, clock=clock),
         signing_keys,
+        refill,
+        recovery,
         log,
         settings,
         metrics,

@@ -8,6 +8,7 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.provider_callback import ProviderCallback
 from headrace.log.port import Record
 from headrace.runtime.metrics import Metrics
+from services.messenger import kept_receipts
 from services.messenger.changes import DeadLetters
 from services.messenger.definitions import Definitions
 from services.messenger.inbound import Inbox
@@ -59,7 +60,8 @@ class Callbacks:
         now = self._clock()
         told: list[NewOutcome | NewUpdate] = []
         async with self._positions.advance(self.topic, partition, expected, batch.position) as connection:
-            outcomes, unmatched, followed = await self._receiving.take(connection, receipts, now)
+            here = await kept_receipts.keep(connection, receipts)
+            outcomes, unmatched, followed = await self._receiving.take(connection, here, now)
             told += outcomes
             policy = await self._definitions.policy(connection)
             for provider, one in read:

@@ -3,7 +3,7 @@
 In the transaction that settles it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from headrace.contracts.campaign import CampaignDefinition
@@ -28,9 +28,16 @@ def goes_on(status: str, reason: str | None) -> bool:
 
 
 async def follow(
-    connection: Connection, definitions: Definitions, settled: Iterable[tuple[str, str, str | None]], now: Millis
+    connection: Connection,
+    definitions: Definitions,
+    settled: Iterable[tuple[str, str, str | None]],
+    now: Millis,
+    *,
+    since: Mapping[str, Millis] | None = None,
 ) -> bool:
-    """`settled`: (message id, status, reason). True when something is pending or due because of it."""
+    """`settled`: (message id, status, reason). True when something is pending or due because of it. `since`: of a
+    message that was settled earlier, when that was: what follows was due then."""
+    times = since or {}
     wanted = {message_id: (status, reason) for message_id, status, reason in settled}
     rows = await connection.fetch(_ROWS, sorted(wanted)) if wanted else []
     if not rows:
@@ -39,16 +46,17 @@ async def follow(
         connection, ((row["campaign_id"], row["campaign_version"]) for row in rows)
     )
     new: list[NewMessage] = []
-    go_on: list[Any] = []
+    go_on: list[tuple[Any, Millis]] = []
     for row in rows:
         campaign = versions[row["campaign_id"], row["campaign_version"]]
-        following = _next(row, campaign, now) if goes_on(*wanted[row["id"]]) else None
+        at = times.get(row["id"], now)
+        following = _next(row, campaign, at) if goes_on(*wanted[row["id"]]) else None
         if following is not None:
             new.append(following)
         elif row["continues"]:
-            go_on.append(row)
+            go_on.append((row, at))
     await messages.insert(connection, new, now)
-    await _wake(connection, go_on, now)
+    await _wake(connection, go_on)
     return bool(new or go_on)
 
 
@@ -79,10 +87,12 @@ def _next(row: Any, campaign: CampaignDefinition, now: Millis) -> NewMessage | N
     )
 
 
-async def _wake(connection: Connection, rows: Sequence[Any], now: Millis) -> None:
+async def _wake(connection: Connection, rows: Sequence[tuple[Any, Millis]]) -> None:
     if rows:
-        ordered = sorted({(row["campaign_id"], row["entry_id"]) for row in rows})
-        await connection.execute(_GO_ON, [key[0] for key in ordered], [key[1] for key in ordered], now)
+        due = {(row["campaign_id"], row["entry_id"]): at for row, at in rows}
+        ordered = sorted(due)
+        times = [due[key] for key in ordered]
+        await connection.execute(_GO_ON, [key[0] for key in ordered], [key[1] for key in ordered], times)
 
 
 _ROWS = """
@@ -96,7 +106,7 @@ _ROWS = """
 # A journey that waits for a message is under way and has no due time. A late word about an earlier message of the
 # same step finds it gone on, and changes nothing.
 _GO_ON = """
-    UPDATE entry e SET due_at = $3
-    FROM unnest($1::text[], $2::text[]) AS k (campaign_id, entry_id)
+    UPDATE entry e SET due_at = k.at
+    FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k (campaign_id, entry_id, at)
     WHERE e.campaign_id = k.campaign_id AND e.entry_id = k.entry_id AND e.status = 'active' AND e.due_at IS NULL
 """

@@ -56,7 +56,7 @@ class Changes:
         changes = []
         for record in batch.records:
             try:
-                cause = carried_trace(record.headers), carried_receipt(record.headers)
+                cause = carried_trace(record.headers), carried_receipt(record.headers), record.time
                 changes.append((decode_change(record.value), *cause))
             except Undecodable as error:
                 await self._dead_letters.put(record, "undecodable", str(error), self._clock())
@@ -66,11 +66,17 @@ class Changes:
             campaigns = await self._definitions.live_campaigns(connection, segments) if segments else []
             starts = [
                 (start, campaign)
-                for change, trace, received_at in changes
+                for change, trace, received_at, known_at in changes
                 for campaign, version in campaigns
                 if (
                     start := by_change(
-                        change, campaign, version, now=now, traceparent=trace, received_at=received_at
+                        change,
+                        campaign,
+                        version,
+                        now=now,
+                        traceparent=trace,
+                        received_at=received_at,
+                        known_at=known_at,
                     )
                 )
                 is not None

@@ -426,6 +426,7 @@ _RECOVER_IDEMPOTENT = """
     UPDATE message SET status = 'pending', reason = 'process_gone', due_at = $4
     WHERE id IN (
         SELECT id FROM message WHERE status = 'claimed' AND claimed_at < $1
+            AND reason IS DISTINCT FROM 'restored'
             AND (channel, provider) IN (SELECT * FROM unnest($2::text[], $3::text[]))
         FOR UPDATE SKIP LOCKED)
     RETURNING id
@@ -435,6 +436,7 @@ _RECOVER_LOST = f"""
     FROM entry e
     WHERE m.id IN (
         SELECT id FROM message WHERE status = 'claimed' AND claimed_at < $1
+            AND reason IS DISTINCT FROM 'restored'
             AND (channel, provider) NOT IN (SELECT * FROM unnest($2::text[], $3::text[]))
         FOR UPDATE SKIP LOCKED)
     AND e.campaign_id = m.campaign_id AND e.entry_id = m.entry_id

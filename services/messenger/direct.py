@@ -10,13 +10,22 @@ from services.messenger.store import Connection
 
 class Direct:
     async def send(
-        self, connection: Connection, profile_id: str, channel: str, text: str, *, request: str, now: Millis
+        self,
+        connection: Connection,
+        profile_id: str,
+        channel: str,
+        text: str,
+        *,
+        request: str,
+        now: Millis,
+        asked_at: Millis | None = None,
     ) -> str:
         """Have this text sent to the customer, in the caller's transaction; returns the message's id. The same
-        `request` is one message."""
+        `request` is one message. `asked_at`: when it was asked for, if not now."""
+        since = now if asked_at is None else asked_at
         entry_id = content_id("e", DIRECT, request)
         message_id = send_id(DIRECT, entry_id, "0")
-        await connection.execute(_ENTRY, DIRECT, entry_id, profile_id, now)
+        await connection.execute(_ENTRY, DIRECT, entry_id, profile_id, now, since)
         new = NewMessage(
             id=message_id,
             campaign_id=DIRECT,
@@ -29,7 +38,7 @@ class Direct:
             channels=(channel,),
             purpose="transactional",
             priority=100,
-            ready_at=now,
+            ready_at=since,
             continues=False,
         )
         await messages.insert(connection, [new], now)
@@ -42,6 +51,7 @@ class Direct:
 _ENTRY = """
     INSERT INTO entry (campaign_id, entry_id, campaign_version, profile_id, computed, entered_at, created_at,
     trigger,
-        status, ended_at)
-    VALUES ($1, $2, 1, $3, '{}', $4, $4, 'direct', 'done', $4) ON CONFLICT DO NOTHING
+        status, ended_at, doubted)
+    VALUES ($1, $2, 1, $3, '{}', $4, $4, 'direct', 'done', $4, $5 <= coalesce((SELECT restored_at FROM store), -1))
+    ON CONFLICT DO NOTHING
 """

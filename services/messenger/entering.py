@@ -27,7 +27,8 @@ class Start:
     """An entry into a campaign, as the same cause always gives it. `key`: of a keyed journey; `event` what its
     templates may show of the event that caused it, with `row_seq`, its number; `computed` are the computed traits
     that came with the change. `refused`: why it never begins, where that is known already. `received_at`: when
-    the event that caused it was received; 0 without one."""
+    the event that caused it was received; 0 without one. `known_at`: since when the log, or the schedule, had the
+    cause: before that nothing can have come of it."""
 
     campaign_id: str
     campaign_version: int
@@ -45,6 +46,7 @@ class Start:
     refused: str | None = None
     traceparent: str | None = None
     received_at: Millis = 0
+    known_at: Millis = 0
 
 
 def by_change(
@@ -55,6 +57,7 @@ def by_change(
     now: Millis,
     traceparent: str | None = None,
     received_at: Millis = 0,
+    known_at: Millis = 0,
 ) -> Start | None:
     """The entry that this change causes in `campaign` (its live definition, `version`); None when it causes
     none."""
@@ -82,11 +85,18 @@ def by_change(
         refused=too_old(at, campaign, now=now),
         traceparent=traceparent,
         received_at=received_at,
+        known_at=known_at,
     )
 
 
 def by_event(
-    row: EventRow, campaign: CampaignDefinition, version: int, *, now: Millis, traceparent: str | None = None
+    row: EventRow,
+    campaign: CampaignDefinition,
+    version: int,
+    *,
+    now: Millis,
+    traceparent: str | None = None,
+    known_at: Millis = 0,
 ) -> Start | None:
     """The entry that this event causes; None when it causes none. History never does."""
     trigger = campaign.trigger
@@ -112,6 +122,7 @@ def by_event(
         refused=too_old(row.ts, campaign, now=now),
         traceparent=traceparent,
         received_at=row.received_at,
+        known_at=known_at,
     )
 
 
@@ -127,6 +138,7 @@ def by_run(campaign: CampaignDefinition, version: int, run_at: Millis, profile_i
         segment_id=campaign.segment,
         segment_name=campaign.segment,
         holdout=held_out(campaign, profile_id),
+        known_at=run_at,
     )
 
 
@@ -142,6 +154,7 @@ def by_membership(campaign: CampaignDefinition, version: int, profile_id: str, e
         segment_id=campaign.segment,
         segment_name=campaign.segment,
         holdout=held_out(campaign, profile_id),
+        known_at=at,
     )
 
 

@@ -182,6 +182,7 @@ def _row(entered: Entered, now: Millis) -> tuple[object, ...]:
         now if over else None,
         start.entered_at + campaign.goal.within_ms if measured and campaign.goal is not None else None,
         start.received_at,
+        start.known_at,
     )
 
 
@@ -192,10 +193,17 @@ def _json(value: Mapping[str, object]) -> str:
 _INSERT = """
     INSERT INTO entry (campaign_id, entry_id, campaign_version, profile_id, segment_id, segment_name, computed,
         traceparent, entered_at, created_at, trigger, key, event, row_seq, status, reason, step, due_at, variants,
-        ended_at, goal_until, received_at)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
+        ended_at, goal_until, received_at, doubted)
+    SELECT new.campaign_id, new.entry_id, new.campaign_version, new.profile_id, new.segment_id, new.segment_name,
+        new.computed, new.traceparent, new.entered_at, new.created_at, new.trigger, new.key, new.event,
+        new.row_seq, new.status, new.reason, new.step, new.due_at, new.variants, new.ended_at, new.goal_until,
+        new.received_at, new.known_at <= coalesce((SELECT restored_at FROM store), -1)
+    FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
         $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::jsonb[], $14::bigint[],
         $15::text[], $16::text[], $17::text[], $18::bigint[], $19::jsonb[], $20::bigint[], $21::bigint[],
-        $22::bigint[])
+        $22::bigint[], $23::bigint[])
+        AS new (campaign_id, entry_id, campaign_version, profile_id, segment_id, segment_name, computed,
+            traceparent, entered_at, created_at, trigger, key, event, row_seq, status, reason, step, due_at,
+            variants, ended_at, goal_until, received_at, known_at)
     ON CONFLICT DO NOTHING RETURNING campaign_id, entry_id
 """

@@ -63,7 +63,13 @@ class Inbox:
         if word == "help" and policy.keywords.help_text is not None and profile_id is not None:
             help_text = policy.keywords.help_text
             await self._direct.send(
-                connection, profile_id, message.channel, help_text, request=f"{key} help", now=now
+                connection,
+                profile_id,
+                message.channel,
+                help_text,
+                request=f"{key} help",
+                now=now,
+                asked_at=min(message.at, now),
             )
         return None if profile_id is None else _update(key, profile_id, message, text, word, answered)
 

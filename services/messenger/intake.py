@@ -57,7 +57,7 @@ class Intake:
         """Store the entries with their first messages, in the caller's transaction. `also` is told with them: the
         outbox is written last."""
         recorded = await record(connection, starts, now)
-        await messages.insert(connection, recorded.messages, now)
+        doubted = await messages.insert(connection, recorded.messages, now)
         measured = [
             (one.start.campaign_id, one.start.entry_id)
             for one in recorded.entries
@@ -68,7 +68,7 @@ class Intake:
         skipped = [
             _skipped(message, by_entry[message.campaign_id, message.entry_id], now)
             for message in recorded.messages
-            if message.skip is not None
+            if message.skip is not None and message.id not in doubted
         ]
         updates = [
             NewUpdate(update, by_entry[str(update.campaign_id), str(update.entry_id)].start.traceparent)

@@ -129,8 +129,9 @@ class Journeys:
                 return Stepped(0)
             policy = await self._definitions.policy(connection)
             done = await _Round(self, connection, dues, answers, now, policy.time_zone).run()
-            await messages.insert(connection, done.messages, now)
-            await self._outbox.append(connection, [*done.outcomes, *done.updates], now)
+            doubted = await messages.insert(connection, done.messages, now)
+            outcomes = [one for one in done.outcomes if one.outcome.id not in doubted]
+            await self._outbox.append(connection, [*outcomes, *done.updates], now)
         return Stepped(len(dues), len(done.messages), len(done.outcomes) + len(done.updates))
 
     async def _asked(self, limit: int, now: Millis) -> Mapping[Question, bool]:
@@ -279,7 +280,7 @@ class _Round:
         wait = min(_FIRST_RETRY_MS << min(due.attempt, 20), _LAST_RETRY_MS)
         await self._connection.execute(
             _LATER,
-            *(*_key(due), due.journey.step, self._now + wait),
+            *(*_key(due), due.journey.step, self._now + wait, due.journey.at),
             msgspec.json.encode(dict(due.journey.variants)).decode(),
         )
 
@@ -359,19 +360,20 @@ _ANY_DUE = """
 """
 # Those of paused campaigns wait.
 _DUE = """
-    SELECT e.campaign_id, e.entry_id, e.campaign_version, e.profile_id, e.step, e.due_at, e.variants::text AS
-    variants,
+    SELECT e.campaign_id, e.entry_id, e.campaign_version, e.profile_id, e.step,
+        coalesce(e.since, e.due_at) AS due_at, e.variants::text AS variants,
         e.attempt, e.row_seq, e.traceparent, e.segment_id, d.state
     FROM entry e JOIN definition d ON d.kind = 'campaign' AND d.id = e.campaign_id
     WHERE e.due_at <= $2 AND d.state IN ('live', 'deleted')
     ORDER BY e.due_at LIMIT $1
 """
 _STORE = """
-    UPDATE entry SET status = $3, reason = $4, step = $5, due_at = $6, variants = $7, ended_at = $8, attempt = 0
+    UPDATE entry SET status = $3, reason = $4, step = $5, due_at = $6, variants = $7, ended_at = $8, attempt = 0,
+        since = NULL
     WHERE campaign_id = $1 AND entry_id = $2
 """
 _LATER = """
-    UPDATE entry SET step = $3, due_at = $4, variants = $5, attempt = attempt + 1
+    UPDATE entry SET step = $3, due_at = $4, since = $5, variants = $6, attempt = attempt + 1
     WHERE campaign_id = $1 AND entry_id = $2
 """
 _VOUCHER = "UPDATE entry SET voucher = $3 WHERE campaign_id = $1 AND entry_id = $2"

@@ -1,6 +1,10 @@
-"""Messages as they are made: pending, or settled at once where they come too late. In the caller's transaction."""
+"""Messages as they are made: pending, or settled at once where they come too late. In the caller's transaction.
 
-from collections.abc import Sequence
+After a restore a message may have been sent already: of what the log knows of it, or what was due before the
+restore and has a cause from before it, nothing is pending. It stands as claimed, and `recovery.py` settles it.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from headrace.contracts.instant import Millis
@@ -30,10 +34,13 @@ class NewMessage:
     skip: SkipReason | None = None
 
 
-async def insert(connection: Connection, messages: Sequence[NewMessage], now: Millis) -> None:
-    """Store them; one that is there already stays as it is."""
-    if messages:
-        await connection.execute(_INSERT, *zip(*(_row(one, now) for one in messages), strict=True))
+async def insert(connection: Connection, messages: Sequence[NewMessage], now: Millis) -> Collection[str]:
+    """Store them; one that is there already stays as it is. Returns the ids of those that may have been sent
+    before the restore: nothing is to be said of them yet."""
+    if not messages:
+        return ()
+    rows = await connection.fetch(_INSERT, *zip(*(_row(one, now) for one in messages), strict=True))
+    return {row["id"] for row in rows if row["status"] == "claimed"}
 
 
 def _row(message: NewMessage, now: Millis) -> tuple[object, ...]:
@@ -48,14 +55,22 @@ def _row(message: NewMessage, now: Millis) -> tuple[object, ...]:
 _INSERT = """
     INSERT INTO message (id, campaign_id, entry_id, step, campaign_version, profile_id, channel, template_id,
         status, reason, due_at, created_at, settled_at, ready_at, purpose, priority, channels, alternative,
-        continues)
-    SELECT id, campaign_id, entry_id, step, campaign_version, profile_id, channel, template_id,
-        status, reason, at, at, settled_at, ready_at, purpose, priority, string_to_array(channels, ','),
-        alternative, continues
+        continues, claimed_at)
+    SELECT new.id, new.campaign_id, new.entry_id, new.step, new.campaign_version, new.profile_id, new.channel,
+        new.template_id, CASE WHEN doubt THEN 'claimed' ELSE new.status END,
+        CASE WHEN doubt THEN 'restored' ELSE new.reason END, new.at, new.at,
+        CASE WHEN NOT doubt THEN new.settled_at END, new.ready_at, new.purpose, new.priority,
+        string_to_array(new.channels, ','), new.alternative, new.continues, CASE WHEN doubt THEN new.ready_at END
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::int[], $16::text[],
         $17::int[], $18::bool[])
         AS new (id, campaign_id, entry_id, step, campaign_version, profile_id, channel, template_id,
             status, reason, at, settled_at, ready_at, purpose, priority, channels, alternative, continues)
-    ON CONFLICT DO NOTHING
+        JOIN entry e ON e.campaign_id = new.campaign_id AND e.entry_id = new.entry_id
+        LEFT JOIN store ON store.restored_at IS NOT NULL
+        LEFT JOIN recovered r ON store.restored_at IS NOT NULL AND r.message_id = new.id AND r.applied_at IS NULL
+        CROSS JOIN LATERAL (SELECT coalesce(r.message_id IS NOT NULL
+            OR new.status = 'pending' AND new.ready_at <= store.restored_at
+                AND (e.doubted OR e.created_at <= store.restored_at), false) AS doubt) AS d
+    ON CONFLICT DO NOTHING RETURNING id, status
 """

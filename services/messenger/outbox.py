@@ -11,12 +11,23 @@ from headrace.contracts.instant import Millis
 from headrace.contracts.message import MessageOutcome
 from headrace.contracts.topics import partition_of
 from headrace.log.port import NewRecord
+from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.publisher import OutboxRecord, Published
 from services.messenger.store import Connection, Pool
 
 SOURCE = "messenger"
 _UPDATE = "update"
 _LAST = "SELECT partition, last_seq FROM outcome_counter"
+_MARK = """
+    WITH marked AS (
+        INSERT INTO outcome_published AS p
+        SELECT partition, $2::int, $3::bigint, $4, $5::bigint FROM outcome_counter
+        WHERE partition = $1 AND last_seq >= $3
+        ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq,
+            position = excluded.position, next_offset = excluded.next_offset
+        WHERE (p.epoch, p.seq, p.next_offset) < (excluded.epoch, excluded.seq, excluded.next_offset))
+    SELECT last_seq FROM outcome_counter WHERE partition = $1
+"""
 # locked in one order, whatever order the join takes
 _NUMBER = """
     WITH locked AS MATERIALIZED (
@@ -115,13 +126,16 @@ class OutcomeOutbox:
         return Published(self._epoch, *row) if row is not None else Published(self._epoch, 0, "", 0)
 
     async def mark(self, partition: int, published: Published) -> None:
-        await self._pool.execute(
-            """INSERT INTO outcome_published AS p VALUES ($1, $2, $3, $4, $5)
-               ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq,
-                   position = excluded.position, next_offset = excluded.next_offset
-               WHERE (p.epoch, p.seq, p.next_offset) < (excluded.epoch, excluded.seq, excluded.next_offset)""",
+        """Raises PartitionHalted when the log holds numbers that this database never gave out."""
+        last = await self._pool.fetchval(
+            _MARK,
             *(partition, published.epoch, published.seq, published.position, published.next_offset),
         )
+        if published.seq > last:
+            raise PartitionHalted(
+                f"the log holds outcome {published.seq} of partition {partition}, Postgres gave out {last}: "
+                "it was restored from a backup. Stop the services and run `headrace restored`"
+            )
 
     async def trim(self, before: Millis) -> None:
         """Forget outcomes that are published and older than `before`."""

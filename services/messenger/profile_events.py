@@ -42,9 +42,9 @@ _WANTED = frozenset({"merge", "erasure"})
 
 @dataclass(slots=True)
 class _Rows:
-    """The rows of a batch that concern messages; events with their traces."""
+    """The rows of a batch that concern messages; events with their traces, and when the log took them."""
 
-    events: list[tuple[EventRow, str | None]] = field(default_factory=list)
+    events: list[tuple[EventRow, str | None, Millis]] = field(default_factory=list)
     moves: list[MergeRow | ErasureRow] = field(default_factory=list)
 
 
@@ -87,7 +87,7 @@ class ProfileEvents:
             return False
         now = self._clock()
         async with self._positions.advance(self.topic, partition, expected, batch.position) as connection:
-            events = [row for row, _ in rows.events]
+            events = [row for row, *_ in rows.events]
             told: list[NewOutcome | NewUpdate] = [
                 *await deeds_done(connection, self._definitions, events, now),
                 *await redeem(connection, events),
@@ -104,15 +104,16 @@ class ProfileEvents:
         await self._positions.save(self.topic, partition, expected, position)
 
     async def _starts(
-        self, connection: Connection, events: Sequence[tuple[EventRow, str | None]], now: Millis
+        self, connection: Connection, events: Sequence[tuple[EventRow, str | None, Millis]], now: Millis
     ) -> list[tuple[Start, CampaignDefinition]]:
-        names = {row.event for row, _ in events if row.event is not None and not row.imported}
+        names = {row.event for row, *_ in events if row.event is not None and not row.imported}
         campaigns = await self._definitions.live_by_event(connection, names) if names else []
         return [
             (start, campaign)
-            for row, trace in events
+            for row, trace, known_at in events
             for campaign, version in campaigns
-            if (start := by_event(row, campaign, version, now=now, traceparent=trace)) is not None
+            if (start := by_event(row, campaign, version, now=now, traceparent=trace, known_at=known_at))
+            is not None
         ]
 
     async def _moved(self, connection: Connection, row: MergeRow | ErasureRow, now: Millis) -> list[NewOutcome]:
@@ -136,7 +137,7 @@ class ProfileEvents:
                 await self._dead_letters.put(record, "undecodable", str(error), self._clock())
                 continue
             if isinstance(row, EventRow):
-                rows.events.append((row, carried_trace(record.headers)))
+                rows.events.append((row, carried_trace(record.headers), record.time))
             elif isinstance(row, MergeRow | ErasureRow):
                 rows.moves.append(row)
         return rows

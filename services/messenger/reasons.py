@@ -24,7 +24,7 @@ SkipReason = Literal[
 ]
 DeferredReason = Literal["quiet_hours", "priority", "process_gone"]
 FailedReason = Literal["template_error"]
-UnknownReason = Literal["provider_changed"]
+UnknownReason = Literal["provider_changed", "restored"]
 
 SKIP_REASONS: Mapping[SkipReason, str] = {
     "no_consent": "The customer has not consented to this channel, or has withdrawn the consent.",
@@ -53,6 +53,7 @@ DEFERRED_REASONS: Mapping[DeferredReason, str] = {
 }
 UNKNOWN_REASONS: Mapping[UnknownReason, str] = {
     "provider_changed": "It may have been sent by a provider that is no longer used, and is not sent again.",
+    "restored": "It may have been sent before the database was restored from a backup, and is not sent again.",
 }
 FAILED_REASONS: Mapping[FailedReason, str] = {
     "template_error": "The template could not be rendered for this customer.",

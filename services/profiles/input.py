@@ -16,6 +16,7 @@ from headrace.runtime.partitions import PartitionHalted
 from headrace.runtime.tasks import finish
 from headrace.runtime.tracing import OFF, Tracing
 from services.profiles.batch import Batch, Committed, Fenced, commit_batch
+from services.profiles.holding import Hold
 from services.profiles.identifiers_sql import Overtaken
 from services.profiles.identity_rules import DEFAULT_RULES, IdentityRules
 from services.profiles.intake import Incoming, Reader, Unreadable
@@ -82,6 +83,7 @@ class Input:
         on_quarantine: Callable[[], None] | None = None,
         backlog: Backlog | None = None,
         tracing: Tracing = OFF,
+        hold: Hold | None = None,
     ) -> None:
         self.topic = topic
         self.q = q
@@ -101,6 +103,7 @@ class Input:
         self._on_quarantine = on_quarantine
         self._backlog = backlog or Backlog()
         self._tracing = tracing
+        self._hold = hold
         self._processed = metrics.records.labels(topic, q)
 
     async def run(self) -> None:
@@ -110,6 +113,8 @@ class Input:
         while True:
             records = await self._next_records()
             if records:
+                if self._hold is not None:
+                    await self._hold.wait(records)
                 try:
                     with self._tracing.consuming(self.topic, self.q, records):
                         await self._apply(records)
@@ -124,7 +129,10 @@ class Input:
         stands = f"{self.topic} {self.q} holds offsets {bounds.begin} to {bounds.end}, Postgres stands at"
         help = READ_AGAIN.format(table="input", begin=bounds.begin, topic=self.topic, q=self.q)
         if not bounds.begin <= self.next_offset <= bounds.end:
-            raise PartitionHalted(f"{stands} {self.next_offset}: the log was trimmed or replaced; {help}")
+            raise PartitionHalted(
+                f"{stands} {self.next_offset}: the log was trimmed or replaced, or the restored backup is "
+                f"older than what the log keeps; {help}"
+            )
         if self.next_offset == bounds.begin:
             return
         until = await processed_until(self._pool, self.topic, self.q)

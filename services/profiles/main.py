@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import httpx
 import structlog
 
-from headrace.contracts.topics import DEAD_LETTERS, PROFILES_GROUP
+from headrace.contracts.errors import HeadraceError
+from headrace.contracts.topics import DEAD_LETTERS, PROFILE_EVENTS, PROFILES_GROUP
 from headrace.log.connect import connect_log
 from headrace.log.topics import ensure_topics
 from headrace.runtime.access.stored import StoredTokens
@@ -24,6 +25,7 @@ from headrace.runtime.tracing import open_tracing
 from services.profiles.api import build_api
 from services.profiles.computed_sql import initialise_side
 from services.profiles.elsewhere import OtherServices
+from services.profiles.erasing_again import ErasingAgain
 from services.profiles.fading import Fading
 from services.profiles.quarantine import Quarantine
 from services.profiles.readers import Segmenter
@@ -86,6 +88,24 @@ async def run(settings: Settings) -> int:
             tracing=tracing,
         )
 
+        erasing = ErasingAgain(
+            pool,
+            event_log,
+            suppressor,
+            events=topics[0],
+            output=common.topic(PROFILE_EVENTS.name),
+            partitions=common.partitions,
+            on_erased=lambda: worker.wake(range(common.partitions)),
+        )
+
+        async def erased_again() -> None:
+            if not erasing.ready.is_set():
+                raise HeadraceError("people who were erased after the backup are being erased again")
+
+        async def work() -> None:
+            await erasing.ready.wait()
+            await runner.run()
+
         async def database() -> None:
             await pool.fetchval("SELECT 1")
 
@@ -100,7 +120,7 @@ async def run(settings: Settings) -> int:
             suppressor=suppressor,
             elsewhere=OtherServices(segmenter, messenger),
             metrics=metrics,
-            checks={"database": database, "log": event_log_answers},
+            checks={"database": database, "log": event_log_answers, "erasures": erased_again},
         )
         app.include_router(republish_router(worker.relay, partitions=common.partitions))
         tokens = StoredTokens(app.state.access, pool)
@@ -116,7 +136,8 @@ async def run(settings: Settings) -> int:
         )
         fading = Fading(pool, Segmenter(segmenter), settings.retention_ms, partitions=common.partitions)
         background = [
-            runner.run(),
+            erasing.run(),
+            work(),
             worker.ticker.run(),
             worker.backlogs.run(common.stall_seconds),
             quarantine.run(),

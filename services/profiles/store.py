@@ -175,7 +175,7 @@ class TimelineOutbox:
         if marked is None:
             raise PartitionHalted(
                 f"the log holds row {published.seq} of output partition {partition}, Postgres does not: "
-                "it lost commits (an older backup?). Restore the newest one"
+                "it lost commits, or was restored from a backup. Stop the services and run `headrace restored`"
             )
 
 

@@ -13,6 +13,7 @@ from headrace.runtime.publisher import Relay
 from headrace.runtime.tasks import run_together
 from headrace.runtime.tracing import OFF, Tracing
 from services.profiles.computed_input import ComputedInput
+from services.profiles.holding import Hold, hold_of
 from services.profiles.input import Input
 from services.profiles.intake import Reader, event_reader
 from services.profiles.outcomes import read_outcome
@@ -77,7 +78,7 @@ class Worker:
         events, outcomes = input_topics(self._settings)
         inputs = (
             self._input(events, q, event_reader(self._settings.phone_region, self._settings.identity)),
-            self._input(outcomes, q, read_outcome),
+            self._input(outcomes, q, read_outcome, hold=await hold_of(self._pool, events)),
         )
         relay = Relay(
             self._log,
@@ -116,7 +117,7 @@ class Worker:
             backlog=self.backlogs.of(topic, q),
         )
 
-    def _input(self, topic: str, q: int, read: Reader) -> Input:
+    def _input(self, topic: str, q: int, read: Reader, *, hold: Hold | None = None) -> Input:
         return Input(
             self._log,
             self._pool,
@@ -133,4 +134,5 @@ class Worker:
             on_quarantine=self._on_quarantine,
             backlog=self.backlogs.of(topic, q),
             tracing=self._tracing,
+            hold=hold,
         )

@@ -37,11 +37,12 @@ class Repairs:
     @contextmanager
     def working(self, partition: int) -> Iterator[None]:
         """The worker of `partition` runs."""
-        self._desks[partition] = _Desk()
+        desk = self._desks[partition] = _Desk()
         try:
             yield
         finally:
-            del self._desks[partition]
+            if self._desks.get(partition) is desk:  # else a worker that came after this one has its own
+                del self._desks[partition]
 
     @contextmanager
     def publishing(self, partition: int, relay: Relay) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """Every benchmark, one after the other: `python -m tests.bench [NAME …] [--log URL] [--json FILE]`.
 
 Each runs in a process of its own, so that none inherits another's cores or memory. Names are those of the modules
-without `bench_`; without names, all of them.
+without `bench_`; without names, all of them that need only Python packages.
 """
 
 import argparse
@@ -27,6 +27,8 @@ BENCHES = (
     "stack",
     "idle",
 )
+BY_NAME = ("scale", "capacity")
+"""Those that need Java and Maven, for a Kafka of their own."""
 _TAKE_A_LOG = frozenset({"log", "ingest", "stack", "idle"})
 
 
@@ -43,7 +45,9 @@ def run(name: str, log: str, folder: Path) -> list[object]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument(
+        "names", nargs="*", choices=[*BENCHES, *BY_NAME, []], metavar="NAME", help=", ".join((*BENCHES, *BY_NAME))
+    )
     add_log(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
     given = parser.parse_args(arguments)

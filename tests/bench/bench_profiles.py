@@ -67,10 +67,10 @@ class _Feed(MemoryLog):
         return list(self._fed[offset : offset + max_records])
 
 
-def records(count: int) -> list[list[Record]]:
-    """Events of a shop as ingest wrote them, by partition."""
-    shop, encoder, now = Shop(CUSTOMERS), msgspec.json.Encoder(), now_ms()
-    partitions: list[list[Record]] = [[] for _ in range(PARTITIONS)]
+def records(count: int, among: int = PARTITIONS, shop: Shop | None = None) -> list[list[Record]]:
+    """Events of a shop as ingest wrote them, by partition, of which there are `among`."""
+    shop, encoder, now = shop or Shop(CUSTOMERS), msgspec.json.Encoder(), now_ms()
+    partitions: list[list[Record]] = [[] for _ in range(among)]
     for number in range(count):
         call = shop.call()
         at = format_instant(now - count + number)
@@ -88,7 +88,7 @@ def records(count: int) -> list[list[Record]]:
             context=msgspec.Raw(encoder.encode(call["context"])),
         )
         key = event_key(event.user_id, event.anonymous_id, None)
-        q = partition_of(key, PARTITIONS)
+        q = partition_of(key, among)
         partitions[q].append(Record(TOPIC, q, len(partitions[q]), now, key.encode(), encoder.encode(event), ()))
     return partitions
 

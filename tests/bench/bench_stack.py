@@ -79,17 +79,23 @@ async def send_all(events: ClientSession, batches: Iterator[Sequence[dict[str, A
     await asyncio.gather(*(sender() for _ in range(SENDERS)))
 
 
-async def sustained(stack: Stack, events: ClientSession, shop: Shop, count: int) -> list[Figure]:
-    calls = [shop.call() for _ in range(count)]
+async def load(stack: Stack, events: ClientSession, calls: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    """Send these as fast as they are taken, once a stack; the seconds until all were taken, and until the last of
+    them had its effect in every partition."""
     end = {"type": "track", "event": "Load Ended"}
     ends = [end | {"userId": f"end-{number}", "messageId": f"end-{number}"} for number in range(LAST)]
-    before = {name: cpu.seconds(pid) for name, pid in stack.pids().items()}
     started = time.monotonic()
-    await send_all(events, (calls[start : start + BATCH] for start in range(0, count, BATCH)))
+    await send_all(events, (calls[start : start + BATCH] for start in range(0, len(calls), BATCH)))
     taken = time.monotonic() - started
     await send(events, ends)
     await _effect_of_all(stack)
-    took = time.monotonic() - started
+    return taken, time.monotonic() - started
+
+
+async def sustained(stack: Stack, events: ClientSession, shop: Shop, count: int) -> list[Figure]:
+    calls = [shop.call() for _ in range(count)]
+    before = {name: cpu.seconds(pid) for name, pid in stack.pids().items()}
+    taken, took = await load(stack, events, calls)
     found = [
         Figure("events taken in", count / taken, "events/s"),
         Figure("events sustained", count / took, "events/s"),

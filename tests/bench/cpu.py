@@ -66,6 +66,12 @@ def seconds(pid: int, *, apart_from: int | None = None) -> float:
     return total
 
 
+def idle() -> float:
+    """Seconds for which cores had nothing to do, all together, since the machine was started."""
+    fields = (_PROC / "stat").read_text().split(maxsplit=6)
+    return (int(fields[4]) + int(fields[5])) / _TICK  # waiting for a disk is no work of a core
+
+
 def _running(pid: int) -> float:
     fields = [int(field) / _TICK for field in _stat(pid)[11:15]]  # utime, stime, and those of ended children
     threads = list((_PROC / str(pid) / "task").glob("*/schedstat"))

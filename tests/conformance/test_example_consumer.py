@@ -1,7 +1,6 @@
-"""The consumer in docs/topics.md, run as it stands there: each change once, however often it is on the topic."""
+"""The consumers in docs/downstream.md, run as they stand there: each change once, however often it comes."""
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,16 +15,18 @@ from headrace.log.kafka import KafkaLog
 from headrace.log.port import NewRecord
 from tests.conformance.log_engine import HOUR_MS, closing
 from tests.conformance.mock_engine import MockBroker
+from tests.docs.blocks import blocks
+from tests.docs.node import node_modules
 
 pytestmark = pytest.mark.embedded
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "topics.md"
+PAGE = "docs/downstream.md"
 PARTITIONS = 4
 
 
-def example() -> str:
-    (code,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    return str(code)
+def example(language: str) -> str:
+    (code,) = (block.text for block in blocks(PAGE) if block.language == language)
+    return code
 
 
 def change(
@@ -45,11 +46,14 @@ def change(
 
 
 @asynccontextmanager
-async def consumer(servers: str) -> AsyncIterator[asyncio.StreamReader]:
+async def consumer(language: str, servers: str, folder: Path) -> AsyncIterator[asyncio.StreamReader]:
     """The example's output."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", example(), servers, stdout=asyncio.subprocess.PIPE
-    )
+    if language == "js":
+        (folder / "node_modules").symlink_to(node_modules())
+    file = folder / {"python": "example.py", "js": "example.mjs"}[language]
+    file.write_text(example(language))
+    program = {"python": sys.executable, "js": "node"}[language]
+    process = await asyncio.create_subprocess_exec(program, file, servers, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
         yield process.stdout
@@ -58,7 +62,8 @@ async def consumer(servers: str) -> AsyncIterator[asyncio.StreamReader]:
         await process.wait()
 
 
-async def test_each_change_is_printed_once() -> None:
+@pytest.mark.parametrize("language", ["python", "js"])
+async def test_each_change_is_printed_once(language: str, tmp_path: Path) -> None:
     broker = MockBroker()
     broker.make(SEGMENT_CHANGES.name, PARTITIONS)
     once = [
@@ -72,7 +77,7 @@ async def test_each_change_is_printed_once() -> None:
     stream = [entered, entered, *once[1:], entered, exited, again, change("p1", "vip", "entered", 12)]
     async with closing(await KafkaLog.connect(broker.url, rollback_horizon_ms=HOUR_MS)) as log:
         await log.append(SEGMENT_CHANGES.name, partition_of("p1", PARTITIONS), stream)
-        async with consumer(broker.url.removeprefix("kafka://")) as output:
+        async with consumer(language, broker.url.removeprefix("kafka://"), tmp_path) as output:
             async with asyncio.timeout(60):
                 printed = [(await output.readline()).decode().strip() for _ in range(4)]
     assert printed == [
@@ -83,5 +88,6 @@ async def test_each_change_is_printed_once() -> None:
     ]
 
 
-def test_it_is_about_twenty_lines() -> None:
-    assert len([line for line in example().splitlines() if line.strip()]) <= 25
+@pytest.mark.parametrize("language", ["python", "js"])
+def test_it_is_about_twenty_lines(language: str) -> None:
+    assert len([line for line in example(language).splitlines() if line.strip()]) <= 25

@@ -15,6 +15,7 @@ from deploy.packages.lock import LockError, Pin, needed, read_lock
 from tests.deploy.conftest import ROOT
 
 LOCK = ROOT / "requirements.lock"
+TRACING = ROOT / "requirements-tracing.lock"
 # read apart from the code under test: every line of the lock that pins, every hash
 PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[.*?\])?==([^\s;\\]+)", re.MULTILINE)
 HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -90,6 +91,14 @@ def test_the_image_has_all_that_the_services_need_and_no_engine(pins: tuple[Pin,
     assert "hatchling" not in run
     left_out = set(names(pins)) - set(run) - set(build)
     assert all(set(pin.wanted_by) <= left_out for pin in pins if pin.name in left_out)
+
+
+def test_the_image_can_send_traces(pins: tuple[Pin, ...]) -> None:
+    """Nothing can be installed in it later."""
+    run = names(image.part(read_lock(TRACING.read_text(encoding="utf-8")), "run"))
+    assert {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "protobuf"} <= set(run)
+    assert set(names(image.part(pins, "run"))) < set(run)
+    assert f"deploy.packages.image {TRACING.name} run" in (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
 
 
 def test_the_parts_are_locks_themselves(pins: tuple[Pin, ...]) -> None:

@@ -143,6 +143,11 @@ def test_the_image_has_neither_engines_nor_what_built_it(image: Image, data: Pat
     assert image.finish(["headrace", "--help"], {}, data).returncode == 0
 
 
+def test_the_image_can_send_traces(image: Image, data: Path) -> None:
+    done = image.finish(["python", "-c", "import headrace.runtime.otlp"], {}, data)
+    assert done.returncode == 0, done.stderr
+
+
 def test_our_code_is_compiled_ahead(image: Image) -> None:
     for package in ("headrace", "services"):
         folder = next(image.root.path.glob(f"opt/headrace/lib/python3*/site-packages/{package}"))

@@ -16,17 +16,21 @@ import pytest
 from headrace.contracts.topics import EVENTS
 from headrace.local.ports import free_port
 from headrace.log.topics import ensure_topics
+from headrace.runtime.access.following import follow
 from headrace.runtime.access.stored import StoredTokens
 from headrace.runtime.clock import now_ms
 from headrace.runtime.migrations import migrate
 from headrace.runtime.postgres import connect_pool
 from headrace.runtime.settings import Environment
+from services.ingest import stored_keys
 from services.ingest.main import MIGRATIONS, SCHEMA, assemble
 from services.ingest.registry import Registry
 from services.ingest.settings import load_settings
+from services.ingest.sources import Sources
 from services.ingest.stored_keys import StoredKeys
 from tests import deployment
 from tests.faults.proxy import Proxy
+from tests.http.documented import DocumentedTransport
 from tests.unit.ingest.memory_log import MemoryLog
 from tests.unit.ingest.service import ENVIRONMENT, PARTITIONS, SERVER_KEY, basic
 
@@ -109,7 +113,7 @@ async def running(database_url: str) -> AsyncIterator[Ingest]:
     pool = await connect_pool(database_url, schema=SCHEMA, min_size=0)
     service = Ingest(httpx.AsyncClient(), Registry(settings, pool, clock=lambda: service.now), log, pool, now_ms())
     app = assemble(log, settings, service.registry)
-    service.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://ingest")
+    service.client = httpx.AsyncClient(transport=DocumentedTransport("ingest", app), base_url="http://ingest")
     tasks = [asyncio.ensure_future(part) for part in service.registry.background()]
     try:
         yield service
@@ -140,6 +144,21 @@ async def test_a_key_takes_events_for_its_source_until_it_is_revoked(ingest: Ing
     [shown] = (await ingest.admin("GET", "/v1/sources/shop"))["keys"]
     assert shown["revoked_at"] is not None
     assert made["key"] not in str(await ingest.admin("GET", "/v1/sources"))
+
+
+async def test_a_stored_source_has_the_rate_that_it_was_given_until_it_is_given_another(ingest: Ingest) -> None:
+    made = await ingest.key("slow", rate=0.001)
+    answers = [await ingest.send(made["key"], f"s{number}") for number in range(12)]
+    assert set(answers) == {200, 429}
+    assert 1 <= answers.count(200) <= 3  # a burst of one, and what one process may be ahead
+    other = await ingest.key("quick")
+    assert {await ingest.send(other["key"], f"q{number}") for number in range(12)} == {200}
+    await ingest.admin("PUT", "/v1/sources/slow", {"kind": "public", "rate": 500})
+
+    async def is_quick() -> bool:
+        return await ingest.send(made["key"], "again") == 200
+
+    await soon(is_quick)
 
 
 async def test_a_key_is_stored_as_its_hash(ingest: Ingest) -> None:
@@ -310,6 +329,66 @@ async def test_without_postgres_collecting_goes_on_and_acts_are_refused(
         answer = await ingest.client.put("/v1/sources/x", json={"kind": "server"}, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (503, "audit_unavailable")
     assert (await ingest.client.get("/v1/sources", headers=bearer)).json()["code"] == "unavailable"
+
+
+async def test_without_postgres_a_key_that_expires_takes_nothing_more(
+    ingest: Ingest, proxied: tuple[str, contextlib.ExitStack], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_keys, "POLL_SECONDS", 0.1)
+    await ingest.key("shop")
+    made = await ingest.admin("POST", "/v1/sources/shop/keys", {"expires_in": "1h"})
+    await soon(lambda: ingest.known(made["id"]))
+    proxied[1].close()
+    ingest.now += 2 * 3_600_000
+
+    async def refused() -> bool:
+        return await ingest.send(made["key"], "1") == 401
+
+    await soon(refused, 10)
+    assert await ingest.send(SERVER_KEY, "2") == 200
+
+
+async def test_a_key_that_is_made_while_its_source_is_deleted_is_revoked_too(ingest: Ingest) -> None:
+    """Both wait for each other, whoever came first: the key is not made, or it is revoked."""
+    await ingest.key("shop")
+    sources = Sources(ingest.pool)
+    async with ingest.pool.acquire() as connection:
+        deleting = connection.transaction()
+        await deleting.start()
+        await connection.execute("UPDATE access.source SET disabled_at = now() WHERE name = 'shop'")
+        adding = asyncio.create_task(sources.add_key("shop", None))
+        await asyncio.sleep(0.2)
+        await connection.execute("UPDATE access.write_key SET revoked_at = now() WHERE source = 'shop'")
+        await deleting.commit()
+    assert await adding is None
+    assert await ingest.pool.fetchval("SELECT count(*) FROM access.write_key WHERE revoked_at IS NULL") == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/sources/a%00b", "/v1/sources/shop/keys/%00", "/v1/tokens/%00"])
+async def test_a_path_with_a_nul_is_refused_as_what_it_is(ingest: Ingest, path: str) -> None:
+    answer = await ingest.client.delete(path, headers=ROOT)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("rate", [1e-300, 5e-324, 0.0009, 0, -1])
+async def test_a_rate_that_cannot_be_counted_is_refused(ingest: Ingest, rate: float) -> None:
+    body = {"kind": "public", "rate": rate}
+    answer = await ingest.client.put("/v1/sources/slow", json=body, headers=ROOT)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
+async def test_nothing_that_reading_raises_ends_the_service(ingest: Ingest) -> None:
+    failed = asyncio.Event()
+
+    async def load(connection: object) -> float:
+        failed.set()
+        raise asyncpg.OutdatedSchemaCacheError("a migration came in between")
+
+    following = asyncio.create_task(follow(ingest.pool, load))
+    await failed.wait()
+    await asyncio.sleep(0.1)
+    assert not following.done()
+    following.cancel()
 
 
 async def test_a_start_without_postgres_knows_the_settings_keys_alone() -> None:

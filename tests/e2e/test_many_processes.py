@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,20 +71,18 @@ class Town:
         """Wait until each group has so many members, all partitions among them, none twice, and each has as many
         as the others."""
         for group, count in members.items():
-            fair = sorted([PARTITIONS // count] * count)
-            what = f"{count} members of {group}"
-            wait_until(lambda g=group, f=fair: self._shares(g) == f, PATIENCE_SECONDS, what=what)
+            fair = [PARTITIONS // count] * count
+            wait_until(partial(self._is_shared, group, fair), PATIENCE_SECONDS, what=f"{count} members of {group}")
 
-    def _shares(self, group: str) -> list[int]:
-        """How many partitions each member has; nothing while they do not make the whole."""
+    def _is_shared(self, group: str, wanted: list[int]) -> bool:
         shares = admin.shares(self._brokers, self._prefix + group)
         whole = set().union(*shares) == set(range(PARTITIONS))
-        return sorted(map(len, shares)) if whole else []
+        return whole and sorted(map(len, shares)) == wanted
 
     def wait_worked(self, *names: str) -> None:
         """Wait until each of these has applied records of its partitions."""
         for name in names:
-            wait_until(lambda n=name: self.crowd.applied(n), PATIENCE_SECONDS, what=f"{name} to apply anything")
+            wait_until(partial(self.crowd.applied, name), PATIENCE_SECONDS, what=f"{name} to apply anything")
 
     def findings(self, answered: list[Answered]) -> Findings:
         """What differs from what was answered, once nothing does or patience ends; and what the second evaluator

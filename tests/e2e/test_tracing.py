@@ -137,12 +137,16 @@ def test_a_receiver_that_fails_disturbs_nothing_and_is_told(traced: Traced) -> N
         see(traced.api, "u2", "+420601000002", trace)
         wait_until(lambda: traced.api.sms("+420601000002"), what="the SMS")
         wait_until(lambda: "spans_not_exported" in traced.stack.said(), what="the log to tell")
+        wait_until(lambda: _failed(traced), what="ingest to count what it could not hand over")
     finally:
         traced.receiver.status = 200
     assert traced.receiver.of(trace) == []
-    metrics = traced.api.admin.get(f"{traced.stack.ingest_url}/metrics").text
-    assert 'headrace_spans_total{outcome="failed"}' in metrics
     assert traced.stack.said().count("spans_not_exported") <= len(traced.stack.pids())
+
+
+def _failed(traced: Traced) -> bool:
+    metrics = traced.api.admin.get(f"{traced.stack.ingest_url}/metrics").text
+    return 'headrace_spans_total{outcome="failed"}' in metrics
 
 
 def test_a_stop_sends_what_is_waiting(traced: Traced) -> None:

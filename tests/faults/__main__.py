@@ -15,6 +15,7 @@ from dataclasses import replace
 from tests.faults.full_disk import DISKS
 from tests.faults.operated import SECOND
 from tests.faults.platform import Platform
+from tests.faults.restored import RESTORED
 from tests.faults.rows import EVERY_POINT, OTHERS
 from tests.faults.suite import LeftOut, Row, run
 from tests.servers.packages import Missing
@@ -29,7 +30,9 @@ _PATIENCE_SECONDS = 120.0
 def main(words: Sequence[str]) -> int:
     events = int(os.environ.get("HEADRACE_FAULT_EVENTS", _EVENTS))
     rows = [
-        row for row in (*EVERY_POINT, *OTHERS, *SECOND) if not words or any(word in row.name for word in words)
+        row
+        for row in (*EVERY_POINT, *OTHERS, *SECOND, RESTORED)
+        if not words or any(word in row.name for word in words)
     ]
     shares = [rows[start : start + _ROWS_PER_PLATFORM] for start in range(0, len(rows), _ROWS_PER_PLATFORM)]
     return max([_run(share, events) for share in shares], default=1)

@@ -49,7 +49,8 @@ class TimelineRow:
 class Evidence:
     """Everything found, from the beginning. `roots`: what merged profiles became; `records` by (topic, partition);
     `outboxes` by partition: number and
-    messageId of the changes that the segmenter's store still holds."""
+    messageId of the changes that the segmenter's store still holds. `in_doubt`: ids of messages that may have been
+    sent before a restore, of which the log did not say so."""
 
     timeline: list[TimelineRow] = field(default_factory=list)
     roots: dict[str, str] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class Evidence:
     outboxes: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
     sms: list[Document] = field(default_factory=list)
     unsettled: list[Document] = field(default_factory=list)
+    in_doubt: set[str] = field(default_factory=set)
 
     def profiles(self) -> set[str]:
         """Everybody on the timeline, as what they became."""
@@ -102,6 +104,16 @@ class Witness:
         if self._log is not None:
             self._runner.run(self._log.close())
         self._runner.close()
+
+    def forget_timeline(self) -> None:
+        """Read it again from its first row: the database was put back."""
+        self._seqs.clear()
+        self.evidence.timeline.clear()
+
+    def look_at_log(self) -> Evidence:
+        """As far as the engines alone tell; no service need run."""
+        self._run(self._read())
+        return self.evidence
 
     def look(self, segmenter: str, messenger: str, segments: tuple[str, ...]) -> Evidence:
         """The evidence as of now, by the services' addresses."""

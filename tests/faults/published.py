@@ -46,6 +46,10 @@ class Findings:
         )
 
 
+Numbered = dict[tuple[int, int], dict[str, Any]]
+"""Values by (epoch, number)."""
+
+
 def check_topics(evidence: Evidence, findings: Findings) -> None:
     """Profile events are the timeline, row by row; segment changes and outcomes are dense, and equal to what
     their store still holds; dead letters are what tests put there."""
@@ -74,63 +78,82 @@ def dead_letters(evidence: Evidence) -> Counter[str]:
 
 def entries_and_exits(evidence: Evidence, findings: Findings) -> dict[tuple[str, str], tuple[int, int]]:
     """How often each (profile, segment) entered and exited, which must take turns unless it was merged with
-    another, each with its own id."""
+    another, each with its own id; to who dedupes by it, since what a new epoch tells again has the same."""
     merged = evidence.roots.keys() | set(evidence.roots.values())
+    replayed = replayed_profiles(evidence)
     actions: dict[tuple[str, str], list[str]] = defaultdict(list)
-    ids: Counter[str] = Counter()
+    ids: Counter[tuple[int, str]] = Counter()
+    seen: set[str] = set()
     for (topic, partition), records in sorted(evidence.records.items()):
         if topic != SEGMENT_CHANGES:
             continue
-        for _, change in sorted(_numbered(f"{topic}/{partition}", records, Findings()).items()):
-            properties = change["properties"]
-            actions[change["profile"]["id"], properties["segment_id"]].append(properties["action"])
-            ids[change["messageId"]] += 1
-    for message_id, number in ids.items():
+        for (epoch, _), change in sorted(_numbered(f"{topic}/{partition}", records, Findings()).items()):
+            properties, message_id = change["properties"], change["messageId"]
+            ids[epoch, message_id] += 1
+            if message_id not in seen:
+                actions[change["profile"]["id"], properties["segment_id"]].append(properties["action"])
+            seen.add(message_id)
+    for (_, message_id), number in ids.items():
         findings.compare(f"changes: {message_id}", 1, number)
     for (profile, segment), found in actions.items():
-        if profile not in merged and found != [("entered", "exited")[number % 2] for number in range(len(found))]:
+        turns = [("entered", "exited")[number % 2] for number in range(len(found))]
+        if profile not in merged | replayed and found != turns:
             findings.extra(f"changes: {segment}/{profile} went {', '.join(found)}")
     return {key: (found.count("entered"), found.count("exited")) for key, found in actions.items()}
 
 
-def _numbered(where: str, records: Sequence[Record], findings: Findings) -> dict[int, dict[str, Any]]:
-    """A topic's partition without repeats and without what has no number: values by number, dense from 1."""
-    found: dict[int, dict[str, Any]] = {}
+def replayed_profiles(evidence: Evidence) -> set[str]:
+    """Everybody who was there in an epoch that is over, as what they became: what was published of them stands,
+    and the instants at which timers saw their events may be others the second time."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for (topic, _), records in evidence.records.items():
+        if topic == PROFILE_EVENTS:
+            for (epoch, _), value in _numbered("", records, Findings()).items():
+                found[epoch].add(str(value.get("profile_id")))
+    over = set().union(*(profiles for epoch, profiles in found.items() if epoch != max(found)))
+    return over | {evidence.roots[profile] for profile in over if profile in evidence.roots}
+
+
+def _numbered(where: str, records: Sequence[Record], findings: Findings) -> Numbered:
+    """A topic's partition without repeats and without what has no number: dense within each epoch, the first of
+    which begins with 1. What comes of an epoch that is over is a repeat."""
+    found: Numbered = {}
+    last: dict[int, int] = {}
     for record in records:
         headers = dict(record.headers)
         if _SEQ not in headers or headers.get("ce_type") == b"io.headrace.profile.tick.v1":
             continue
-        if headers[_EPOCH] != b"1":
-            findings.extra(f"{where}: epoch {headers[_EPOCH].decode()}")
-        seq, value = int(headers[_SEQ]), json.loads(record.value or b"null")
-        if seq not in found and seq != len(found) + 1:
-            findings.missing(f"{where}: after {len(found)} comes {seq}")
-        if found.setdefault(seq, value) != value:
+        epoch, seq, value = int(headers[_EPOCH]), int(headers[_SEQ]), json.loads(record.value or b"null")
+        expected = last.get(epoch, seq - 1 if last else 0) + 1
+        if (epoch, seq) not in found and seq != expected:
+            findings.missing(f"{where}: after {expected - 1} comes {seq}")
+        if found.setdefault((epoch, seq), value) != value:
             findings.extra(f"{where}: {seq} has two values")
+        last[epoch] = max(seq, last.get(epoch, 0))
     return found
 
 
-def _check_rows(
-    where: str, rows: Sequence[TimelineRow], published: dict[int, dict[str, Any]], findings: Findings
-) -> None:
+def _check_rows(where: str, rows: Sequence[TimelineRow], published: Numbered, findings: Findings) -> None:
     for number, row in enumerate(rows, 1):
         if row.seq != number:
             findings.missing(f"timeline: partition {row.partition} has {row.seq} where {number} should be")
         value = {"seq": row.seq, "epoch": row.epoch, "time": row.time, "low": row.low, **row.payload}
-        if row.seq not in published:
+        if (row.epoch, row.seq) not in published:
             findings.missing(f"{where}: {row.seq}")
-        elif published[row.seq] != value:
+        elif published[row.epoch, row.seq] != value:
             findings.missing(f"{where}: {row.seq} is not the timeline's")
     for earlier, later in itertools.pairwise(rows):
         if later.low < earlier.low or later.time < earlier.time:
             findings.extra(f"timeline: time steps back at {later.seq} of partition {later.partition}")
-    if len(published) > len(rows):
-        findings.extra(f"{where}: {len(published)} published, the timeline has {len(rows)}")
+    last = max((epoch for epoch, _ in published), default=0)
+    ours, theirs = (sum(epoch == last for epoch, _ in published), sum(row.epoch == last for row in rows))
+    if ours > theirs:
+        findings.extra(f"{where}: {ours} published in epoch {last}, the timeline has {theirs}")
 
 
-def _check_outbox(
-    where: str, outbox: Sequence[tuple[int, str]], published: dict[int, dict[str, Any]], findings: Findings
-) -> None:
+def _check_outbox(where: str, outbox: Sequence[tuple[int, str]], numbered: Numbered, findings: Findings) -> None:
+    last = max((epoch for epoch, _ in numbered), default=0)
+    published = {seq: value for (epoch, seq), value in numbered.items() if epoch == last}
     for seq, message_id in outbox:
         if seq not in published:
             findings.missing(f"{where}: {seq} stands in the outbox only")

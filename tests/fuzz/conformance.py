@@ -33,7 +33,7 @@ def check(
 ) -> str | None:
     """What it found wrong with the service, with requests that show it; None for nothing. `examples`: at most so
     many requests for an operation in the last phase."""
-    document = httpx.get(f"{stack.url(service)}/openapi.json").raise_for_status().json()
+    document = httpx.get(f"{stack.url(service)}/openapi.json", timeout=60).raise_for_status().json()
     file = folder / f"{service}.json"
     file.write_text(json.dumps(prepared(document, ids)), encoding="utf-8")
     done = subprocess.run(
@@ -55,7 +55,7 @@ def _options(stack: Stack, service: str, examples: int, seed: int) -> list[str]:
         "--max-examples": str(examples),
         "--seed": str(seed),
         "--phases": PHASES,
-        "--request-timeout": "20",
+        "--request-timeout": "60",
         "--suppress-health-check": "all",
         "--warnings": "off",
     }

@@ -8,6 +8,7 @@ from tests.e2e.wait import wait_until
 
 USER = "fuzz-customer"
 SEGMENT = "fuzz-segment"
+SOURCE = "fuzz-source"
 _WHEN = {"event": {"name": "Order Completed", "count": {"gte": 1}}}
 DEFINITIONS: Sequence[tuple[str, str, Mapping[str, Any]]] = (
     ("segmenter", f"/v1/segments/{SEGMENT}", {"kind": "segment", "name": "Bought", "when": _WHEN}),
@@ -18,6 +19,7 @@ DEFINITIONS: Sequence[tuple[str, str, Mapping[str, Any]]] = (
         "/v1/templates/fuzz-template",
         {"kind": "template", "channel": "sms", "text": "Hi"},
     ),
+    ("ingest", f"/v1/sources/{SOURCE}", {"kind": "public", "origins": ["https://shop.example.com"], "rate": 5}),
     ("messenger", "/v1/blocks/fuzz-block", {"kind": "block", "text": "Bye"}),
     ("messenger", "/v1/vouchers/fuzz-pool", {"kind": "vouchers", "name": "V"}),
 )
@@ -35,6 +37,7 @@ def plant(api: Api) -> dict[str, list[str]]:
         "profile_id": [found["id"]],
         "segment_id": [SEGMENT, "fuzz-list"],
         "subscription_id": ["fuzz-hook"],
+        "source_name": [SOURCE],
         "template_id": ["fuzz-template"],
         "block_id": ["fuzz-block"],
         "pool_id": ["fuzz-pool"],

@@ -68,28 +68,32 @@ def served_documents() -> dict[str, dict[str, Any]]:
     return asyncio.run(_served())
 
 
-async def _served() -> dict[str, dict[str, Any]]:
-    apps = {
-        "ingest": _ingest(),
-        "profiles": _profiles(),
-        "segmenter": _segmenter(),
-        "messenger": await _messenger(),
+async def assembled(environment: Environment = ENVIRONMENT) -> dict[str, ASGIApp]:
+    """The app of each service."""
+    return {
+        "ingest": _ingest(environment),
+        "profiles": _profiles(environment),
+        "segmenter": _segmenter(environment),
+        "messenger": await _messenger(environment),
     }
+
+
+async def _served() -> dict[str, dict[str, Any]]:
     documents = {}
-    for name, app in apps.items():
+    for name, app in (await assembled()).items():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
             documents[name] = (await client.get("/openapi.json")).raise_for_status().json()
     return documents
 
 
-def _ingest() -> ASGIApp:
+def _ingest(environment: Environment) -> ASGIApp:
     absent: Any = Absent()
-    return assemble_ingest(absent, ingest_settings(ENVIRONMENT))
+    return assemble_ingest(absent, ingest_settings(environment))
 
 
-def _profiles() -> ASGIApp:
+def _profiles(environment: Environment) -> ASGIApp:
     absent: Any = Absent()
-    settings = profiles_settings(ENVIRONMENT)
+    settings = profiles_settings(environment)
     app = build_api(
         settings,
         pool=absent,
@@ -104,13 +108,13 @@ def _profiles() -> ASGIApp:
     return app
 
 
-def _segmenter() -> ASGIApp:
+def _segmenter(environment: Environment) -> ASGIApp:
     absent: Any = Absent()
-    settings = segmenter_settings(ENVIRONMENT)
+    settings = segmenter_settings(environment)
     return assemble_segmenter(settings, absent, absent, absent, absent, absent, clock=now_ms).app
 
 
-async def _messenger() -> ASGIApp:
+async def _messenger(environment: Environment) -> ASGIApp:
     absent: Any = Absent()
-    settings = messenger_settings(ENVIRONMENT)
+    settings = messenger_settings(environment)
     return (await assemble_messenger(settings, absent, absent, {}, absent, clock=now_ms)).app

@@ -91,6 +91,16 @@ class Broker:
         return f"kafka://{self.address}"
 
     @property
+    def data(self) -> Path:
+        """The folder of its partitions."""
+        return self._folder / "data"
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs now."""
+        return int(self._program.pid_file.read_text())
+
+    @property
     def running(self) -> bool:
         return self._program.pid_file.exists()
 
@@ -135,7 +145,7 @@ class Broker:
         return False
 
     def _signal(self, number: signal.Signals) -> None:
-        os.kill(int(self._program.pid_file.read_text()), number)
+        os.kill(self.pid, number)
 
     def _format(self) -> None:
         """Write the configuration and let Kafka make its folder. The configuration's name says that it is done."""
@@ -161,6 +171,6 @@ class Broker:
             "controller.quorum.voters": voters,
             "controller.listener.names": "CONTROLLER",
             "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in ours.items()),
-            "log.dirs": str(self._folder / "data"),
+            "log.dirs": str(self.data),
             **self._settings,
         }

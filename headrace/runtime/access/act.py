@@ -39,10 +39,12 @@ def audit_key(root: str) -> bytes:
 
 
 def target(parameters: Mapping[str, object], key: bytes) -> dict[str, str]:
-    """What may stand in the audit log of a path's parameters."""
+    """What may stand in the audit log of a path's parameters. What no name of ours can be is hidden too: Postgres
+    does not take every character, and the request is refused for it later on."""
+    texts = {name: str(value) for name, value in parameters.items()}
     return {
-        name: str(value) if name in DEFINITION_IDS else hidden(str(value), key)
-        for name, value in parameters.items()
+        name: text if name in DEFINITION_IDS and text.isprintable() else hidden(text, key)
+        for name, text in texts.items()
     }
 
 

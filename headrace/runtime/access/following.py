@@ -26,7 +26,7 @@ async def follow(pool: "asyncpg.Pool[asyncpg.Record]", load: Load) -> None:
     while True:
         try:
             await _listen(pool, load)
-        except FAILURES as error:
+        except Exception as error:  # whatever it is: a service without Postgres goes on with what it knows
             if not failing:
                 log.warning("access_not_read", exc_info=error)
             failing = True

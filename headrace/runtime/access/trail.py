@@ -63,7 +63,7 @@ class PostgresTrail:
     async def end(self, act: Act, status: int, duration_ms: int) -> None:
         try:
             await self._write(act, status, duration_ms)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except Exception as error:
             log.error("audit_end_not_written", act=act.id, status=status, exc_info=error)
 
     async def _write(self, act: Act, status: int | None, duration_ms: int | None) -> None:

@@ -14,8 +14,9 @@ class Rate:
 
     @property
     def swing(self) -> int:
-        """How many tokens a process may be ahead of or behind the shared bucket, together; even."""
-        return max(2, 2 * min(self.burst // 20, 500))
+        """How many tokens a process may be ahead of or behind the shared bucket, together; even. Half of it must
+        hold what one client sends while the bucket is asked, such as several full batches at once."""
+        return max(2, 2 * min(self.burst // 4, 2_500))
 
     @property
     def full_after_ms(self) -> int:

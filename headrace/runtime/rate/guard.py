@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from hashlib import blake2b
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -78,7 +79,7 @@ class RateGuard:
 
     async def _public(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self._settings
-        if wait := self._links.take("link", scope["path"], settings.link):
+        if wait := self._links.take("link", _short(scope["path"]), settings.link):
             await _refuse(self._links.refusal("link", wait), scope, receive, send)
             return
 
@@ -126,6 +127,11 @@ class _Counted:
             await _refuse(error, self._scope, self._receive, self._send)
         if not self._replaced:
             await self._send(message)
+
+
+def _short(path: str) -> str:
+    """Tells paths apart. Anybody may ask for paths as long as a head can be, and what was asked for is kept."""
+    return blake2b(path.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 async def _refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:

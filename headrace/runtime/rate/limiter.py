@@ -108,9 +108,10 @@ class RateLimiter:
         if self._clock() >= self._alone_until:
             try:
                 grants = list(await shared.lease(leases))
-            except BucketsUnavailable as error:
+            except Exception as error:  # whatever a driver raises: a lease without an end refuses its key for ever
                 self._alone_until = self._clock() + PAUSE_MS
-                self._tell(alone=True, why=str(error))
+                known = isinstance(error, BucketsUnavailable)
+                self._tell(alone=True, why=str(error) if known else type(error).__name__)
             else:
                 self._tell(alone=False)
                 return grants

@@ -100,7 +100,7 @@ def test_the_list_of_runbooks_has_them_all() -> None:
 @pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
 def test_the_commands_in_runbooks_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    lines = re.findall(r"^ +(headrace [a-z].+)$|`(headrace [a-z][^`]+)`", text, re.MULTILINE)
+    lines = re.findall(r"^ *(headrace [a-z].+)$|`(headrace [a-z][^`]+)`", text, re.MULTILINE)
     for line in (first or second for first, second in lines):
         assert list(mistakes(line.split()[1:])) == [], line
 

@@ -57,6 +57,11 @@ def test_a_target_names_definitions_and_hides_customers() -> None:
     assert shown["profile_id"] != target({"profile_id": "eva@example.com"}, audit_key("other"))["profile_id"]
 
 
+@pytest.mark.parametrize("unusual", ["a\0b", "a\nb", "\ud800"])
+def test_a_target_that_no_store_takes_is_hidden(unusual: str) -> None:
+    assert target({"segment_id": unusual}, b"k")["segment_id"].startswith("hmac:")
+
+
 @pytest.mark.parametrize("given", [None, "", "eva@example.com", "a b", "x" * 65])
 def test_a_request_id_that_may_be_words_is_left_out(given: str | None) -> None:
     assert request_id(given) is None

@@ -109,7 +109,15 @@ def test_a_request_never_waits_for_the_bucket_but_debt_has_an_end() -> None:
     allowance = Allowance(rate)
     assert allowance.wanted(0) > 0
     allowance.leasing = True  # and the answer does not come
-    assert [allowance.take(1, 0) for _ in range(7)] == [True] * (rate.swing // 2) + [False] * (7 - rate.swing // 2)
+    debt = rate.swing // 2
+    assert [allowance.take(1, 0) for _ in range(debt + 2)] == [True] * debt + [False] * 2
+
+
+def test_full_batches_of_one_client_pass_while_the_bucket_is_asked() -> None:
+    allowance = Allowance(Rate(1_000.0, 10_000))
+    assert allowance.wanted(0) > 0
+    allowance.leasing = True
+    assert [allowance.take(500, 0) for _ in range(5)] == [True] * 5
 
 
 def test_a_bucket_earns_nothing_by_a_clock_that_goes_back() -> None:

@@ -98,6 +98,14 @@ async def test_a_mail_proxy_may_fetch_links_of_many_customers() -> None:
     assert found == [200] * 200
 
 
+async def test_links_that_are_long_are_not_kept_as_they_are() -> None:
+    service = guarded()
+    async with service.client() as client:
+        assert await statuses(client, "/c/x" + "y" * 8_000, 1) == [404]
+        assert await statuses(client, "/c/ours", 20) != [200] * 20
+    assert max(len(key) for _, key in service.guard._links._known) <= 64
+
+
 async def test_whoever_tries_links_is_refused_but_links_of_ours_work() -> None:
     service = guarded()
     async with service.client() as client:

@@ -1,6 +1,7 @@
 """The limiter of a process on real Redis buckets, and without them."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -115,6 +116,23 @@ async def test_redis_is_asked_again_after_a_pause() -> None:
         await passes([one], "b", SLOW, 1)
         assert shared.asked == 2
         assert one._metrics.rate_local._value.get() == 0
+
+
+class Broken(Gone):
+    """Raises what no driver should."""
+
+    async def lease(self, leases: Sequence[Lease]) -> Sequence[Grant]:
+        raise RuntimeError("the handler is closed")
+
+
+async def test_an_error_that_nobody_foresaw_refuses_nobody_for_ever() -> None:
+    clock, rate = Clock(), Rate(10.0, 40)
+    async with limiter(Broken(), clock) as one:
+        with contextlib.suppress(RuntimeError):
+            await passes([one], "a", rate, 10)
+        clock.now += 10_000
+        assert await passes([one], "a", rate, 40) == 40
+        assert one._metrics.rate_local._value.get() == 1
 
 
 async def test_many_keys_are_asked_together() -> None:

@@ -1,0 +1,1 @@
+"""The documents, carried out: see CONTRIBUTING.md, "How documents are tested"."""

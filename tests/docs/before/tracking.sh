@@ -1,0 +1,2 @@
+send identify '{"userId": "u1", "messageId": "tracking-1"}'
+profile u1

@@ -1,0 +1,1 @@
+headrace apply --wait -f examples/segments/vip.yaml
