@@ -72,7 +72,12 @@ def test_definitions_are_right(block: Block) -> None:
 
 
 def test_what_runs_elsewhere_needs_what_its_mark_says() -> None:
-    words = {"docker": r"docker|make compose|deploy/secrets", "cluster": "kubectl|kafka-", "kafka": "9092", "stopped": STOPPED}
+    words = {
+        "docker": r"docker|make compose|deploy/secrets",
+        "cluster": "kubectl|kafka-",
+        "kafka": "9092",
+        "stopped": STOPPED,
+    }
     for block in ALL:
         for mark in block.marks & words.keys():
             assert re.search(words[mark], block.text), f"{block} is marked {mark} and could be run"
