@@ -15,7 +15,7 @@ from services.messenger.inbound import Inbox
 from services.messenger.input import Batch
 from services.messenger.outbox import NewOutcome, NewUpdate, OutcomeOutbox
 from services.messenger.receipts.choose import READERS
-from services.messenger.receipts.port import Inbound, Receipt, Told, Unreadable
+from services.messenger.receipts.port import Inbound, Receipt, Told, Unreadable, storable
 from services.messenger.receiving import Receiving
 from services.messenger.store import Position, Positions
 
@@ -84,7 +84,7 @@ class Callbacks:
             reader = READERS.get(callback.provider)
             if reader is None:
                 raise Unreadable(f"nobody reads callbacks of {callback.provider!r}")
-            return [(callback.provider, told) for told in reader(callback)]
+            return [(callback.provider, storable(told)) for told in reader(callback)]
         except (msgspec.DecodeError, UnicodeError, RecursionError, Unreadable) as error:
             await self._dead_letters.put(record, "undecodable", str(error), self._clock())
             return []

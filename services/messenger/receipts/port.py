@@ -1,7 +1,7 @@
 """What a provider's callback says, whichever provider it is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from headrace.contracts.errors import HeadraceError
@@ -47,6 +47,24 @@ class Inbound:
 Told = Receipt | Inbound
 Reader = Callable[[ProviderCallback], Sequence[Told]]
 """Raises Unreadable."""
+
+
+def storable(told: Told) -> Told:
+    """What Postgres can look up and keep. Raises Unreadable for an id or a number that no text of it can be; of a
+    text that a customer wrote, such characters are left out."""
+    if isinstance(told, Inbound):
+        told = replace(told, text=_kept(told.text))
+        named = (told.sender, told.provider_message_id, told.recipient)
+    else:
+        named = (told.message_id or "", told.provider_message_id or "", told.reason or "")
+    if any(_kept(name) != name for name in named):
+        raise Unreadable("an id, a number or a reason holds characters that are none of a text")
+    return told
+
+
+def _kept(text: str) -> str:
+    """Without NUL, and without halves of characters."""
+    return text.replace("\0", "").encode("utf-8", "ignore").decode()
 
 
 def e164(number: object) -> str:

@@ -191,3 +191,17 @@ async def test_what_cannot_be_read_is_set_aside(town: Town) -> None:  # noqa: F8
     assert await town.rig.dead_letters(0) == before + 2
     await calls(town, "twilio", urlencode({"MessageSid": "SM9", "MessageStatus": "sent"}), "m=s-unknown")
     assert await town.rig.dead_letters(0) == before + 2, "a message that is not ours is counted, and that is all"
+
+
+async def test_characters_that_are_none_of_a_text_stop_no_partition(town: Town) -> None:  # noqa: F811
+    before = await town.rig.dead_letters(0)
+    await calls(town, "twilio", urlencode({"MessageSid": "S\0M", "MessageStatus": "sent"}))
+    await calls(town, "bulkgate", '[{"status": "1", "smsID": "b\\ud800"}]')
+    assert await town.rig.dead_letters(0) == before + 2
+    await calls(
+        town,
+        "bulkgate",
+        '[{"status": "10", "smsID": "b1", "from": "420601999999", "message": "a\\u0000b"}]',
+    )
+    assert await town.rig.dead_letters(0) == before + 2
+    assert await town.rig.pool.fetchval("SELECT text FROM inbound WHERE provider_message_id = 'b1'") == "ab"
