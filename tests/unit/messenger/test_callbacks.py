@@ -204,4 +204,4 @@ async def test_characters_that_are_none_of_a_text_stop_no_partition(town: Town) 
         '[{"status": "10", "smsID": "b1", "from": "420601999999", "message": "a\\u0000b"}]',
     )
     assert await town.rig.dead_letters(0) == before + 2
-    assert await town.rig.pool.fetchval("SELECT text FROM inbound WHERE provider_message_id = 'b1'") == "ab"
+    assert await town.rig.pool.fetchval("SELECT text FROM inbound WHERE text LIKE 'a%'") == "ab"
