@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 
-NOT_OURS = {"__pycache__", "build", "dist", "node_modules"}
+NOT_OURS = {"__pycache__", "build", "dist", "fuzz-findings", "node_modules"}
 HIDDEN_BUT_OURS = {".ci", ".dockerignore", ".editorconfig", ".gitignore", ".pre-commit-config.yaml"}
 
 
