@@ -288,7 +288,8 @@ def without_database(stack: Stack) -> Statuses:
         ("PUT", f"{stack.segmenter_url}/v1/segments/x", DEFINITION),
     )
     killed, statuses = stack.kill_service("postgres"), {}
-    with administrator(stack) as client:
+    with administrator(stack) as client, ingest(stack) as shopper:
+        shopper.post("/v1/identify", json={**WHO, "traits": PERSON})  # a batch fails, and is repeated
         for method, url, body in calls:
             with suppress(httpx.TransportError):
                 statuses[f"without Postgres: {url}"] = client.request(method, url, content=body).status_code

@@ -124,4 +124,4 @@ def test_the_circle_is_told_as_lint_tells_it() -> None:
 
 
 def test_it_can_be_read_in_one_sitting() -> None:
-    assert len(GUIDE.splitlines()) <= 400
+    assert len([line for line in GUIDE.splitlines() if not line.startswith("```")]) <= 400

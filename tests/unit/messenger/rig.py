@@ -184,6 +184,7 @@ class Rig:
     async def running(self, *parts: str) -> AsyncIterator[Messenger]:
         """A messenger process as far as `parts` name it (all: follow, sender)."""
         messenger = await self.assemble()
+        await messenger.refill.wait()
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "follow": messenger.follow,
             "sender": sending(messenger),

@@ -232,7 +232,8 @@ async def test_a_forged_link_does_nothing(api: Api, token: str) -> None:
 
 async def test_health_and_metrics(api: Api) -> None:
     assert (await api.public.get("/healthz")).status_code == 200
-    assert (await api.public.get("/readyz")).json() == {"success": True, "ready": ["database", "log"]}
+    ready = {"success": True, "ready": ["database", "log", "refilled"]}
+    assert (await api.public.get("/readyz")).json() == ready
     await api.rig.customer("p1")
     await api.rig.enter("p1", "e1")
     await eventually(lambda: api.sent(1))
