@@ -36,10 +36,10 @@ async def test_rows_that_only_the_lost_topic_held_are_taken_from_the_timeline(ri
         for _ in range(20):
             await rig.event("p0")
         await eventually(lambda: _is_in(running, "p0"))
+        for profile in PROFILES:
+            await rig.event(profile, lost=True)  # they go with the old topic
         common = rig.settings.common
         await recreate(rig.log, common.log_url, PROFILE_EVENTS.name, common.partitions, prefix=common.topic_prefix)
-        for profile in PROFILES:
-            await rig.event(profile, lost=True)  # they went with the old topic
         for q in range(PARTITIONS):
             await rig.publish(q, await rig.event(next(one for one in PROFILES if rig.q(one) == q), lost=True))
         await eventually(lambda: everybody_is_in(running))
