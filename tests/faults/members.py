@@ -1,10 +1,13 @@
 """More processes of a service beside the supervised one: members of the same consumer group."""
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+
+import httpx
 
 from headrace.local.ports import free_port
 from tests.e2e.stack import Stack
@@ -22,6 +25,7 @@ class Members:
         self._stack = stack
         self._environments = environments or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._ports: dict[str, int] = {}
 
     def __enter__(self) -> "Members":
         return self
@@ -35,6 +39,7 @@ class Members:
     def restart(self, service: str) -> None:
         """kill -9, if it runs, and start it anew, on a port of its own."""
         self._kill(service)
+        self._ports[service] = free_port()
         with self._said(service).open("wb") as output:
             self._processes[service] = subprocess.Popen(
                 (sys.executable, "-m", f"services.{service}"),
@@ -44,7 +49,9 @@ class Members:
             )
 
     def replace(self, service: str) -> None:
-        """Have it end in peace, and start it anew."""
+        """Have it end in peace, and start it anew. One that does not serve yet does not know how to end in
+        peace."""
+        wait_until(lambda: self._serves(service), 90, what=f"another {service} to serve")
         process = self._processes[service]
         process.terminate()
         assert process.wait(30) == 0, self._said(service).read_text("utf-8", "replace")
@@ -57,6 +64,11 @@ class Members:
             90,
             what=f"work for another {service}",
         )
+
+    def _serves(self, service: str) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"http://127.0.0.1:{self._ports[service]}/healthz").is_success
+        return False
 
     def _said(self, service: str) -> Path:
         return self._folder / f"{service}-member.log"
@@ -72,4 +84,4 @@ class Members:
         inherited = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
         env = dict(item.split("=", 1) for item in inherited if item)
         own = self._environments.get(service, {})
-        return {**env, f"HEADRACE_{service.upper()}_PORT": str(free_port()), **own}
+        return {**env, f"HEADRACE_{service.upper()}_PORT": str(self._ports[service]), **own}
