@@ -33,7 +33,9 @@ def main() -> int:
     seed = int(os.environ.get("HEADRACE_FUZZ_SEED") or secrets.randbelow(2**32))
     folder = Path(os.environ.get("HEADRACE_FUZZ_DIR", "fuzz-findings"))
     print(f"Fuzzing for {seconds:g} s with HEADRACE_FUZZ_SEED={seed}", flush=True)
-    with Stack({**UNLIMITED, "HEADRACE_MAPPINGS": str(MAPPINGS)}) as stack:
+    # nothing is trimmed before it is looked for, however long the run is
+    settings = {**UNLIMITED, "HEADRACE_MAPPINGS": str(MAPPINGS), "HEADRACE_ROLLBACK_HORIZON": "1d"}
+    with Stack(settings) as stack:
         run = Run(Random(seed), folder, time.monotonic(), print)
         api = Api(stack)
         try:

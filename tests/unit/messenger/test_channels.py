@@ -201,10 +201,19 @@ async def receiver() -> AsyncIterator[WebhookBench]:
     await server.stop()
 
 
-async def test_a_journeys_webhook_arrives_signed_and_once(rig: Rig, receiver: WebhookBench) -> None:
+@pytest.fixture
+async def webhooks(rig: Rig) -> AsyncIterator[WebhookProvider]:
+    provider = WebhookProvider(SECRETS, LOOPBACK, rig.clock, timeout=0.5)
+    yield provider
+    await provider.close()
+
+
+async def test_a_journeys_webhook_arrives_signed_and_once(
+    rig: Rig, receiver: WebhookBench, webhooks: WebhookProvider
+) -> None:
     step = {"webhook": {"url": receiver.to, "body": {"points": 10}}}
     await rig.define(campaign(id="points", steps=[step]))
-    rig.providers["webhook"] = [WebhookProvider(SECRETS, LOOPBACK, rig.clock, timeout=0.5)]
+    rig.providers["webhook"] = [webhooks]
     receiver.misbehave("hang")
     await rig.customer("p1")
     async with rig.running("follow", "journeys"):
