@@ -180,8 +180,8 @@ class Timeline(Protocol):
         """The next rows of a partition with seq > `after`, ascending."""
         ...
 
-    async def epochs(self, partition: int) -> dict[int, int]:
-        """Every epoch of the partition's rows with the seq of its first row."""
+    async def epochs(self, partition: int) -> dict[int, tuple[int, int]]:
+        """Every epoch of the partition's rows with the seq of its first and of its last row."""
         ...
 
     async def redacted(self, partition: int) -> Redacted:

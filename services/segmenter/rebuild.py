@@ -1,5 +1,6 @@
 """A lost or overtaken store is folded again from the timeline, silently up to what is published."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -44,8 +45,9 @@ async def rebuild(
     failpoint("before_rebuild")
     epochs = await timeline.epochs(number)
     epoch = max([epoch, FIRST_EPOCH, *epochs])
-    last, silent_until = await _last(published, number, epoch, epochs.get(epoch))
-    last_computed, computed_until = await _last(computed, number, epoch, epochs.get(epoch))
+    first_new = _first_of(epoch, epochs)
+    last, silent_until = await _last(published, number, epoch, first_new)
+    last_computed, computed_until = await _last(computed, number, epoch, first_new)
     controls = await timeline.controls(number)
     lookahead = controls[-1].seq if controls else 0
     await store.reset(
@@ -81,9 +83,7 @@ async def catch_up(number: int, partition: Partition, timeline: Timeline) -> Non
     await partition.flush()
 
 
-async def _last(
-    published: PublishedSoFar, number: int, epoch: int, first_new: int | None
-) -> tuple[Published, str]:
+async def _last(published: PublishedSoFar, number: int, epoch: int, first_new: int) -> tuple[Published, str]:
     """The last output of the epoch, and the position up to which outputs stand."""
     last = await published.found(number, epoch)
     if last.position:
@@ -91,10 +91,16 @@ async def _last(
     return last, _restored_at(await published.before(number, epoch), first_new)
 
 
-def _restored_at(before: str, first_new: int | None) -> str:
+def _first_of(epoch: int, epochs: Mapping[int, tuple[int, int]]) -> int:
+    """The first number that a row of the epoch has or, where a tick came before all of them, will have."""
+    if epoch in epochs:
+        return epochs[epoch][0]
+    return 1 + max((last for _, last in epochs.values()), default=0)
+
+
+def _restored_at(before: str, first_new: int) -> str:
     """The position up to which an earlier epoch's outputs stand: rows of the new epoch are all news, even
     where they take numbers that lost rows had."""
     if not before:
         return ""
-    last = parse_position(before)
-    return str(last if first_new is None else min(last, Position(first_new, 0, "", 0)))
+    return str(min(parse_position(before), Position(first_new, 0, "", 0)))

@@ -49,7 +49,7 @@ _ROWS = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1 WHERE partition = $1 AND seq > $2 ORDER BY seq LIMIT $3
 """  # noqa: S608
 _REDACTED = "SELECT seq, counted_seq, transitions, computed FROM profiles.redacted_v1 WHERE partition = $1"
-_EPOCHS = "SELECT epoch, min(seq) AS first FROM profiles.timeline_v1 WHERE partition = $1 GROUP BY epoch"
+_EPOCHS = "SELECT epoch, min(seq) AS first, max(seq) AS last FROM profiles.timeline_v1 WHERE partition = $1 GROUP BY epoch"
 
 Controls = Mapping[int, Sequence[ControlRow]]
 
@@ -98,8 +98,8 @@ class PostgresTimeline:
     async def rows(self, partition: int, after: int, limit: int) -> Sequence[ProfileRow]:
         return [stored.row for stored in _decoded(await self._pool.fetch(_ROWS, partition, after, limit))]
 
-    async def epochs(self, partition: int) -> dict[int, int]:
-        return {row["epoch"]: row["first"] for row in await self._pool.fetch(_EPOCHS, partition)}
+    async def epochs(self, partition: int) -> dict[int, tuple[int, int]]:
+        return {row["epoch"]: (row["first"], row["last"]) for row in await self._pool.fetch(_EPOCHS, partition)}
 
     async def redacted(self, partition: int) -> Redacted:
         row = await self._pool.fetchrow(_REDACTED, partition)

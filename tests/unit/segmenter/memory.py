@@ -136,8 +136,10 @@ class MemoryTimeline:
     async def redacted(self, partition: int) -> Redacted:
         return self.redactions.get(partition, Redacted())
 
-    async def epochs(self, partition: int) -> dict[int, int]:
-        return {row.epoch: row.seq for row in reversed(self._rows[partition])}
+    async def epochs(self, partition: int) -> dict[int, tuple[int, int]]:
+        rows = self._rows[partition]
+        last = {row.epoch: row.seq for row in rows}
+        return {row.epoch: (row.seq, last[row.epoch]) for row in reversed(rows)}
 
 
 class MemoryPublished:
