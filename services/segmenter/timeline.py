@@ -49,7 +49,9 @@ _ROWS = f"""
     SELECT {_COLUMNS} FROM profiles.timeline_v1 WHERE partition = $1 AND seq > $2 ORDER BY seq LIMIT $3
 """  # noqa: S608
 _REDACTED = "SELECT seq, counted_seq, transitions, computed FROM profiles.redacted_v1 WHERE partition = $1"
-_EPOCHS = "SELECT epoch, min(seq) AS first, max(seq) AS last FROM profiles.timeline_v1 WHERE partition = $1 GROUP BY epoch"
+_EPOCHS = """
+    SELECT epoch, min(seq) AS first, max(seq) AS last FROM profiles.timeline_v1 WHERE partition = $1 GROUP BY epoch
+"""
 
 Controls = Mapping[int, Sequence[ControlRow]]
 
