@@ -125,6 +125,20 @@ async def test_after_a_restore_the_new_epoch_s_rows_are_news_though_their_number
     assert b'"profile":{"id":"new"}' in store.published[0][1]
 
 
+async def test_a_tick_that_is_the_first_of_a_new_epoch_makes_none_of_its_rows_silent() -> None:
+    """As above, but the epoch is heard of by a tick, before it has a row."""
+    rows: list[ProfileRow] = [*LIVE, event(3, "old", at=1_000)]
+    news = msgspec.structs.replace(event(4, "new", at=2_000), epoch=2)
+    store, before = MemoryStore(), "5,9000,zzz,1"
+    published = MemoryPublished(Published(1, 7, before, 0), before)
+    partition = await rebuild(0, store, MemoryTimeline([rows]), Recorder(), published, published, epoch=2)
+    assert list(store.published.get(0, {})) == []
+    await partition.process(incoming(news))
+    await partition.flush()
+    assert list(store.published[0]) == [1]
+    assert b'"profile":{"id":"new"}' in store.published[0][1]
+
+
 async def test_a_segment_paused_before_its_activation_is_activated_paused() -> None:
     store, observer = MemoryStore(), Recorder()
     rows: list[ProfileRow] = [
