@@ -136,13 +136,13 @@ class TrackingApi:
             kind = headers.get(b"content-type")
             upload = read_upload(body, kind, query, self._config.mappings, size, lease)
             if upload is not None:
-                source = self._demand(source, None, scope)
+                source = self._demand(source, None, scope, headers)
                 if not source.trusted:
                     self._config.rates.take_source(source, 1)
                 arrival = self._arrival(route, source, Envelope(()), scope, headers, received_at)
                 return await self._take_table(upload, arrival, span)
         envelope = self._read(route, body)
-        source = self._demand(source, envelope.write_key, scope)
+        source = self._demand(source, envelope.write_key, scope, headers)
         if not (route.shape == "import" and source.trusted):  # a history comes all at once
             self._config.rates.take_source(source, len(envelope.items))
         arrival = self._arrival(route, source, envelope, scope, headers, received_at)
@@ -167,16 +167,19 @@ class TrackingApi:
             self._config.rates.take_address(source, address)
         return source
 
-    def _demand(self, source: Source | None, key: object, scope: Scope) -> Source:
-        if source is not None:
-            return source
-        address = client_ip(scope, self._config.trusted_hops)
-        try:
-            found = self._config.keys.from_body(key)
-        except ApiError as error:
-            raise self._config.rates.refuse(error, address) from error
-        self._config.rates.take_address(found, address)
-        return found
+    def _demand(self, source: Source | None, key: object, scope: Scope, headers: dict[bytes, bytes]) -> Source:
+        """The source, by its key in the body where nothing before named one. A page that may not use it takes
+        nothing of what the source may send. Raises ApiError."""
+        if source is None:
+            address = client_ip(scope, self._config.trusted_hops)
+            try:
+                source = self._config.keys.from_body(key)
+            except ApiError as error:
+                raise self._config.rates.refuse(error, address) from error
+            self._config.rates.take_address(source, address)
+        if not source.admits(headers.get(b"origin")):
+            raise OriginRefused(source)
+        return source
 
     async def _take_table(self, upload: Upload, arrival: Arrival, span: Span) -> Answer:
         report = await import_table(
@@ -201,8 +204,6 @@ class TrackingApi:
         received_at: int,
     ) -> Arrival:
         sent_at = headers.get(b"sentat")
-        if not source.admits(headers.get(b"origin")):
-            raise OriginRefused(source)
         self._config.keys.note(source)
         # Servers send for others: their own address says nothing about the customer.
         client_side = not source.trusted or b"origin" in headers or route.shape == "pixel"

@@ -9,8 +9,8 @@ from headrace.runtime.protocol import GuardedHttpProtocol
 from headrace.runtime.rate.bucket import Rate
 from services.ingest.auth import Source
 from services.ingest.rates import RateSettings
-from tests.unit.ingest.service import WEB_KEY, start_ingest
-from tests.unit.ingest.wire import EVENT, WAYS, WEB, Side, request, turn
+from tests.unit.ingest.service import WEB_KEY, basic, start_ingest
+from tests.unit.ingest.wire import EVENT, PAGE, PAGE_KEY, WAYS, WEB, Side, request, turn
 
 RATE = Rate(0.01, 40)
 MOST = RATE.burst + RATE.swing
@@ -63,6 +63,19 @@ async def test_what_is_too_much_is_answered_429(
 async def test_what_is_not_limited(way: type[GuardedHttpProtocol], rates: RateSettings, sent: bytes) -> None:
     side = await Side.start(way, rates=rates)
     assert await answers(side, sent, 100) == (100, 0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("in_body", [False, True], ids=["key in the head", "key in the body"])
+async def test_a_page_that_may_not_use_a_key_takes_nothing_of_its_source(
+    way: type[GuardedHttpProtocol], in_body: bool
+) -> None:
+    body = json.dumps(EVENT | {"writeKey": PAGE_KEY}).encode()
+    head = () if in_body else (b"Authorization: " + basic(PAGE_KEY)["Authorization"].encode(),)
+    side = await Side.start(way, rates=RateSettings(public=RATE))
+    elsewhere = request(body, (*head, b"Origin: https://elsewhere.example"))
+    assert await answers(side, elsewhere, 2 * MOST) == (0, 0)
+    assert await answers(side, request(body, (*head, b"Origin: " + PAGE.encode())), RATE.burst) == (RATE.burst, 0)
 
 
 def test_a_source_may_have_a_rate_of_its_own() -> None:

@@ -32,6 +32,8 @@ ACK_SECONDS = 0.2
 RECEIVED = 1_790_000_000_123
 YIELDS = 60  # of the event loop: more than any request takes on a log in memory
 SERVER = basic(SERVER_KEY)["Authorization"].encode()
+PAGE_KEY, PAGE = "page-key", "https://shop.example"
+"""A key for the pages of one origin."""
 WEB = basic(WEB_KEY)["Authorization"].encode()
 EVENT = {"messageId": "m1", "userId": "u1", "event": "Signed Up", "properties": {"plan": "a"}}
 
@@ -106,7 +108,13 @@ class Side:
             random=bytes,
             plans=plans,
         )
-        keys = KeyRing({SERVER_KEY: Source("default", trusted=True), WEB_KEY: Source("web", trusted=False)})
+        keys = KeyRing(
+            {
+                SERVER_KEY: Source("default", trusted=True),
+                WEB_KEY: Source("web", trusted=False),
+                PAGE_KEY: Source("page", trusted=False, origins=frozenset({PAGE})),
+            }
+        )
         config = TrackingConfig(
             keys=keys,
             limits=Limits(),
