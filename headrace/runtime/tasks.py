@@ -2,8 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
+
+import structlog
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -33,6 +37,17 @@ async def run_together(*work: Awaitable[None]) -> None:
             task.result()
     finally:
         await _ended(tasks)
+
+
+async def look_again(look: Callable[[], Awaitable[object]], seconds: float, failed: str) -> None:
+    """Look, wait so long, and so on until cancelled. What only watches ends no service: what a look raises is
+    logged as the event `failed`."""
+    while True:
+        try:
+            await look()
+        except Exception as error:
+            log.warning(failed, error=type(error).__name__, exc_info=error)
+        await asyncio.sleep(seconds)
 
 
 async def _ended(tasks: Sequence[asyncio.Future[None]]) -> None:

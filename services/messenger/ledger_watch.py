@@ -1,17 +1,14 @@
 """Watches what waits in the ledger: messages that are due, journeys, messages of which nobody knows the fate."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
 from prometheus_client import Gauge
 
 from headrace.contracts.instant import Millis
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.tasks import look_again
 from services.messenger.store import Pool
-
-log = structlog.get_logger()
 
 LOOK_SECONDS = 15.0
 
@@ -26,12 +23,7 @@ class LedgerWatch:
 
     async def run(self) -> None:
         """Look every fifteen seconds until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception as error:
-                log.warning("ledger_not_looked_at", error=type(error).__name__, exc_info=error)
-            await asyncio.sleep(LOOK_SECONDS)
+        await look_again(self.look, LOOK_SECONDS, "ledger_not_looked_at")
 
     async def look(self) -> None:
         """Four statements, each on an index of what waits."""

@@ -1,6 +1,5 @@
 """Watches how many codes voucher pools have left: a figure for each, and a line in the log when it is low."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import structlog
 from headrace.contracts.instant import Millis
 from headrace.contracts.voucher import VoucherPool, parse_voucher_pool
 from headrace.runtime.metrics import Metrics
+from headrace.runtime.tasks import look_again
 from services.messenger.store import Pool
 
 log = structlog.get_logger()
@@ -52,12 +52,7 @@ class PoolWatch:
 
     async def run(self) -> None:
         """Look every minute until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception as error:
-                log.warning("pools_not_looked_at", error=type(error).__name__, exc_info=error)
-            await asyncio.sleep(_LOOK_SECONDS)
+        await look_again(self.look, _LOOK_SECONDS, "pools_not_looked_at")
 
     async def look(self) -> None:
         found = await self._left()

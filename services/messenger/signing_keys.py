@@ -1,19 +1,16 @@
 """The keys that sign links: a new one, one that counts no more, and every process knowing of it soon."""
 
-import asyncio
 import secrets
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from fastapi import APIRouter
 
 from headrace.contracts.errors import ApiError
 from headrace.contracts.instant import Millis, format_instant
+from headrace.runtime.tasks import look_again
 from services.messenger.store import Pool, read_keys
 from services.messenger.tokens import SETTLED_MS, Keyring, SigningKey, signing
-
-log = structlog.get_logger()
 
 LOOK_SECONDS = 30.0
 
@@ -28,12 +25,7 @@ class SigningKeys:
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                await self.look()
-            except Exception as error:
-                log.warning("signing_keys_not_read", error=type(error).__name__, exc_info=error)
+        await look_again(self.look, LOOK_SECONDS, "signing_keys_not_read")
 
     async def look(self) -> list[SigningKey]:
         keys = await read_keys(self._pool)

@@ -1,14 +1,10 @@
 """Watches how much memory segment state takes: a Redis that is full refuses every commit."""
 
-import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
-import structlog
-
 from headrace.runtime.metrics import Metrics
-
-log = structlog.get_logger()
+from headrace.runtime.tasks import look_again
 
 LOOK_SECONDS = 10.0
 
@@ -28,12 +24,7 @@ class StateMemory:
 
     async def run(self) -> None:
         """Look for ever."""
-        while True:
-            try:
-                await self.look()
-            except Exception as error:  # what only watches ends no service
-                log.warning("look_failed", error=type(error).__name__)
-            await asyncio.sleep(LOOK_SECONDS)
+        await look_again(self.look, LOOK_SECONDS, "state_memory_not_looked_at")
 
     async def look(self) -> None:
         memory = await self._redis.info("memory")

@@ -66,13 +66,19 @@ def _events_recreated(platform: Platform) -> float:
     platform.signal("ingest", signal.SIGSTOP)
     time.sleep(_APPEND_SECONDS)  # what is on its way lands
     wait_until(lambda: asyncio.run(_all_applied(platform)), 40, what="all events to be applied")
+    return _put_right_as_told(platform, EVENTS, "ingest")
+
+
+def _put_right_as_told(platform: Platform, topic: str, stopped: str) -> float:
+    """The topic is made anew, `stopped` goes on, the profile service says what to do, and it is done. When it was
+    said."""
     before = platform.said("profiles").count("UPDATE profiles.input")
-    _recreate(platform, EVENTS)
-    platform.resume(["ingest"])
+    _recreate(platform, topic)
+    platform.resume([stopped])
     alarmed = "the profile service to say what to do"
     wait_until(lambda: platform.said("profiles").count("UPDATE profiles.input") > before, 40, what=alarmed)
     over = time.time()
-    asyncio.run(_read_anew(platform, EVENTS))
+    asyncio.run(_read_anew(platform, topic))
     return over
 
 
@@ -125,13 +131,7 @@ def _outcomes_recreated(platform: Platform) -> float:
     platform.signal("profiles", signal.SIGSTOP)
     time.sleep(0.5)
     platform.witness.read_topics()
-    before = platform.said("profiles").count("UPDATE profiles.input")
-    _recreate(platform, MESSAGES)
-    platform.resume(["profiles"])
-    alarmed = "the profile service to say what to do"
-    wait_until(lambda: platform.said("profiles").count("UPDATE profiles.input") > before, 40, what=alarmed)
-    over = time.time()
-    asyncio.run(_read_anew(platform, MESSAGES))
+    over = _put_right_as_told(platform, MESSAGES, "profiles")
     for partition in range(PARTITIONS):
         wait_until(partial(_republished, platform, "messenger", partition, 1), 40)
     return over

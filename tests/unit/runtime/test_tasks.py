@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from headrace.runtime import tasks
-from headrace.runtime.tasks import finish, run_together
+from headrace.runtime.tasks import finish, look_again, run_together
 
 
 async def test_finished_work_is_not_cut_by_a_cancellation() -> None:
@@ -124,3 +125,18 @@ async def test_finished_work_is_not_left_alone_by_a_second_cancellation() -> Non
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert ended.is_set()
+
+
+async def test_a_look_that_fails_is_told_and_looked_again() -> None:
+    looks = 0
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise asyncio.CancelledError
+        raise OSError
+
+    with capture_logs() as said, pytest.raises(asyncio.CancelledError):
+        await look_again(look, 0, "not_looked_at")
+    assert [(one["event"], one["error"]) for one in said] == [("not_looked_at", "OSError")] * 2
